@@ -1,0 +1,1 @@
+//! Accounts, password verification on a bounded pool, and the throttle of failures.

@@ -1,0 +1,50 @@
+//! A message's octets, read in pieces on their way from the spool to an upstream.
+
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// The octets of a stored message: header and body, lines ended by CRLF, dots not stuffed.
+#[async_trait]
+pub trait Body: Send {
+    /// Returns the number of octets that [`Body::next`] gives in all.
+    fn size(&self) -> u64;
+
+    /// Returns the next piece, never empty, or `None` at the end.
+    ///
+    /// Cancel safe: a dropped call loses no octets.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what it holds is damaged. After an error the body gives nothing more.
+    async fn next(&mut self) -> io::Result<Option<Bytes>>;
+}
+
+/// A body that is in memory already.
+#[derive(Debug)]
+pub struct InMemory {
+    size: u64,
+    octets: Bytes,
+}
+
+impl InMemory {
+    /// Makes a body of `octets`.
+    pub fn new(octets: Bytes) -> Self {
+        Self {
+            size: octets.len() as u64,
+            octets,
+        }
+    }
+}
+
+#[async_trait]
+impl Body for InMemory {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let octets = std::mem::take(&mut self.octets);
+        Ok((!octets.is_empty()).then_some(octets))
+    }
+}

@@ -1,0 +1,1 @@
+//! The configuration files: their shape, their checks, their diagnostics.

@@ -1,0 +1,1 @@
+//! The Unix socket between a running server and the command line.

@@ -1,0 +1,1 @@
+//! Name look-ups of upstream hosts.

@@ -1,0 +1,32 @@
+//! posthouse: an SMTP submission relay with sender authorization.
+//!
+//! The modules, from values to assembly; `docs/architecture.md` says which may use which:
+//!
+//! - values: [`clock`], [`identity`], [`mail`], [`secret`]
+//! - pure logic: [`smtp`], [`policy`], [`message`], [`route`], [`schedule`]
+//! - ports and adapters: [`body`], [`auth`], [`dns`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
+//! - the two halves: [`submission`], [`relay`]
+//! - assembly: [`config`], [`control`], [`app`], [`cli`]
+
+pub mod app;
+pub mod auth;
+pub mod body;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod dns;
+pub mod identity;
+pub mod mail;
+pub mod message;
+pub mod policy;
+pub mod relay;
+pub mod route;
+pub mod schedule;
+pub mod secret;
+pub mod smtp;
+pub mod spool;
+pub mod submission;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;

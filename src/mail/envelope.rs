@@ -1,0 +1,141 @@
+//! What a client says about a message before it sends it (RFC 5321 §2.3.1), with the parameters of the extensions.
+
+use std::fmt;
+
+use super::address::{ForwardPath, ReversePath};
+
+/// The envelope of a message: reverse-path, parameters, recipients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Envelope {
+    /// Where failures are reported to.
+    pub reverse_path: ReversePath,
+    /// BODY= (RFC 6152, RFC 3030).
+    pub body: BodyType,
+    /// SMTPUTF8 (RFC 6531): addresses or header may hold UTF-8.
+    pub smtputf8: bool,
+    /// RET= (RFC 3461 §4.3), if given.
+    pub ret: Option<DsnReturn>,
+    /// ENVID= (RFC 3461 §4.4), decoded from xtext, if given.
+    pub envelope_id: Option<Box<str>>,
+    /// The recipients in the order of RCPT.
+    pub recipients: Vec<Recipient>,
+}
+
+/// One recipient with its parameters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recipient {
+    /// The address.
+    pub forward_path: ForwardPath,
+    /// NOTIFY= (RFC 3461 §4.1), if given.
+    pub notify: Option<Notify>,
+    /// ORCPT= (RFC 3461 §4.2), if given.
+    pub original: Option<OriginalRecipient>,
+}
+
+impl Recipient {
+    /// Makes a recipient without parameters.
+    pub fn new(forward_path: ForwardPath) -> Self {
+        Self {
+            forward_path,
+            notify: None,
+            original: None,
+        }
+    }
+
+    /// Returns whether the sender wants to hear of a failure; silence means yes (RFC 3461 §4.1).
+    pub fn wants_failure_report(&self) -> bool {
+        self.notify.is_none_or(|notify| notify.failure)
+    }
+}
+
+/// How the octets of a message may look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum BodyType {
+    /// Not said, or BODY=7BIT.
+    #[default]
+    SevenBit,
+    /// BODY=8BITMIME (RFC 6152).
+    EightBitMime,
+    /// BODY=BINARYMIME (RFC 3030).
+    BinaryMime,
+}
+
+/// How much of a message a failure report returns.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DsnReturn {
+    /// RET=FULL.
+    Full,
+    /// RET=HDRS.
+    Headers,
+}
+
+/// When the sender wants to hear of a recipient. All three false is NOTIFY=NEVER.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "three independent wishes, as RFC 3461 §4.1 lists them"
+)]
+pub struct Notify {
+    /// NOTIFY=SUCCESS.
+    pub success: bool,
+    /// NOTIFY=FAILURE.
+    pub failure: bool,
+    /// NOTIFY=DELAY.
+    pub delay: bool,
+}
+
+impl Notify {
+    /// NOTIFY=NEVER.
+    pub const NEVER: Self = Self {
+        success: false,
+        failure: false,
+        delay: false,
+    };
+}
+
+impl fmt::Display for Notify {
+    /// Writes the value as it stands behind `NOTIFY=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (is_wanted, keyword) in [
+            (self.success, "SUCCESS"),
+            (self.failure, "FAILURE"),
+            (self.delay, "DELAY"),
+        ] {
+            if is_wanted {
+                write!(f, "{separator}{keyword}")?;
+                separator = ",";
+            }
+        }
+        if separator.is_empty() {
+            f.write_str("NEVER")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The address a message was first sent to: type and text, decoded from xtext.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OriginalRecipient {
+    /// The address type, such as `rfc822`.
+    pub address_type: Box<str>,
+    /// The address.
+    pub address: Box<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notify_prints_as_it_is_written_in_rcpt() {
+        assert_eq!(Notify::NEVER.to_string(), "NEVER");
+        let notify = Notify {
+            success: true,
+            failure: false,
+            delay: true,
+        };
+        assert_eq!(notify.to_string(), "SUCCESS,DELAY");
+    }
+}

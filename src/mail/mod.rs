@@ -1,0 +1,18 @@
+//! Values of the mail world: addresses, envelopes, status codes, outcomes, message identity.
+//!
+//! Nothing here performs I/O, waits, or reads a clock. Every value is parsed once at the edge; a value that exists
+//! is valid, and printing it gives text that parses to the same value.
+
+pub mod address;
+pub mod envelope;
+pub mod outcome;
+pub mod priority;
+pub mod queue_id;
+pub mod status;
+
+pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, ReversePath};
+pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
+pub use outcome::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage};
+pub use priority::Priority;
+pub use queue_id::QueueId;
+pub use status::EnhancedStatusCode;

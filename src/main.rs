@@ -1,0 +1,3 @@
+//! The `posthouse` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Handing messages to upstreams: claim, attempt, settle, report.

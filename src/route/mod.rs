@@ -1,0 +1,1 @@
+//! Which upstream takes a message: account, tenant, parents, global.

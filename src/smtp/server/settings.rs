@@ -1,0 +1,116 @@
+//! What a session is told about the listener it belongs to.
+
+use std::time::Duration;
+
+use crate::mail::Domain;
+
+/// Settings of a session; the same for all sessions of a listener.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// The name in greeting and EHLO.
+    pub hostname: Domain,
+    /// How the session comes to TLS.
+    pub tls: TlsMode,
+    /// When AUTH is offered.
+    pub auth: AuthRule,
+    /// What is done with a bare CR or LF in a message.
+    pub bare_newlines: BareNewlines,
+    /// Bounds.
+    pub limits: Limits,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+}
+
+/// How a listener's sessions come to TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsMode {
+    /// The handshake comes before the greeting (RFC 8314 §3.3).
+    Implicit,
+    /// Never.
+    Off,
+    /// By the command STARTTLS (RFC 3207).
+    StartTls,
+}
+
+/// When AUTH is offered and permitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AuthRule {
+    /// Only inside TLS.
+    AfterTls,
+    /// On plain connections too.
+    Always,
+    /// Never: only accounts known by their network can send.
+    Off,
+}
+
+/// What is done with a CR without LF or a LF without CR in a message. It never ends the data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BareNewlines {
+    /// The message is refused with 550 5.6.11 at its end.
+    Refuse,
+    /// It becomes CRLF.
+    Repair,
+}
+
+/// Bounds of a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// The largest message, in octets. Announced by SIZE (RFC 1870).
+    pub message_size: u64,
+    /// Recipients of one message. RFC 5321 §4.5.3.1.8 asks for at least 100.
+    pub recipients: u16,
+    /// A command line with its CRLF, in octets.
+    pub command_line: usize,
+    /// A line of an AUTH exchange with its CRLF, in octets (RFC 4954 §4).
+    pub auth_line: usize,
+    /// A line of a message, in octets.
+    pub data_line: usize,
+    /// Refused commands after which the session is closed.
+    pub errors: u32,
+    /// Failed logins after which the session is closed.
+    pub auth_failures: u32,
+    /// Commands without effect (NOOP, RSET, VRFY, HELP …) between two messages.
+    pub idle_commands: u32,
+    /// Messages of one session.
+    pub messages: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_size: 50 << 20,
+            recipients: 1000,
+            command_line: 2048,
+            auth_line: 12_288,
+            data_line: 64 << 10,
+            errors: 10,
+            auth_failures: 3,
+            idle_commands: 100,
+            messages: 1_000_000,
+        }
+    }
+}
+
+/// How long a session waits for its client (RFC 5321 §4.5.3.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// The whole time from connecting to a successful login.
+    pub before_auth: Duration,
+    /// The next command.
+    pub command: Duration,
+    /// The next octets of a message.
+    pub data: Duration,
+    /// The TLS handshake.
+    pub handshake: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            before_auth: Duration::from_mins(2),
+            command: Duration::from_mins(5),
+            data: Duration::from_mins(3),
+            handshake: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The durable store of accepted messages.
+//!
+//! One trait, several engines, one conformance suite. No other module knows how messages are stored.
+//!
+//! States of a recipient: *pending* (attempted at or after its due time), *leased* (somebody attempts it now),
+//! *held* (waits for an operator), *done* (never attempted again). A message leaves the spool when all its
+//! recipients are done.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::body::Body;
+use crate::clock::Timestamp;
+use crate::identity::{AccountName, Route, TenantName};
+use crate::mail::{Envelope, Failure, Priority, QueueId, RecipientIndex, Response};
+
+/// The verbs of submission and relay.
+#[async_trait]
+pub trait Spool: Send + Sync {
+    /// Opens a place for a message. It is invisible until commit, gone when dropped, and gone after a crash.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`] or [`SpoolError::Unavailable`].
+    async fn draft(&self) -> Result<Box<dyn Draft>, SpoolError>;
+
+    /// Makes a message durable.
+    ///
+    /// After `Ok` it survives power loss. After `Err` it may exist all the same: the client hears a 4xx and sends
+    /// again, so a copy is possible, a loss is not. When the call is dropped the same holds.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`] where there is no room, [`SpoolError::Unavailable`] for any other fault of the store.
+    async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError>;
+
+    /// Leases due messages of the given routes: higher priority first, then the older.
+    ///
+    /// A lease is exclusive until it is settled or its time is over; a crash ends all leases of the process.
+    ///
+    /// # Errors
+    /// [`SpoolError::Unavailable`] where the store cannot be asked.
+    async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError>;
+
+    /// Makes a lease last until `until`.
+    ///
+    /// # Errors
+    /// [`SpoolError::LeaseLost`] where it has ended already.
+    async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError>;
+
+    /// Records what became of a lease's recipients, together with the reports that follow from it, and ends the
+    /// lease. Durable when it returns; fates and reports are recorded together or not at all.
+    ///
+    /// # Errors
+    /// [`SpoolError::LeaseLost`]: somebody else answers for the message now, nothing was recorded. On other errors
+    /// nothing may be assumed; the lease has ended and the message will be attempted again.
+    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError>;
+
+    /// Gives a lease back unused: the message is due again at once.
+    async fn give_back(&self, lease: Lease);
+
+    /// Opens the octets of a message.
+    ///
+    /// # Errors
+    /// [`SpoolError::Corrupt`] where they are damaged: the message has been set aside.
+    async fn body(&self, id: QueueId) -> Result<Box<dyn Body>, SpoolError>;
+
+    /// Returns, for each route with messages that are neither leased nor held, when the next one is due.
+    async fn backlog(&self) -> Result<Vec<Backlog>, SpoolError>;
+
+    /// Waits until a message may have become claimable since the last call. Spurious returns are allowed; a commit,
+    /// a settlement with a retry, a release or a `give_back` is never missed. Cancel safe.
+    async fn changed(&self);
+
+    /// Returns why new mail must be answered 452 now, if it must. Cheap: no I/O, no waiting.
+    fn pressure(&self) -> Option<Pressure>;
+}
+
+/// The verbs of operators. Shared by command line and panel.
+#[async_trait]
+pub trait SpoolAdmin: Send + Sync {
+    /// Lists messages in the order of their ids, from `after` on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`SpoolError::Unavailable`].
+    async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, SpoolError>;
+
+    /// Returns one message, or `None` where there is none of that id.
+    ///
+    /// # Errors
+    /// [`SpoolError::Unavailable`].
+    async fn show(&self, id: QueueId) -> Result<Option<Entry>, SpoolError>;
+
+    /// Makes a message due at once. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`VerbError`].
+    async fn retry(&self, id: QueueId) -> Result<(), VerbError>;
+
+    /// Keeps a message from being attempted until it is released. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`VerbError`].
+    async fn hold(&self, id: QueueId) -> Result<(), VerbError>;
+
+    /// Ends a hold. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`VerbError`].
+    async fn release(&self, id: QueueId) -> Result<(), VerbError>;
+
+    /// Removes a message without a report to its sender. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`VerbError`].
+    async fn delete(&self, id: QueueId) -> Result<(), VerbError>;
+
+    /// Gives every message the route that `route_of` names for its account; `None` leaves it as it is.
+    ///
+    /// Not stored: called after every start and every reload.
+    async fn reroute(
+        &self,
+        route_of: &(dyn for<'a> Fn(&'a AccountName) -> Option<Route> + Send + Sync),
+    );
+
+    /// Returns the sums.
+    async fn stats(&self) -> Stats;
+}
+
+/// A message that is being received.
+#[async_trait]
+pub trait Draft: Send {
+    /// Returns the id that the message will have.
+    fn id(&self) -> QueueId;
+
+    /// Returns the octets written so far.
+    fn size(&self) -> u64;
+
+    /// Adds octets. Small messages stay in memory, larger ones go to the store as they come.
+    ///
+    /// # Errors
+    /// As for [`Spool::draft`]. The draft can only be dropped then.
+    async fn write(&mut self, octets: Bytes) -> Result<(), SpoolError>;
+
+    /// Takes the draft apart for the engine that made it.
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
+}
+
+/// All about a message but its octets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Sender, recipients, parameters.
+    pub envelope: Envelope,
+    /// Who submitted it; `None` for messages of posthouse itself that belong to no account.
+    pub account: Option<AccountName>,
+    /// The account's tenant.
+    pub tenant: Option<TenantName>,
+    /// The upstreams it may take.
+    pub route: Route,
+    /// The effective priority.
+    pub priority: Priority,
+    /// When it was accepted.
+    pub accepted: Timestamp,
+    /// When it may first be attempted; the same as `accepted` but for scheduled mail.
+    pub due: Timestamp,
+    /// Where it came from; `None` for messages of posthouse itself.
+    pub peer: Option<IpAddr>,
+    /// The value of its `Message-ID:` field, for the log.
+    pub message_id: Option<Box<str>>,
+}
+
+/// What a dispatcher wants to attempt next.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The routes to take from. Between them the order is by priority, then by age.
+    pub routes: &'a [Route],
+    /// How many at most.
+    pub at_most: usize,
+    /// Messages due at or before this time are claimable.
+    pub now: Timestamp,
+    /// How long the leases last if they are not extended.
+    pub until: Timestamp,
+}
+
+/// The right to attempt a message, for one holder at a time.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The message's id.
+    pub id: QueueId,
+    /// Its envelope and the rest.
+    pub message: Arc<Message>,
+    /// The octets of header and body.
+    pub size: u64,
+    /// The recipients that are not done.
+    pub pending: Vec<RecipientIndex>,
+    /// How many attempts have counted against it so far.
+    pub attempts: u32,
+    /// When the lease ends.
+    pub until: Timestamp,
+    /// Distinguishes this lease from earlier ones of the same message.
+    pub token: u64,
+}
+
+/// The end of a lease.
+#[derive(Debug)]
+pub struct Settlement {
+    /// The lease.
+    pub lease: Lease,
+    /// What became of each recipient; those not named stay pending and due at `lease`'s end.
+    pub fates: Vec<(RecipientIndex, Fate)>,
+    /// Whether the attempt counts towards the growth of the delays. What an upstream as a whole refuses does not.
+    pub counts: bool,
+    /// Messages to be sent as a consequence, such as a DSN.
+    pub reports: Vec<Report>,
+}
+
+/// A message that posthouse itself writes.
+#[derive(Debug)]
+pub struct Report {
+    /// Envelope and the rest.
+    pub message: Message,
+    /// Header and body.
+    pub octets: Bytes,
+}
+
+/// What becomes of a recipient.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// Done: the upstream has it.
+    Relayed(Response),
+    /// Pending again.
+    Retry {
+        /// When.
+        due: Timestamp,
+        /// Why it was deferred.
+        reason: Failure,
+    },
+    /// Done: refused for good.
+    Bounce(Failure),
+    /// Done: its lifetime is over.
+    Expire(Failure),
+}
+
+/// The messages of one route that wait.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Backlog {
+    /// The route.
+    pub route: Route,
+    /// When the first of them is due.
+    pub next_due: Timestamp,
+    /// The highest priority among those that are due already, if any is.
+    pub highest: Option<Priority>,
+}
+
+/// One message as operators see it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id.
+    pub id: QueueId,
+    /// Its envelope and the rest.
+    pub message: Arc<Message>,
+    /// The octets of header and body.
+    pub size: u64,
+    /// What it does now.
+    pub state: EntryState,
+    /// How many attempts have counted.
+    pub attempts: u32,
+    /// When the next attempt is due.
+    pub due: Timestamp,
+    /// The recipients that are not done, each with the reason of its last deferral.
+    pub pending: Vec<(RecipientIndex, Option<Failure>)>,
+}
+
+/// What a message does now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EntryState {
+    /// It waits for its due time or a free connection.
+    Pending,
+    /// It is being attempted.
+    Leased,
+    /// It waits for an operator.
+    Held,
+}
+
+/// Sums over the whole spool.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Messages that are not done.
+    pub messages: u64,
+    /// Octets of their headers and bodies.
+    pub octets: u64,
+    /// Those that are held.
+    pub held: u64,
+    /// Those that are being attempted.
+    pub leased: u64,
+    /// Damaged records met since the start.
+    pub damaged: u64,
+}
+
+/// Why new mail must wait.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pressure {
+    /// The file system or the configured size is nearly full.
+    Disk,
+    /// Too many messages wait.
+    Messages,
+}
+
+/// Why the spool could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// What is stored of this message is damaged.
+    #[error("the stored message {0} is damaged")]
+    Corrupt(QueueId),
+    /// There is no room.
+    #[error("the spool is full")]
+    Full,
+    /// The lease of this message has ended.
+    #[error("the lease of message {0} has ended")]
+    LeaseLost(QueueId),
+    /// The store failed or is closed.
+    #[error("the spool is not available")]
+    Unavailable(#[source] io::Error),
+}
+
+/// Why an operator's verb had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum VerbError {
+    /// The message is being attempted at this moment.
+    #[error("message {0} is being attempted now; try again in a moment")]
+    Busy(QueueId),
+    /// There is no such message.
+    #[error("there is no message {0} in the queue")]
+    Missing(QueueId),
+    /// The spool failed.
+    #[error("the spool could not record the change")]
+    Spool(#[source] SpoolError),
+}

@@ -1,0 +1,1 @@
+//! Taking mail from clients: listeners, connections, and the decisions a session asks for.

@@ -1,0 +1,1 @@
+//! TLS configurations for both sides, and the loading of certificates.

@@ -1,0 +1,45 @@
+//! Where messages go: the trait all upstreams share, and the engines behind it.
+//!
+//! No other module knows how a message leaves. An attempt cannot fail as a whole; it gives one outcome for each
+//! recipient.
+
+pub mod smtp;
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use crate::body::Body;
+use crate::identity::UpstreamName;
+use crate::mail::{Attempt, Envelope, Priority, RecipientIndex};
+
+/// A server that takes messages over.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    /// Returns the configured name.
+    fn name(&self) -> &UpstreamName;
+
+    /// Returns how many attempts may run at once.
+    fn connections(&self) -> usize;
+
+    /// Tries to hand a message over, for some of its recipients.
+    ///
+    /// Gives an outcome for every recipient of the order and never fails as a whole. Cancelling it closes the
+    /// connection; the upstream may then have the message or not.
+    async fn attempt(&self, order: Order<'_>) -> Attempt;
+
+    /// Closes connections that have been idle for long. Called about once a second.
+    async fn tidy(&self, now: Instant);
+}
+
+/// What is to be handed over.
+pub struct Order<'a> {
+    /// The envelope, with all recipients of the message.
+    pub envelope: &'a Envelope,
+    /// Those of its recipients that this attempt is for; never empty.
+    pub recipients: &'a [RecipientIndex],
+    /// How urgent the message is, for upstreams that offer MT-PRIORITY.
+    pub priority: Priority,
+    /// The message.
+    pub body: Box<dyn Body>,
+}

@@ -1,0 +1,5 @@
+//! Upstreams that speak SMTP or SMTPS.
+
+mod settings;
+
+pub use settings::{Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification};

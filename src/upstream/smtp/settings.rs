@@ -1,0 +1,127 @@
+//! What an SMTP upstream is told.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::identity::UpstreamName;
+use crate::mail::Domain;
+use crate::secret::Secret;
+
+/// Settings of an SMTP upstream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// The configured name.
+    pub name: UpstreamName,
+    /// Host name or IP address. Certificates are checked against it.
+    pub host: String,
+    /// The port; 465 for implicit TLS and 587 otherwise, where nothing is configured.
+    pub port: u16,
+    /// Whether `host` is a domain whose MX records name the servers.
+    pub mx: bool,
+    /// The name in EHLO.
+    pub helo: Domain,
+    /// How the connection is secured.
+    pub tls: TlsPolicy,
+    /// How the certificate is judged.
+    pub verification: Verification,
+    /// The login, where the server needs one.
+    pub login: Option<Login>,
+    /// The address connections come from.
+    pub local_address: Option<IpAddr>,
+    /// Connections at once.
+    pub connections: usize,
+    /// Messages after which a connection is closed.
+    pub messages_per_connection: u32,
+    /// Recipients of one transaction; a message with more takes several.
+    pub recipients_per_message: usize,
+    /// How long an unused connection is kept.
+    pub keep_idle: Duration,
+    /// Whether SMTPUTF8 is used.
+    pub smtputf8: Smtputf8,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+}
+
+/// How a connection is secured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsPolicy {
+    /// Plain text.
+    Disabled,
+    /// The handshake comes before the greeting.
+    Implicit,
+    /// STARTTLS where it is offered and succeeds, else plain text.
+    Opportunistic,
+    /// STARTTLS or nothing.
+    Required,
+}
+
+/// How the upstream's certificate is judged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verification {
+    /// It must be issued by an authority of this PEM file, for the host.
+    Authority(PathBuf),
+    /// Its SHA-256 must be this; nothing else counts.
+    Fingerprint([u8; 32]),
+    /// Anything goes. Dangerous.
+    Off,
+    /// It must be issued by an authority that the operating system trusts, for the host.
+    SystemRoots,
+}
+
+/// A user name and password.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Login {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+    /// Whether the login may be sent over a plain connection. CRAM-MD5 counts as a login too.
+    pub over_plain_text: PlainTextLogin,
+}
+
+/// Whether a login may be sent over a plain connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PlainTextLogin {
+    /// It may; written out in the configuration.
+    Allowed,
+    /// It may not.
+    #[default]
+    Forbidden,
+}
+
+/// Whether SMTPUTF8 is used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Smtputf8 {
+    /// Where it is offered.
+    #[default]
+    Auto,
+    /// Never, even if offered.
+    Off,
+    /// Always, even if not offered.
+    On,
+}
+
+/// How long an attempt waits (RFC 5321 §4.5.3.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Opening the connection, and separately the TLS handshake.
+    pub connect: Duration,
+    /// The greeting, and the reply to a command.
+    pub command: Duration,
+    /// Progress while the message is being sent.
+    pub data: Duration,
+    /// The reply after the end of data. Below 10 minutes means copies.
+    pub final_reply: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            command: Duration::from_mins(5),
+            data: Duration::from_mins(3),
+            final_reply: Duration::from_mins(10),
+        }
+    }
+}
