@@ -2,5 +2,12 @@
 //!
 //! `smtp` decides nothing. The session asks, and whoever drives it answers.
 
+pub mod command;
+pub mod data;
+pub mod line;
+pub mod parameter;
+pub mod replies;
 pub mod reply;
+pub mod sasl;
 pub mod server;
+pub mod xtext;
