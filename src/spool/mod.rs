@@ -55,8 +55,8 @@ pub trait Spool: Send + Sync {
     ///
     /// # Errors
     /// [`SpoolError::LeaseLost`]: somebody else answers for the message now, nothing was recorded. On other errors
-    /// nothing may be assumed; the lease has ended and the message will be attempted again.
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError>;
+    /// it may be recorded or not; the lease goes on, and the same settlement may be given again.
+    async fn settle(&self, settlement: &Settlement) -> Result<(), SpoolError>;
 
     /// Gives a lease back unused: the message is due again at once.
     async fn give_back(&self, lease: Lease);
@@ -182,6 +182,8 @@ pub struct Claim<'a> {
     pub now: Timestamp,
     /// How long the leases last if they are not extended.
     pub until: Timestamp,
+    /// Only messages with smaller ids, if given: those accepted before a certain time.
+    pub older_than: Option<QueueId>,
 }
 
 /// The right to attempt a message, for one holder at a time.
@@ -208,7 +210,7 @@ pub struct Lease {
 pub struct Settlement {
     /// The lease.
     pub lease: Lease,
-    /// What became of each recipient; those not named stay pending and due at `lease`'s end.
+    /// What became of each recipient; those not named stay pending and due at once.
     pub fates: Vec<(RecipientIndex, Fate)>,
     /// Whether the attempt counts towards the growth of the delays. What an upstream as a whole refuses does not.
     pub counts: bool,
