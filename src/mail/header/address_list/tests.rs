@@ -166,7 +166,7 @@ fn odd_characters_folds_and_addresses_are_refused() {
         ("Me\u{202e} <a@b.c>", E::Character),
         ("Me\u{2028} <a@b.c>", E::Character),
         ("a@exam\u{ad}ple.com", E::Address(AddressError::Domain)),
-        ("a\u{200b}@b.c", E::Address(AddressError::LocalPart)),
+        ("a\u{200b}@b.c", E::Address(AddressError::NoAt)),
         (".a@b.c", E::Address(AddressError::LocalPart)),
         ("a..b@c.d", E::Address(AddressError::LocalPart)),
         ("a@b.c.", E::Address(AddressError::Domain)),
