@@ -111,6 +111,8 @@ replies! {
     NOT_IMPLEMENTED = 502 [5 5 1] "command not implemented";
     /// A command at the wrong time.
     BAD_SEQUENCE = 503 [5 5 1] "bad sequence of commands: ";
+    /// BDAT without a message.
+    NO_MESSAGE = 503 [5 5 1] "bad sequence of commands: no message in progress";
     /// A mechanism of AUTH that is not offered.
     UNKNOWN_MECHANISM = 504 [5 5 4] "unknown authentication mechanism";
     /// A command that needs a login.

@@ -11,10 +11,10 @@ use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::sasl::{Exchange, Mechanism, Next};
 
-use super::question::{AskCredentials, AskRecipient, AskSender, Question};
+use super::question::{AskCredentials, AskMessage, AskRecipient, AskSender, Question};
 use super::session::{Client, Greeting, Session, Step};
 use super::settings::AuthRule;
-use super::state::{Part, Receiving, Skipping, State, Transaction};
+use super::state::{Part, Receiving, Skipping, Start, State, Transaction};
 
 impl Session {
     /// Takes a line: a response inside AUTH, a command anywhere else.
@@ -262,10 +262,7 @@ impl Session {
                 self.state = State::Transaction(transaction);
                 self.reply(&replies::NO_RECIPIENTS, "");
             }
-            Some(transaction) => {
-                self.reply(&replies::START_DATA, "");
-                self.receive_message(transaction, Framing::Dots, Part::Dots);
-            }
+            Some(transaction) => self.ask(Question::Message(AskMessage { transaction, start: Start::Data })),
             None => self.reply(
                 &replies::BAD_SEQUENCE,
                 "MAIL and RCPT come before DATA, and DATA does not mix with BDAT",
@@ -279,35 +276,40 @@ impl Session {
             self.refuse_size();
             return self.close(&replies::TOO_MANY_ERRORS);
         }
-        let part = match end {
-            ChunkEnd::More => Part::Chunk(size),
-            ChunkEnd::Last => Part::LastChunk(size),
-        };
         if let State::Receiving(receiving) = &mut self.state {
-            receiving.part = part;
+            receiving.part = Part::of_chunk(size, end);
             return;
         }
         match self.take_transaction() {
             Some(transaction) if !transaction.envelope.recipients.is_empty() => {
-                self.receive_message(transaction, Framing::Counted, part);
+                let start = Start::Chunk { size, end };
+                self.ask(Question::Message(AskMessage { transaction, start }));
             }
-            // Without a message the octets follow all the same (RFC 3030 §2).
-            _ => self.state = State::Skipping(Skipping { octets: size }),
+            Some(_) => self.skip_chunk(size, replies::NO_RECIPIENTS),
+            None => self.skip_chunk(size, replies::NO_MESSAGE),
         }
     }
 
-    fn receive_message(&mut self, transaction: Transaction, framing: Framing, part: Part) {
+    /// Without a message the octets of a chunk follow all the same (RFC 3030 §2).
+    pub(super) fn skip_chunk(&mut self, octets: u64, reply: Reply) {
+        self.state = State::Skipping(Skipping { octets, reply });
+    }
+
+    pub(super) fn begin_message(&mut self, start: Start) {
         let limits = DataLimits {
             size: self.settings.limits.message_size,
             line: self.settings.limits.data_line,
             bare_newlines: self.settings.bare_newlines,
         };
-        let decoder = DataDecoder::new(framing, limits);
-        self.state = State::Receiving(Receiving {
-            transaction,
-            decoder,
-            part,
-        });
+        let (framing, part) = match start {
+            Start::Chunk { size, end } => (Framing::Counted, Part::of_chunk(size, end)),
+            Start::Data => {
+                self.reply(&replies::START_DATA, "");
+                (Framing::Dots, Part::Dots)
+            }
+        };
+        self.progress();
+        self.state = State::Receiving(Receiving { decoder: DataDecoder::new(framing, limits), part });
     }
 
     /// Takes the transaction out of the state, where there is one; the state is then for the caller to set.

@@ -12,7 +12,7 @@ mod session;
 mod settings;
 mod state;
 
-pub use question::{AskCommit, AskCredentials, AskRecipient, AskSender, Question};
+pub use question::{AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question};
 pub use session::{Client, Greeting, Session, Step, TlsFacts};
 pub use settings::{AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};
 

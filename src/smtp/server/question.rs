@@ -8,17 +8,19 @@ use crate::smtp::reply::Reply;
 use crate::smtp::sasl::Credentials;
 
 use super::session::Session;
-use super::state::{State, Transaction};
+use super::state::{Start, State, Transaction};
 
 /// A decision that the session needs before it reads on.
 #[derive(Debug)]
 pub enum Question {
     /// A client wants to log in.
     Credentials(AskCredentials),
-    /// A client begins a message.
+    /// A client names the sender of a message.
     Sender(AskSender),
     /// A client names a recipient.
     Recipient(AskRecipient),
+    /// The envelope is complete and the message follows.
+    Message(AskMessage),
     /// The message is complete.
     Commit(AskCommit),
 }
@@ -128,37 +130,43 @@ impl AskRecipient {
     }
 }
 
-/// All octets of the message have been given out: is it safe now?
+/// May the message come? Its envelope goes to whoever answers, and stays there.
 #[derive(Debug)]
 #[must_use = "the session waits for the answer"]
-pub struct AskCommit {
+pub struct AskMessage {
     pub(super) transaction: Transaction,
+    pub(super) start: Start,
 }
 
-impl AskCommit {
+impl AskMessage {
     /// Returns the envelope; it has at least one recipient.
     pub fn envelope(&self) -> &Envelope {
         &self.transaction.envelope
     }
 
-    /// Returns the MT-PRIORITY parameter (RFC 6710), −9 to 9, if it was given.
-    pub fn mt_priority(&self) -> Option<i8> {
-        self.transaction.mt_priority
+    /// Answers: yes. Returns the envelope and the MT-PRIORITY parameter (RFC 6710), −9 to 9, if it was given.
+    pub fn begin(self, session: &mut Session) -> (Envelope, Option<i8>) {
+        session.begin_message(self.start);
+        (self.transaction.envelope, self.transaction.mt_priority)
     }
 
-    /// Takes the envelope out, for storing it; what is left can still be answered.
-    pub fn take_envelope(&mut self) -> Envelope {
-        let empty = Envelope {
-            reverse_path: ReversePath::Null,
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envelope_id: None,
-            recipients: Vec::new(),
-        };
-        std::mem::replace(&mut self.transaction.envelope, empty)
+    /// Answers: no. The transaction stands; of BDAT the chunk is skipped first, and the transaction ends.
+    pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        match self.start {
+            Start::Data => session.answer(State::Transaction(self.transaction), reply, detail),
+            Start::Chunk { size, .. } => session.skip_chunk(size, *reply),
+        }
     }
+}
 
+/// All octets of the message have been given out: is it safe now?
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskCommit {
+    pub(super) _answered_once: (),
+}
+
+impl AskCommit {
     /// Answers: it is on stable storage. `queue_id` is told to the client.
     pub fn committed(self, session: &mut Session, queue_id: &str) {
         session.committed(queue_id);

@@ -85,9 +85,7 @@ impl Session {
         }
         match receiving.decoder.fault() {
             Some(fault) => self.refuse_message(fault),
-            None => self.ask(Question::Commit(AskCommit {
-                transaction: receiving.transaction,
-            })),
+            None => self.ask(Question::Commit(AskCommit { _answered_once: () })),
         }
     }
 

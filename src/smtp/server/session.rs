@@ -151,6 +151,11 @@ impl Session {
         self.stopping = Stopping::Soon;
     }
 
+    /// Returns whether [`Session::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping == Stopping::Soon
+    }
+
     /// Returns who the client is, if it has logged in or is known by its network.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
@@ -303,11 +308,8 @@ impl Session {
         if skipping.octets > 0 {
             return false;
         }
-        self.answer(
-            State::Ready,
-            &replies::BAD_SEQUENCE,
-            "no message in progress",
-        );
+        let reply = skipping.reply;
+        self.answer(State::Ready, &reply, "");
         true
     }
 

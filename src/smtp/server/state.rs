@@ -1,7 +1,9 @@
 //! Where a session stands. Each state owns what exists in it, and nothing else.
 
 use crate::mail::Envelope;
+use crate::smtp::command::ChunkEnd;
 use crate::smtp::data::DataDecoder;
+use crate::smtp::reply::Reply;
 use crate::smtp::sasl::Exchange;
 
 /// The state of a session.
@@ -37,7 +39,6 @@ pub(super) struct Transaction {
 /// A message whose octets come in.
 #[derive(Debug)]
 pub(super) struct Receiving {
-    pub(super) transaction: Transaction,
     pub(super) decoder: DataDecoder,
     pub(super) part: Part,
 }
@@ -55,8 +56,28 @@ pub(super) enum Part {
     LastChunk(u64),
 }
 
-/// Octets that are read and thrown away.
+/// Octets that are read and thrown away, and what is said then.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Skipping {
     pub(super) octets: u64,
+    pub(super) reply: Reply,
+}
+
+/// How a message begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Start {
+    /// With BDAT.
+    Chunk { size: u64, end: ChunkEnd },
+    /// With DATA.
+    Data,
+}
+
+impl Part {
+    /// Returns the part that a BDAT command announces.
+    pub(super) fn of_chunk(size: u64, end: ChunkEnd) -> Self {
+        match end {
+            ChunkEnd::More => Self::Chunk(size),
+            ChunkEnd::Last => Self::LastChunk(size),
+        }
+    }
 }

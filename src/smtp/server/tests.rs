@@ -230,6 +230,13 @@ impl Driver {
                     ask.allow(session);
                 }
             }
+            Question::Message(ask) => {
+                if ask.envelope().recipients.len() == 3 {
+                    ask.refuse(session, &replies::SPOOL_FULL, "");
+                } else {
+                    let _envelope = ask.begin(session);
+                }
+            }
             Question::Commit(ask) => {
                 let message =
                     String::from_utf8_lossy(&std::mem::take(&mut self.message)).into_owned();
