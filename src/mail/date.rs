@@ -10,10 +10,17 @@ use crate::clock::Timestamp;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Date(jiff::Timestamp);
 
+impl Date {
+    /// Makes a date of the seconds since the Unix epoch.
+    pub fn from_unix_seconds(seconds: u64) -> Self {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Self(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX))
+    }
+}
+
 impl From<Timestamp> for Date {
     fn from(time: Timestamp) -> Self {
-        let seconds = i64::try_from(time.unix_seconds()).unwrap_or(i64::MAX);
-        Self(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX))
+        Self::from_unix_seconds(time.unix_seconds())
     }
 }
 
