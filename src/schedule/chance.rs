@@ -35,7 +35,10 @@ mod tests {
         let mut chance = Chance::new(7);
         let numbers: Vec<f64> = (0..1000).map(|_| chance.next_fraction()).collect();
         assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
-        assert!(numbers.iter().any(|&number| number < 0.1) && numbers.iter().any(|&number| number > 0.9));
+        assert!(
+            numbers.iter().any(|&number| number < 0.1)
+                && numbers.iter().any(|&number| number > 0.9)
+        );
     }
 
     #[test]

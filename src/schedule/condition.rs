@@ -68,8 +68,15 @@ impl Condition {
             Some(pause) if pause.kind == kind => pause.failures + 1,
             _ => 1,
         };
-        let pause = kind.pause(failures).max(wish.unwrap_or_default()).min(LONGEST_WISH);
-        self.pause = Some(Pause { until: now + pause, kind, failures });
+        let pause = kind
+            .pause(failures)
+            .max(wish.unwrap_or_default())
+            .min(LONGEST_WISH);
+        self.pause = Some(Pause {
+            until: now + pause,
+            kind,
+            failures,
+        });
         Change::Paused { pause }
     }
 
@@ -125,35 +132,59 @@ mod tests {
     #[test]
     fn a_pause_grows_from_failure_to_failure_and_ends_with_a_probe() {
         let (mut condition, t0) = (Condition::default(), SystemClock.instant());
-        assert_eq!(condition.record(&Health::Unreachable, t0), Change::Paused { pause: 5 * SECOND });
+        assert_eq!(
+            condition.record(&Health::Unreachable, t0),
+            Change::Paused { pause: 5 * SECOND }
+        );
         let until = t0 + 5 * SECOND;
         assert_eq!(condition.availability(t0), Availability::Closed { until });
         assert_eq!(condition.availability(until), Availability::Probe);
-        assert_eq!(condition.record(&Health::Unreachable, until), Change::Paused { pause: 10 * SECOND });
+        assert_eq!(
+            condition.record(&Health::Unreachable, until),
+            Change::Paused { pause: 10 * SECOND }
+        );
     }
 
     #[test]
     fn failures_side_by_side_count_once() {
         let (mut condition, t0) = (Condition::default(), SystemClock.instant());
         condition.record(&Health::Unreachable, t0);
-        assert_eq!(condition.record(&Health::Unreachable, t0 + SECOND), Change::None);
+        assert_eq!(
+            condition.record(&Health::Unreachable, t0 + SECOND),
+            Change::None
+        );
         assert_eq!(condition.availability(t0 + 5 * SECOND), Availability::Probe);
     }
 
     #[test]
     fn a_success_ends_a_pause_but_not_what_the_upstream_asked_for() {
         let (mut condition, t0) = (Condition::default(), SystemClock.instant());
-        condition.record(&Health::Throttled { pause: Some(60 * SECOND) }, t0);
+        condition.record(
+            &Health::Throttled {
+                pause: Some(60 * SECOND),
+            },
+            t0,
+        );
         assert_eq!(condition.record(&Health::Good, t0 + SECOND), Change::None);
-        assert_eq!(condition.record(&Health::Good, t0 + 61 * SECOND), Change::Recovered);
+        assert_eq!(
+            condition.record(&Health::Good, t0 + 61 * SECOND),
+            Change::Recovered
+        );
         assert_eq!(condition.availability(t0 + 61 * SECOND), Availability::Open);
     }
 
     #[test]
     fn a_wish_for_a_very_long_pause_is_not_granted() {
         let (mut condition, t0) = (Condition::default(), SystemClock.instant());
-        let wish = Health::Throttled { pause: Some(Duration::MAX) };
-        assert_eq!(condition.record(&wish, t0), Change::Paused { pause: LONGEST_WISH });
+        let wish = Health::Throttled {
+            pause: Some(Duration::MAX),
+        };
+        assert_eq!(
+            condition.record(&wish, t0),
+            Change::Paused {
+                pause: LONGEST_WISH
+            }
+        );
     }
 
     #[test]

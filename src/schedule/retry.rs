@@ -68,7 +68,9 @@ impl RetryPlan {
     /// the clock stands before the first such time.
     pub fn oldest_alive(&self, now: Timestamp) -> Option<Timestamp> {
         let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
-        now.unix_millis().checked_sub(lifetime).map(Timestamp::from_unix_millis)
+        now.unix_millis()
+            .checked_sub(lifetime)
+            .map(Timestamp::from_unix_millis)
     }
 
     /// Returns what follows the deferral of the attempt number `attempts` (1 for the first).

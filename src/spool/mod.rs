@@ -131,7 +131,7 @@ pub trait SpoolAdmin: Send + Sync {
 
 /// A message that is being received.
 #[async_trait]
-pub trait Draft: Send {
+pub trait Draft: Send + Sync {
     /// Returns the id that the message will have.
     fn id(&self) -> QueueId;
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock as _;
 use crate::smtp::server::{Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
@@ -29,7 +28,13 @@ pub(super) async fn serve(
     let neighbour = parts.authenticator.accounts().of_network(peer.ip());
     let session = Session::new(Arc::clone(&settings), neighbour, parts.clock.instant());
     let decider = Decider::new(Arc::clone(&parts), peer.ip().to_canonical());
-    let connection = Connection { session, settings, parts, decider, stop };
+    let connection = Connection {
+        session,
+        settings,
+        parts,
+        decider,
+        stop,
+    };
     match connection.run(Stream::Plain(stream)).await {
         Ok(()) => tracing::debug!("session closed"),
         Err(error) => tracing::debug!(error = %error, "session broken"),
@@ -70,6 +75,7 @@ impl Connection {
 
     /// Reads once, unless the deadline passes or the server stops first.
     async fn read(&mut self, stream: &mut Stream, deadline: std::time::Instant) -> io::Result<()> {
+        let is_stopping = self.session.is_stopping();
         let read = stream.read_into(&mut self.session);
         tokio::select! {
             biased;
@@ -79,7 +85,7 @@ impl Connection {
             },
             // The session looks at the time itself when it is polled.
             () = tokio::time::sleep_until(deadline.into()) => Ok(()),
-            () = self.stop.cancelled(), if !self.session.is_stopping() => {
+            () = self.stop.cancelled(), if !is_stopping => {
                 self.session.stop();
                 Ok(())
             }
@@ -87,10 +93,19 @@ impl Connection {
     }
 
     async fn handshake(&mut self, stream: Stream) -> io::Result<Stream> {
-        let config = self.parts.tls.as_ref().ok_or_else(|| io::Error::other("no certificate"))?.current();
-        let handshake = tokio::time::timeout(self.settings.timeouts.handshake, stream.start_tls(config));
-        let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
-        let stream = stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
+        let config = self
+            .parts
+            .tls
+            .as_ref()
+            .ok_or_else(|| io::Error::other("no certificate"))?
+            .current();
+        let handshake =
+            tokio::time::timeout(self.settings.timeouts.handshake, stream.start_tls(config));
+        let stream = handshake
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        let stream =
+            stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
         if let Some(facts) = stream.tls_facts() {
             self.session.tls_started(facts);
         }

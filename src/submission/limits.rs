@@ -63,7 +63,10 @@ impl Gate {
 
     /// Returns how many connections there are.
     pub(super) fn open(&self) -> usize {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).total
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .total
     }
 }
 
@@ -76,7 +79,11 @@ pub(super) struct Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .gate
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         counts.total = counts.total.saturating_sub(1);
         if let Some(count) = counts.by_address.get_mut(&self.address) {
             *count -= 1;
@@ -105,7 +112,10 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_all_connections() {
-        let gate = Gate::new(ConnectionLimits { total: 3, per_address: 2 });
+        let gate = Gate::new(ConnectionLimits {
+            total: 3,
+            per_address: 2,
+        });
         let passes: Vec<_> = (0..3).map(|_| gate.admit(address("192.0.2.1"))).collect();
         assert!(passes[1].is_some() && passes[2].is_none());
         assert!(gate.admit(address("192.0.2.2")).is_some());
@@ -113,7 +123,10 @@ mod tests {
 
     #[test]
     fn a_closed_connection_makes_room() {
-        let gate = Gate::new(ConnectionLimits { total: 1, per_address: 1 });
+        let gate = Gate::new(ConnectionLimits {
+            total: 1,
+            per_address: 1,
+        });
         let pass = gate.admit(address("192.0.2.1"));
         assert!(gate.admit(address("192.0.2.2")).is_none());
         drop(pass);
@@ -123,7 +136,10 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_count_together() {
-        let gate = Gate::new(ConnectionLimits { total: 9, per_address: 1 });
+        let gate = Gate::new(ConnectionLimits {
+            total: 9,
+            per_address: 1,
+        });
         let _first = gate.admit(address("2001:db8::1")).unwrap();
         assert!(gate.admit(address("2001:db8::2")).is_none());
         assert!(gate.admit(address("2001:db8:0:1::2")).is_some());

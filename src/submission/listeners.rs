@@ -99,8 +99,16 @@ fn bind_address(
                 name: settings.name.clone(),
                 session: Arc::clone(session),
             }),
-            Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => skipped.push(port),
-            Err(source) => return Err(BindError { name: settings.name.clone(), address, source }),
+            Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
+                skipped.push(port);
+            }
+            Err(source) => {
+                return Err(BindError {
+                    name: settings.name.clone(),
+                    address,
+                    source,
+                });
+            }
         }
     }
     if let (Some(first), Some(last)) = (skipped.first(), skipped.last()) {
@@ -117,7 +125,11 @@ fn bind_address(
 }
 
 fn listen(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // `::` takes IPv4 too; any other IPv6 address never does.
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -171,11 +183,19 @@ impl ServerParts {
 
     /// Puts another directory in place; messages begun before end with the old one.
     pub fn replace_directory(&self, directory: Directory) {
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        *self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 
     pub(super) fn directory(&self) -> Arc<Directory> {
-        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .directory
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Returns how many connections there are.
@@ -189,6 +209,7 @@ impl ServerParts {
 pub struct Server {
     tasks: TaskTracker,
     stop: CancellationToken,
+    break_off: CancellationToken,
 }
 
 impl Server {
@@ -197,16 +218,21 @@ impl Server {
     /// # Errors
     /// A port cannot be registered with the runtime: there are too few file descriptors.
     pub fn start(bound: Vec<Bound>, parts: &Arc<ServerParts>) -> io::Result<Self> {
-        let server = Self { tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        let server = Self {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            break_off: CancellationToken::new(),
+        };
         let sessions = Arc::new(AtomicU64::new(0));
         for port in bound {
             let port = Port {
                 listener: TcpListener::from_std(port.listener)?,
-                local_port: port.address.port(),
+                number: port.address.port(),
                 settings: port.session,
                 parts: Arc::clone(parts),
                 tasks: server.tasks.clone(),
                 stop: server.stop.clone(),
+                break_off: server.break_off.clone(),
                 sessions: Arc::clone(&sessions),
             };
             server.tasks.spawn(port.accept());
@@ -218,19 +244,28 @@ impl Server {
     pub async fn stop(self, grace: Duration) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            tracing::warn!(sessions = self.tasks.len(), "sessions broken off at shutdown");
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                sessions = self.tasks.len(),
+                "sessions broken off at shutdown"
+            );
+            self.break_off.cancel();
+            self.tasks.wait().await;
         }
     }
 }
 
 struct Port {
     listener: TcpListener,
-    local_port: u16,
+    number: u16,
     settings: Arc<Settings>,
     parts: Arc<ServerParts>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    break_off: CancellationToken,
     sessions: Arc<AtomicU64>,
 }
 
@@ -245,28 +280,35 @@ impl Port {
                 Ok((stream, peer)) => self.begin(stream, peer),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    tracing::error!(local_port = self.local_port, error = %error, "cannot accept connections");
+                    tracing::error!(local_port = self.number, error = %error, "cannot accept connections");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    fn begin(&self, stream: TcpStream, peer: std::net::SocketAddr) {
+    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
         let Some(pass) = self.parts.gate.admit(peer.ip()) else {
-            tracing::warn!(peer = %peer.ip(), local_port = self.local_port, "too many connections");
+            tracing::warn!(peer = %peer.ip(), local_port = self.number, "too many connections");
             // The reply fits into an empty socket buffer; a client that cannot take it learns from the close.
             let _untold = stream.try_write(&replies::TOO_MANY_CONNECTIONS.line());
             return;
         };
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let span = tracing::info_span!("session", session, peer = %peer.ip().to_canonical(), local_port = self.local_port);
+        let span = tracing::info_span!("session", session, peer = %peer.ip().to_canonical(), local_port = self.number);
         let settings = Arc::clone(&self.settings);
-        let serve = connection::serve(stream, peer, settings, Arc::clone(&self.parts), self.stop.clone());
+        let serve = connection::serve(
+            stream,
+            peer,
+            settings,
+            Arc::clone(&self.parts),
+            self.stop.clone(),
+        );
+        let break_off = self.break_off.clone();
         self.tasks.spawn(
             async move {
-                serve.await;
+                let _broken_off = break_off.run_until_cancelled(serve).await;
                 drop(pass);
             }
             .instrument(span),
@@ -277,5 +319,8 @@ impl Port {
 /// Errors of one connection that failed while it waited; the port is well.
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
 }

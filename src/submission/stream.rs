@@ -70,8 +70,14 @@ impl Stream {
         };
         let (_, connection) = stream.get_ref();
         Some(TlsFacts {
-            version: connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS"),
-            cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+            version: connection
+                .protocol_version()
+                .and_then(|version| version.as_str())
+                .unwrap_or("TLS"),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or("unknown"),
         })
     }
 

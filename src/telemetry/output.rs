@@ -88,7 +88,9 @@ pub fn start(settings: &Settings) -> io::Result<Logging> {
     // A test harness that has set its own subscriber keeps it.
     let _already_set = match settings.format {
         Format::Json => builder.json().flatten_event(true).try_init(),
-        Format::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        Format::Text => builder
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
     };
     Ok(Logging {
         lines,
@@ -113,7 +115,9 @@ fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            gathered.extend_from_slice(format!("WARN log lines were dropped lines={lost}\n").as_bytes());
+            gathered.extend_from_slice(
+                format!("WARN log lines were dropped lines={lost}\n").as_bytes(),
+            );
         }
         // Nobody can be told that the log cannot be written.
         let _unwritable = io::stderr().write_all(&gathered);
@@ -179,7 +183,10 @@ mod tests {
     #[test]
     fn a_log_that_nobody_reads_drops_lines_and_does_not_wait() {
         let (queue, _unread) = sync_channel(1);
-        let lines = Lines { queue, dropped: Arc::new(AtomicU64::new(0)) };
+        let lines = Lines {
+            queue,
+            dropped: Arc::new(AtomicU64::new(0)),
+        };
         for _ in 0..3 {
             lines.make_writer().write_all(b"line\n").unwrap();
         }
@@ -188,7 +195,10 @@ mod tests {
 
     #[test]
     fn a_level_that_is_no_filter_is_an_error() {
-        let settings = Settings { level: "loud=shout".to_owned(), format: Format::Text };
+        let settings = Settings {
+            level: "loud=shout".to_owned(),
+            format: Format::Text,
+        };
         assert!(start(&settings).is_err());
     }
 }

@@ -262,7 +262,10 @@ impl Session {
                 self.state = State::Transaction(transaction);
                 self.reply(&replies::NO_RECIPIENTS, "");
             }
-            Some(transaction) => self.ask(Question::Message(AskMessage { transaction, start: Start::Data })),
+            Some(transaction) => self.ask(Question::Message(AskMessage {
+                transaction,
+                start: Start::Data,
+            })),
             None => self.reply(
                 &replies::BAD_SEQUENCE,
                 "MAIL and RCPT come before DATA, and DATA does not mix with BDAT",
@@ -309,7 +312,10 @@ impl Session {
             }
         };
         self.progress();
-        self.state = State::Receiving(Receiving { decoder: DataDecoder::new(framing, limits), part });
+        self.state = State::Receiving(Receiving {
+            decoder: DataDecoder::new(framing, limits),
+            part,
+        });
     }
 
     /// Takes the transaction out of the state, where there is one; the state is then for the caller to set.
