@@ -73,18 +73,23 @@ impl Relay {
 
     fn note_health(&self, lane: &Lane, attempt: &Attempt) {
         let name = lane.upstream.name();
-        let change = self.board().record(name, &attempt.health, self.clock.instant());
+        let change = self
+            .board()
+            .record(name, &attempt.health, self.clock.instant());
         let pause = match change {
             Change::None => return,
             Change::Recovered => return tracing::info!("upstream works again"),
             Change::Paused { pause } => pause.as_secs(),
         };
-        let reason = attempt.outcomes.iter().find_map(|(_, outcome)| match outcome {
-            crate::mail::Outcome::Relayed(_) => None,
-            crate::mail::Outcome::Deferred(failure)
-            | crate::mail::Outcome::Rejected(failure)
-            | crate::mail::Outcome::Unknown(failure) => Some(failure.to_string()),
-        });
+        let reason = attempt
+            .outcomes
+            .iter()
+            .find_map(|(_, outcome)| match outcome {
+                crate::mail::Outcome::Relayed(_) => None,
+                crate::mail::Outcome::Deferred(failure)
+                | crate::mail::Outcome::Rejected(failure)
+                | crate::mail::Outcome::Unknown(failure) => Some(failure.to_string()),
+            });
         let error = reason.unwrap_or_default();
         match attempt.health {
             Health::Unusable => tracing::error!(
@@ -104,10 +109,17 @@ impl Relay {
             // The spool has set it aside; there is nothing left to settle.
             return;
         }
-        let reason = Failure::new(Stage::Content, Cause::Broken("the spool could not be read".into()));
+        let reason = Failure::new(
+            Stage::Content,
+            Cause::Broken("the spool could not be read".into()),
+        );
         let due = self.clock.now().after(READ_AGAIN);
         let fate = Fate::Retry { due, reason };
-        let fates = lease.pending.iter().map(|index| (*index, fate.clone())).collect();
+        let fates = lease
+            .pending
+            .iter()
+            .map(|index| (*index, fate.clone()))
+            .collect();
         self.settle(lease, fates, false).await;
     }
 
@@ -123,7 +135,11 @@ impl Relay {
 
     fn judgement(&self, plan: RetryPlan) -> Judgement {
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-        Judgement { plan, now: self.clock.now(), spread: chance.next_fraction() }
+        Judgement {
+            plan,
+            now: self.clock.now(),
+            spread: chance.next_fraction(),
+        }
     }
 
     /// Records fates until that has succeeded.
@@ -132,15 +148,26 @@ impl Relay {
     /// busy and its lease goes on until the record is made.
     async fn settle(&self, lease: Lease, fates: Vec<(RecipientIndex, Fate)>, counts: bool) {
         let reports = self.reports(&lease, &fates).await;
-        let mut settlement = Settlement { lease, fates, counts, reports };
+        let mut settlement = Settlement {
+            lease,
+            fates,
+            counts,
+            reports,
+        };
         loop {
             match self.spool.settle(&settlement).await {
                 Ok(()) => return,
                 Err(error @ SpoolError::LeaseLost(_)) => {
-                    return tracing::warn!(error = telemetry::chain(&error), "cannot record the attempt");
+                    return tracing::warn!(
+                        error = telemetry::chain(&error),
+                        "cannot record the attempt"
+                    );
                 }
                 Err(error) => {
-                    tracing::error!(error = telemetry::chain(&error), "cannot record the attempt; trying again");
+                    tracing::error!(
+                        error = telemetry::chain(&error),
+                        "cannot record the attempt; trying again"
+                    );
                 }
             }
             tokio::time::sleep(RECORD_AGAIN).await;
@@ -161,8 +188,12 @@ fn log_fates(lease: &Lease, fates: &[(RecipientIndex, Fate)]) {
         };
         let forward_path = &recipient.forward_path;
         match fate {
-            Fate::Relayed(response) => tracing::info!(%forward_path, code = response.code, reply = %response, "relayed"),
-            Fate::Retry { due, reason } => tracing::info!(%forward_path, error = %reason, %due, "deferred"),
+            Fate::Relayed(response) => {
+                tracing::info!(%forward_path, code = response.code, reply = %response, "relayed")
+            }
+            Fate::Retry { due, reason } => {
+                tracing::info!(%forward_path, error = %reason, %due, "deferred")
+            }
             Fate::Bounce(failure) => tracing::info!(%forward_path, error = %failure, "bounced"),
             Fate::Expire(failure) => tracing::info!(%forward_path, error = %failure, "expired"),
         }

@@ -60,13 +60,23 @@ impl Board {
         for lane in lanes {
             let name = lane.upstream.name().clone();
             let busy = self.places.get(&name).map_or(0, |place| place.busy);
-            places.insert(name, Place { lane, condition: Condition::default(), busy });
+            places.insert(
+                name,
+                Place {
+                    lane,
+                    condition: Condition::default(),
+                    busy,
+                },
+            );
         }
         self.places = places;
     }
 
     pub(super) fn lanes(&self) -> Vec<Lane> {
-        self.places.values().map(|place| place.lane.clone()).collect()
+        self.places
+            .values()
+            .map(|place| place.lane.clone())
+            .collect()
     }
 
     pub(super) fn lane(&self, name: &UpstreamName) -> Option<Lane> {
@@ -75,8 +85,13 @@ impl Board {
 
     /// Returns the plan of the first upstream of a route that exists.
     pub(super) fn plan(&self, route: &Route) -> RetryPlan {
-        let mut places = route.upstreams().iter().filter_map(|name| self.places.get(name));
-        places.next().map_or_else(RetryPlan::default, |place| place.lane.plan)
+        let mut places = route
+            .upstreams()
+            .iter()
+            .filter_map(|name| self.places.get(name));
+        places
+            .next()
+            .map_or_else(RetryPlan::default, |place| place.lane.plan)
     }
 
     /// Finds what there is to do.
@@ -85,7 +100,10 @@ impl Board {
         let mut routes: HashMap<&UpstreamName, Vec<Route>> = HashMap::new();
         for waiting in backlog {
             if waiting.next_due > now {
-                wake.due = Some(wake.due.map_or(waiting.next_due, |due| due.min(waiting.next_due)));
+                wake.due = Some(
+                    wake.due
+                        .map_or(waiting.next_due, |due| due.min(waiting.next_due)),
+                );
                 continue;
             }
             match self.choose(&waiting.route, instant) {
@@ -163,7 +181,12 @@ impl Board {
     }
 
     /// Takes in what an attempt said of its upstream.
-    pub(super) fn record(&mut self, name: &UpstreamName, health: &Health, instant: Instant) -> Change {
+    pub(super) fn record(
+        &mut self,
+        name: &UpstreamName,
+        health: &Health,
+        instant: Instant,
+    ) -> Change {
         match self.places.get_mut(name) {
             Some(place) => place.condition.record(health, instant),
             None => Change::None,
@@ -218,13 +241,20 @@ mod tests {
 
     fn board(names: &[&str]) -> Board {
         let mut board = Board::default();
-        let lane = |text: &&str| Lane { upstream: Arc::new(Still(name(text))), plan: RetryPlan::default() };
+        let lane = |text: &&str| Lane {
+            upstream: Arc::new(Still(name(text))),
+            plan: RetryPlan::default(),
+        };
         board.replace(names.iter().map(lane).collect());
         board
     }
 
     fn due(route: Route) -> Backlog {
-        Backlog { route, next_due: T0, highest: None }
+        Backlog {
+            route,
+            next_due: T0,
+            highest: None,
+        }
     }
 
     #[test]
@@ -235,7 +265,10 @@ mod tests {
         board.record(&name("main"), &Health::Unreachable, now);
         assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("spare"));
         let later = now + Duration::from_secs(6);
-        assert_eq!(board.work(&backlog, T0, later).claims[0], (name("main"), vec![route(&["main", "spare"])], 1));
+        assert_eq!(
+            board.work(&backlog, T0, later).claims[0],
+            (name("main"), vec![route(&["main", "spare"])], 1)
+        );
     }
 
     #[test]
@@ -245,7 +278,10 @@ mod tests {
         let work = board.work(&[due(route(&["main", "gone"]))], T0, now);
         assert_eq!(work.claims, []);
         assert_eq!(work.stranded, [route(&["main", "gone"])]);
-        assert_eq!(work.wake.unwrap().instant, Some(now + Duration::from_secs(5)));
+        assert_eq!(
+            work.wake.unwrap().instant,
+            Some(now + Duration::from_secs(5))
+        );
     }
 
     #[test]
@@ -272,9 +308,15 @@ mod tests {
     #[test]
     fn a_message_that_is_not_due_only_sets_the_alarm() {
         let (board, now) = (board(&["main"]), SystemClock.instant());
-        let backlog = [Backlog { next_due: T0.after(Duration::from_secs(9)), ..due(route(&["main"])) }];
+        let backlog = [Backlog {
+            next_due: T0.after(Duration::from_secs(9)),
+            ..due(route(&["main"]))
+        }];
         let work = board.work(&backlog, T0, now);
         assert_eq!(work.claims, []);
-        assert_eq!(work.wake.unwrap().due, Some(T0.after(Duration::from_secs(9))));
+        assert_eq!(
+            work.wake.unwrap().due,
+            Some(T0.after(Duration::from_secs(9)))
+        );
     }
 }

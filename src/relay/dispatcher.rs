@@ -52,7 +52,12 @@ pub struct Relay {
 
 impl Relay {
     /// Makes a relay without upstreams; [`Relay::replace`] gives it some.
-    pub fn new(spool: Arc<dyn Spool>, clock: Arc<dyn Clock>, settings: Settings, chance: Chance) -> Arc<Self> {
+    pub fn new(
+        spool: Arc<dyn Spool>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        chance: Chance,
+    ) -> Arc<Self> {
         Arc::new(Self {
             spool,
             clock,
@@ -93,22 +98,37 @@ impl Relay {
             }
         }
         let all_ended = async { while attempts.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.settings.grace, all_ended).await.is_err() {
-            tracing::warn!(attempts = attempts.len(), "attempts broken off at shutdown; they will be made again");
+        if tokio::time::timeout(self.settings.grace, all_ended)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                attempts = attempts.len(),
+                "attempts broken off at shutdown; they will be made again"
+            );
             attempts.shutdown().await;
         }
     }
 
     /// Starts tasks for due messages as far as connections are free; returns when to look again.
-    async fn dispatch(self: &Arc<Self>, attempts: &mut JoinSet<()>, stop: &CancellationToken) -> Option<Wake> {
+    async fn dispatch(
+        self: &Arc<Self>,
+        attempts: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Option<Wake> {
         let backlog = match self.spool.backlog().await {
             Ok(backlog) => backlog,
             Err(error) => {
-                tracing::error!(error = crate::telemetry::chain(&error), "cannot ask the spool for due messages");
+                tracing::error!(
+                    error = crate::telemetry::chain(&error),
+                    "cannot ask the spool for due messages"
+                );
                 return None;
             }
         };
-        let work = self.board().work(&backlog, self.clock.now(), self.clock.instant());
+        let work = self
+            .board()
+            .work(&backlog, self.clock.now(), self.clock.instant());
         for (name, routes, free) in work.claims {
             for lease in self.claim(&routes, free).await {
                 let connection = Connection::take(self, &name);
@@ -129,13 +149,19 @@ impl Relay {
                 return self.spool.give_back(lease).await;
             };
             self.attempt(&lane, lease).await;
-            next = if stop.is_cancelled() { None } else { self.next_for(&connection.upstream).await };
+            next = if stop.is_cancelled() {
+                None
+            } else {
+                self.next_for(&connection.upstream).await
+            };
         }
     }
 
     async fn next_for(&self, upstream: &UpstreamName) -> Option<Lease> {
         let backlog = self.spool.backlog().await.ok()?;
-        let routes = self.board().routes_to(upstream, &backlog, self.clock.now(), self.clock.instant());
+        let routes =
+            self.board()
+                .routes_to(upstream, &backlog, self.clock.now(), self.clock.instant());
         if routes.is_empty() {
             return None;
         }
@@ -144,7 +170,13 @@ impl Relay {
 
     async fn claim(&self, routes: &[Route], at_most: usize) -> Vec<Lease> {
         let now = self.clock.now();
-        let claim = Claim { routes, at_most, now, until: now.after(LEASE), older_than: None };
+        let claim = Claim {
+            routes,
+            at_most,
+            now,
+            until: now.after(LEASE),
+            older_than: None,
+        };
         self.claim_as(claim).await
     }
 
@@ -152,7 +184,10 @@ impl Relay {
         match self.spool.claim(claim).await {
             Ok(leases) => leases,
             Err(error) => {
-                tracing::error!(error = crate::telemetry::chain(&error), "cannot claim messages");
+                tracing::error!(
+                    error = crate::telemetry::chain(&error),
+                    "cannot claim messages"
+                );
                 Vec::new()
             }
         }
@@ -187,8 +222,13 @@ impl Relay {
 
     fn next_look(&self, wake: Option<Wake>, next_tick: Instant) -> Instant {
         let wake = wake.unwrap_or_default();
-        let due = wake.due.map(|due| self.clock.instant() + due.since(self.clock.now()));
-        [due, wake.instant].into_iter().flatten().fold(next_tick, Instant::min)
+        let due = wake
+            .due
+            .map(|due| self.clock.instant() + due.since(self.clock.now()));
+        [due, wake.instant]
+            .into_iter()
+            .flatten()
+            .fold(next_tick, Instant::min)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {
@@ -205,7 +245,10 @@ struct Connection {
 impl Connection {
     fn take(relay: &Arc<Relay>, upstream: &UpstreamName) -> Self {
         relay.board().begin(upstream);
-        Self { relay: Arc::clone(relay), upstream: upstream.clone() }
+        Self {
+            relay: Arc::clone(relay),
+            upstream: upstream.clone(),
+        }
     }
 }
 

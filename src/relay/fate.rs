@@ -18,7 +18,11 @@ pub(super) struct Judgement {
 /// may have the message already.
 pub(super) fn counts(attempt: &Attempt) -> bool {
     let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
-    attempt.health == Health::Good || attempt.outcomes.iter().any(|(_, outcome)| is_unknown(outcome))
+    attempt.health == Health::Good
+        || attempt
+            .outcomes
+            .iter()
+            .any(|(_, outcome)| is_unknown(outcome))
 }
 
 impl Judgement {
@@ -28,18 +32,33 @@ impl Judgement {
         let fate = |outcome: &Outcome| match outcome {
             Outcome::Relayed(response) => Fate::Relayed(response.clone()),
             Outcome::Rejected(failure) => Fate::Bounce(failure.clone()),
-            Outcome::Deferred(failure) | Outcome::Unknown(failure) => self.deferred(lease, failure, is_counted),
+            Outcome::Deferred(failure) | Outcome::Unknown(failure) => {
+                self.deferred(lease, failure, is_counted)
+            }
         };
-        attempt.outcomes.iter().map(|(index, outcome)| (*index, fate(outcome))).collect()
+        attempt
+            .outcomes
+            .iter()
+            .map(|(index, outcome)| (*index, fate(outcome)))
+            .collect()
     }
 
     fn deferred(&self, lease: &Lease, failure: &Failure, is_counted: bool) -> Fate {
         let accepted = lease.message.accepted;
-        match self.plan.after_deferral(accepted, lease.attempts + 1, self.now, self.spread) {
+        match self
+            .plan
+            .after_deferral(accepted, lease.attempts + 1, self.now, self.spread)
+        {
             Next::Expire => Fate::Expire(failure.clone()),
             // The upstream's own pause says when; the message keeps its place in the queue.
-            Next::Retry { .. } if !is_counted => Fate::Retry { due: self.now, reason: failure.clone() },
-            Next::Retry { due } => Fate::Retry { due, reason: failure.clone() },
+            Next::Retry { .. } if !is_counted => Fate::Retry {
+                due: self.now,
+                reason: failure.clone(),
+            },
+            Next::Retry { due } => Fate::Retry {
+                due,
+                reason: failure.clone(),
+            },
         }
     }
 
@@ -48,7 +67,11 @@ impl Judgement {
         let failure = Failure::new(Stage::Connect, Cause::Expired);
         let fate = self.deferred(lease, &failure, true);
         match fate {
-            Fate::Expire(_) => lease.pending.iter().map(|index| (*index, fate.clone())).collect(),
+            Fate::Expire(_) => lease
+                .pending
+                .iter()
+                .map(|index| (*index, fate.clone()))
+                .collect(),
             Fate::Bounce(_) | Fate::Relayed(_) | Fate::Retry { .. } => Vec::new(),
         }
     }
