@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod date;
+pub mod dsn;
 pub mod envelope;
 pub mod header;
 pub mod outcome;
