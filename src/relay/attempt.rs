@@ -59,14 +59,12 @@ impl Relay {
         };
         let mut attempt = std::pin::pin!(lane.upstream.attempt(order));
         loop {
-            match tokio::time::timeout(LEASE / 2, &mut attempt).await {
-                Ok(attempt) => return attempt,
-                Err(_) => {
-                    let until = self.clock.now().after(LEASE);
-                    if let Err(error) = self.spool.extend(lease, until).await {
-                        tracing::warn!(error = telemetry::chain(&error), "cannot extend the lease");
-                    }
-                }
+            if let Ok(attempt) = tokio::time::timeout(LEASE / 2, &mut attempt).await {
+                return attempt;
+            }
+            let until = self.clock.now().after(LEASE);
+            if let Err(error) = self.spool.extend(lease, until).await {
+                tracing::warn!(error = telemetry::chain(&error), "cannot extend the lease");
             }
         }
     }
@@ -189,10 +187,10 @@ fn log_fates(lease: &Lease, fates: &[(RecipientIndex, Fate)]) {
         let forward_path = &recipient.forward_path;
         match fate {
             Fate::Relayed(response) => {
-                tracing::info!(%forward_path, code = response.code, reply = %response, "relayed")
+                tracing::info!(%forward_path, code = response.code, reply = %response, "relayed");
             }
             Fate::Retry { due, reason } => {
-                tracing::info!(%forward_path, error = %reason, %due, "deferred")
+                tracing::info!(%forward_path, error = %reason, %due, "deferred");
             }
             Fate::Bounce(failure) => tracing::info!(%forward_path, error = %failure, "bounced"),
             Fate::Expire(failure) => tracing::info!(%forward_path, error = %failure, "expired"),

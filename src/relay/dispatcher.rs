@@ -97,6 +97,11 @@ impl Relay {
                 report_panic(&ended);
             }
         }
+        self.wind_up(attempts).await;
+    }
+
+    /// Lets running attempts end within the grace time.
+    async fn wind_up(&self, mut attempts: JoinSet<()>) {
         let all_ended = async { while attempts.join_next().await.is_some() {} };
         if tokio::time::timeout(self.settings.grace, all_ended)
             .await
