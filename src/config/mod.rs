@@ -1,1 +1,19 @@
-//! The configuration files: their shape, their checks, their diagnostics.
+//! Configuration files: their shape, their checks, their diagnostics.
+//!
+//! [`load`] reads `posthouse.toml` and `accounts.toml` in two stages: serde gives the shape of the file, then the
+//! check builds the settings of each module. No module imports this one. All faults are reported at once, each with
+//! its place and a hint.
+
+mod check;
+mod checked;
+mod diagnostic;
+mod load;
+mod raw;
+mod read;
+mod secret;
+mod units;
+
+pub use checked::{Checked, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use load::load;
+pub use units::{ByteSize, Span, UnitError};
