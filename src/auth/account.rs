@@ -45,7 +45,7 @@ pub enum AccountsError {
 }
 
 /// All accounts. Immutable: a reload makes a new set.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Accounts {
     list: Vec<Account>,
     by_name: HashMap<Box<str>, usize>,
