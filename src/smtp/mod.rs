@@ -2,5 +2,6 @@
 //!
 //! `smtp` decides nothing. The session asks, and whoever drives it answers.
 
+pub mod extension;
 pub mod reply;
 pub mod server;

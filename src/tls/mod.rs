@@ -1,1 +1,3 @@
 //! TLS configurations for both sides, and the loading of certificates.
+
+pub mod client;
