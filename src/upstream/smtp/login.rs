@@ -173,10 +173,10 @@ mod tests {
     }
 
     fn text(answer: &Answer) -> &str {
-        match answer {
-            Answer::Send(line) => std::str::from_utf8(line).unwrap(),
-            other => panic!("{other:?}"),
-        }
+        let Answer::Send(line) = answer else {
+            panic!("{answer:?}")
+        };
+        std::str::from_utf8(line).unwrap()
     }
 
     #[test]
