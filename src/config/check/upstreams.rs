@@ -42,18 +42,14 @@ pub(in crate::config) fn upstreams(
             let smtp = plan(context, &smtp.get_ref().retry, retry).zip(settings);
             smtp.map(|(retry, smtp)| Upstream { smtp, retry })
         });
-        if upstream.get_ref().smtp.is_none() && !has_wrong_kind(context, &name) {
+        let is_reported = context.is_wrong_below(&["upstream", name.as_str()]);
+        if upstream.get_ref().smtp.is_none() && !is_reported {
             let message = format!("upstream `{name}` has no kind");
             context.error(key.span(), message, format!("write [upstream.{name}.smtp]"));
         }
         found.push((name, checked));
     }
     found
-}
-
-fn has_wrong_kind(context: &Context, name: &UpstreamName) -> bool {
-    let is_wrong = |kind| context.is_wrong(&["upstream", name.as_str(), kind]);
-    is_wrong("graph") || is_wrong("smtp")
 }
 
 /// Returns a retry plan of what is set here and, for the rest, of `base`; `None` after an error.
