@@ -378,13 +378,13 @@ proptest! {
     ) {
         let value = frame.replace("{}", &name);
         let Ok(senders) = senders(&value) else { return Ok(()) };
-        let is_known = |found: &str| {
+        let is_judged = |found: &str| {
             let found = Mailbox::parse(found).unwrap();
-            senders.mailboxes.iter().chain(&senders.shown).any(|known| known.is_same_as(&found))
+            senders.mailboxes.iter().any(|known| known.is_same_as(&found))
         };
         for reader in readers::ALL {
             for found in reader(&value) {
-                prop_assert!(!found.contains("corp") || Mailbox::parse(&found).is_err() || is_known(&found), "{value:?} gave {found:?}");
+                prop_assert!(!found.contains("corp") || Mailbox::parse(&found).is_err() || is_judged(&found), "{value:?} gave {found:?}");
             }
         }
     }
