@@ -24,7 +24,10 @@ pub(super) fn data_dir(path: &Path) -> Result<(), AppError> {
         return Ok(());
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| AppError::Create { path: path.to_owned(), source })
+    made.map_err(|source| AppError::Create {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Writes a small file of the running server, such as the list of its ports. Lost at a power cut, made at each start.
@@ -33,7 +36,10 @@ pub(super) fn note(path: &Path, text: &str) -> Result<(), AppError> {
     let written = fs::File::create(&temporary)
         .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
         .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| AppError::Create { path: path.to_owned(), source })
+    written.map_err(|source| AppError::Create {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 pub(super) fn log_settings(log: Log) -> telemetry::Settings {
@@ -80,12 +86,26 @@ pub(super) fn lanes(
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Lane>, AppError> {
-    upstreams.values().map(|upstream| lane(upstream, resolver, clock)).collect()
+    upstreams
+        .values()
+        .map(|upstream| lane(upstream, resolver, clock))
+        .collect()
 }
 
-fn lane(upstream: &Upstream, resolver: &Arc<dyn Resolver>, clock: &Arc<dyn Clock>) -> Result<Lane, AppError> {
-    let smtp = SmtpUpstream::new(upstream.smtp.clone(), Arc::clone(resolver), Arc::clone(clock))?;
-    Ok(Lane { upstream: Arc::new(smtp), plan: upstream.retry })
+fn lane(
+    upstream: &Upstream,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Lane, AppError> {
+    let smtp = SmtpUpstream::new(
+        upstream.smtp.clone(),
+        Arc::clone(resolver),
+        Arc::clone(clock),
+    )?;
+    Ok(Lane {
+        upstream: Arc::new(smtp),
+        plan: upstream.retry,
+    })
 }
 
 /// Seeds chance from the operating system; the time is no seed that two nodes would not share.

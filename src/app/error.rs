@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use crate::auth::AuthenticatorError;
 use crate::config::Report;
+use crate::dns::ResolveError;
 use crate::spool::embedded::OpenError;
 use crate::submission::BindError;
+use crate::tls::client::ClientTlsError;
 use crate::tls::server::ServerTlsError;
-use crate::upstream::smtp::SetupError;
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,9 @@ pub enum AppError {
         source: io::Error,
     },
     /// There are too few file descriptors for the ports.
-    #[error("{needed} file descriptors are needed, {limit} are allowed; raise the limit (ulimit -n, or LimitNOFILE= in systemd)")]
+    #[error(
+        "{needed} file descriptors are needed, {limit} are allowed; raise the limit (ulimit -n, or LimitNOFILE= in systemd)"
+    )]
     FileDescriptors {
         /// How many the ports and some connections take.
         needed: u64,
@@ -63,9 +66,12 @@ pub enum AppError {
     /// The server's certificate cannot be used.
     #[error("cannot set up TLS")]
     Tls(#[from] ServerTlsError),
-    /// An upstream cannot be set up.
+    /// The certificate authorities of an upstream cannot be read.
     #[error("cannot set up the upstreams")]
-    Upstream(#[from] SetupError),
+    Upstream(#[from] ClientTlsError),
+    /// Names cannot be looked up.
+    #[error("cannot set up name look-ups")]
+    Resolver(#[from] ResolveError),
 }
 
 impl AppError {
@@ -76,7 +82,11 @@ impl AppError {
             Self::Create { .. } => 73,
             Self::Bind(error) if error.source.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Privileges { .. } => 77,
-            Self::Authenticator(_) | Self::Bind(_) | Self::FileDescriptors { .. } | Self::Runtime { .. } => 71,
+            Self::Authenticator(_)
+            | Self::Bind(_)
+            | Self::FileDescriptors { .. }
+            | Self::Resolver(_)
+            | Self::Runtime { .. } => 71,
             Self::Spool(_) => 69,
             Self::Tls(_) | Self::Upstream(_) => 78,
         }

@@ -21,7 +21,10 @@ pub(super) fn raise_file_limit(ports: usize) -> Result<(), AppError> {
         Some(limit) if limit < needed => return Err(AppError::FileDescriptors { needed, limit }),
         Some(_) | None => {}
     }
-    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    let raised = Rlimit {
+        current: limits.maximum,
+        maximum: limits.maximum,
+    };
     setrlimit(Resource::Nofile, raised).map_err(|error| AppError::Runtime {
         part: "process with more file descriptors",
         source: error.into(),
@@ -38,14 +41,23 @@ pub(super) struct User {
 /// Finds a user in `/etc/passwd`. Users from elsewhere (LDAP) are not found; start as that user instead.
 pub(super) fn find_user(name: &str) -> io::Result<User> {
     let passwd = fs::read_to_string("/etc/passwd")?;
-    user_in(&passwd, name)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such user in /etc/passwd"))
+    user_in(&passwd, name).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "there is no such user in /etc/passwd",
+        )
+    })
 }
 
 fn user_in(passwd: &str, name: &str) -> Option<User> {
-    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    let line = passwd
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
-    Some(User { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+    Some(User {
+        uid: fields.next()?.parse().ok()?,
+        gid: fields.next()?.parse().ok()?,
+    })
 }
 
 impl User {
@@ -60,7 +72,10 @@ impl User {
             return if rustix::process::geteuid().as_raw() == self.uid {
                 Ok(())
             } else {
-                Err(io::Error::new(io::ErrorKind::PermissionDenied, "only root can become another user"))
+                Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    "only root can become another user",
+                ))
             };
         }
         set_thread_groups(&[Gid::from_raw(self.gid)])?;
@@ -78,7 +93,10 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_the_whole_name() {
-        assert_eq!(user_in(PASSWD, "posthouse"), Some(User { uid: 997, gid: 995 }));
+        assert_eq!(
+            user_in(PASSWD, "posthouse"),
+            Some(User { uid: 997, gid: 995 })
+        );
         assert_eq!(user_in(PASSWD, "post"), None);
         assert_eq!(user_in("broken:x:a:b", "broken"), None);
     }

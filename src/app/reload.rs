@@ -34,7 +34,10 @@ impl Reloader {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(AppError::Config(report)) => log_report(&report),
             Err(error) => {
-                tracing::error!(error = telemetry::chain(&error), "reload failed; the old configuration stays");
+                tracing::error!(
+                    error = telemetry::chain(&error),
+                    "reload failed; the old configuration stays"
+                );
             }
         }
     }
@@ -64,7 +67,9 @@ impl Reloader {
     pub(super) async fn route(&self, config: &Checked) -> Result<(), AppError> {
         let lanes = build::lanes(&config.upstreams, &self.resolver, &self.clock)?;
         let routes = config.routes.clone();
-        self.spool.reroute(&move |account| routes.configured_route(account)).await;
+        self.spool
+            .reroute(&move |account| routes.configured_route(account))
+            .await;
         self.relay.replace(lanes);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The life of the server: start, signals, stop.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
 use crate::dns::{Resolver, SystemResolver};
 use crate::relay::Relay;
-use crate::spool::Spool as _;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Binding, Bound, Server, ServerParts};
 use crate::telemetry;
@@ -36,7 +35,11 @@ pub struct Options {
 /// [`AppError`] says why it did not start; nothing has been accepted then.
 pub fn serve(options: &Options) -> Result<(), AppError> {
     let mut config = config::load(&options.config).map_err(AppError::Config)?;
-    let ports = config.listeners.iter().map(|listener| listener.ports.len() * listener.addresses.len()).sum();
+    let ports = config
+        .listeners
+        .iter()
+        .map(|listener| listener.ports.len() * listener.addresses.len())
+        .sum();
     privileges::raise_file_limit(ports)?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
@@ -46,13 +49,20 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let spool = EmbeddedSpool::open(build::spool_settings(&config.spool), Arc::clone(&clock))?;
     let accounts = std::mem::take(&mut config.accounts);
-    let authenticator = Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
+    let authenticator =
+        Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
     let tls = Arc::new(Reloadable::new(&config.tls)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(runtime("runtime"))?;
-    let parts = Parts { config, spool: Arc::new(spool), clock, authenticator: Arc::new(authenticator), tls };
+    let parts = Parts {
+        config,
+        spool: Arc::new(spool),
+        clock,
+        authenticator: Arc::new(authenticator),
+        tls,
+    };
     let served = runtime.block_on(run(parts, binding.bound, options.config.clone()));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -72,7 +82,10 @@ fn become_user(config: &Checked) -> Result<(), AppError> {
     let Some(name) = &config.server.run_as else {
         return Ok(());
     };
-    let failed = |source| AppError::Privileges { user: name.clone(), source };
+    let failed = |source| AppError::Privileges {
+        user: name.clone(),
+        source,
+    };
     let user = privileges::find_user(name).map_err(failed)?;
     if rustix::process::geteuid().is_root() {
         user.own(&config.server.data_dir).map_err(failed)?;
@@ -102,7 +115,13 @@ fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
 }
 
 async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<(), AppError> {
-    let Parts { config, spool, clock, authenticator, tls } = parts;
+    let Parts {
+        config,
+        spool,
+        clock,
+        authenticator,
+        tls,
+    } = parts;
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
     let relay = Relay::new(
         Arc::clone(&spool) as _,
@@ -117,7 +136,7 @@ async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<()
         Some(Arc::clone(&tls)),
         build::directory(&config),
     );
-    let server_parts = Arc::new(server_parts.with_limits(config.connections));
+    let server_parts = Arc::new(server_parts);
     let reloader = Reloader {
         config_file,
         relay: Arc::clone(&relay),
@@ -147,7 +166,10 @@ async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<()
 
 /// One line for each port: the listener's name and the address.
 fn list_ports(bound: &[Bound]) -> String {
-    bound.iter().map(|port| format!("{} {}\n", port.name(), port.address())).collect()
+    bound
+        .iter()
+        .map(|port| format!("{} {}\n", port.name(), port.address()))
+        .collect()
 }
 
 struct Signals {

@@ -45,7 +45,7 @@ pub enum AccountsError {
 }
 
 /// All accounts. Immutable: a reload makes a new set.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Accounts {
     list: Vec<Account>,
     by_name: HashMap<Box<str>, usize>,

@@ -89,7 +89,10 @@ pub struct BindError {
 /// # Errors
 /// [`BindError`] for the first port that must be bound and cannot be.
 pub fn bind(listeners: &[ListenerSettings]) -> Result<Binding, BindError> {
-    let mut binding = Binding { bound: Vec::new(), skipped: Vec::new() };
+    let mut binding = Binding {
+        bound: Vec::new(),
+        skipped: Vec::new(),
+    };
     for settings in listeners {
         let session = Arc::new(settings.session.clone());
         for &address in &settings.addresses {
@@ -121,12 +124,24 @@ impl Binding {
                     name: settings.name.clone(),
                     session: Arc::clone(session),
                 }),
-                Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => skipped.push(port),
-                Err(source) => return Err(BindError { name: settings.name.clone(), address, source }),
+                Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
+                    skipped.push(port)
+                }
+                Err(source) => {
+                    return Err(BindError {
+                        name: settings.name.clone(),
+                        address,
+                        source,
+                    });
+                }
             }
         }
         if !skipped.is_empty() {
-            self.skipped.push(Skipped { listener: settings.name.clone(), address, ports: skipped });
+            self.skipped.push(Skipped {
+                listener: settings.name.clone(),
+                address,
+                ports: skipped,
+            });
         }
         Ok(())
     }
