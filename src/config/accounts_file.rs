@@ -7,7 +7,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
@@ -182,10 +181,7 @@ impl AccountsFile {
     }
 
     fn invalid(&self, text: &str) -> AccountsFileError {
-        let source = Arc::new(Source {
-            path: self.path.clone(),
-            text: text.to_owned(),
-        });
+        let source = Source::new(&self.path, text.to_owned());
         let reading = read::read::<raw::AccountsRoot>(&source);
         AccountsFileError::Invalid(Report::new(reading.diagnostics))
     }

@@ -570,8 +570,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::sync::Arc;
+    use std::path::Path;
 
     use super::*;
     use crate::config::diagnostic::Source;
@@ -588,10 +587,7 @@ mod tests {
     }
 
     fn reading(text: &str) -> Reading<raw::Root> {
-        read(&Arc::new(Source {
-            path: PathBuf::from("sample.toml"),
-            text: text.to_owned(),
-        }))
+        read(&Source::new(Path::new("sample.toml"), text.to_owned()))
     }
 
     /// The keys that the table with this header knows, as the refusal of an unknown one lists them.
@@ -654,10 +650,8 @@ mod tests {
 
     #[test]
     fn every_key_of_an_account_is_described() {
-        let wrong = Arc::new(Source {
-            path: PathBuf::from("accounts.toml"),
-            text: "[account.alice]\nno_such_key = 1\n".to_owned(),
-        });
+        let text = "[account.alice]\nno_such_key = 1\n";
+        let wrong = Source::new(Path::new("accounts.toml"), text.to_owned());
         let reading: Reading<raw::AccountsRoot> = read(&wrong);
         let hint = reading.diagnostics.first().unwrap().hint().unwrap();
         let sample = defaults_toml();
