@@ -212,6 +212,15 @@ struct Excerpt {
 }
 
 impl Place<'_> {
+    /// Returns whether the character at that place of the text belongs to a password; the quotes around it do not.
+    fn is_hidden(&self, at: usize, c: char) -> bool {
+        let is_quote = matches!(c, '"' | '\'');
+        self.hidden.iter().any(|place| {
+            let is_border = at == place.start || at + 1 == place.end;
+            place.contains(&at) && !(is_quote && is_border)
+        })
+    }
+
     /// Hides the characters of passwords; stars stand where they stood, so that the carets fit.
     fn masked(&self) -> Excerpt {
         let line = [self.before, self.marked, self.after].concat();
@@ -219,14 +228,9 @@ impl Place<'_> {
         let mut at = 0;
         let mut shown = |part: &str| {
             let characters = part.char_indices().map(|(index, c)| {
-                let known = |place: &Range<usize>| place.contains(&(self.start + at + index));
-                let is_secret = guessed.contains(&(at + index)) || self.hidden.iter().any(known);
-                let is_quote = matches!(c, '"' | '\'');
-                if is_secret && !is_quote {
-                    '*'
-                } else {
-                    shown_character(c)
-                }
+                let is_secret =
+                    guessed.contains(&(at + index)) || self.is_hidden(self.start + at + index, c);
+                if is_secret { '*' } else { shown_character(c) }
             });
             let shown = characters.collect::<String>();
             at += part.len();
