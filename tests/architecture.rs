@@ -1,6 +1,13 @@
 //! The rules of `docs/architecture.md` that a program can check: who may import whom, how long a file may be, and
 //! what the pure layers never name. All faults are reported at once, with file and line.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

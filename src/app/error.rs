@@ -78,7 +78,6 @@ impl AppError {
     /// Returns the exit code, as sysexits(3) has them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 78,
             Self::Create { .. } => 73,
             Self::Bind(error) if error.source.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Privileges { .. } => 77,
@@ -88,7 +87,7 @@ impl AppError {
             | Self::Resolver(_)
             | Self::Runtime { .. } => 71,
             Self::Spool(_) => 69,
-            Self::Tls(_) | Self::Upstream(_) => 78,
+            Self::Config(_) | Self::Tls(_) | Self::Upstream(_) => 78,
         }
     }
 }

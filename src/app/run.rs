@@ -56,14 +56,14 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .enable_all()
         .build()
         .map_err(runtime("runtime"))?;
-    let parts = Parts {
+    let all = Parts {
         config,
         spool: Arc::new(spool),
         clock,
         authenticator: Arc::new(authenticator),
         tls,
     };
-    let served = runtime.block_on(run(parts, binding.bound, options.config.clone()));
+    let served = runtime.block_on(run(all, binding.bound, options.config.clone()));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(logging);
@@ -166,10 +166,14 @@ async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<()
 
 /// One line for each port: the listener's name and the address.
 fn list_ports(bound: &[Bound]) -> String {
-    bound
-        .iter()
-        .map(|port| format!("{} {}\n", port.name(), port.address()))
-        .collect()
+    let mut list = String::new();
+    for port in bound {
+        list.push_str(port.name());
+        list.push(' ');
+        list.push_str(&port.address().to_string());
+        list.push('\n');
+    }
+    list
 }
 
 struct Signals {

@@ -146,16 +146,15 @@ impl Diagnostic {
 
     /// Returns place, message and hint in one line, for the log.
     pub fn summary(&self) -> String {
-        let mut text = self.path().display().to_string();
-        if let Some((line, column)) = self.position() {
-            text.push_str(&format!(":{line}:{column}"));
-        }
-        text.push_str(": ");
-        text.push_str(&self.message);
-        if let Some(hint) = &self.hint {
-            text.push_str(&format!(" (hint: {hint})"));
-        }
-        text
+        let place = match self.position() {
+            Some((line, column)) => format!("{}:{line}:{column}", self.path().display()),
+            None => self.path().display().to_string(),
+        };
+        let hint = self
+            .hint
+            .as_ref()
+            .map_or_else(String::new, |hint| format!(" (hint: {hint})"));
+        printable(&format!("{place}: {}{hint}", self.message))
     }
 
     fn place(&self) -> Option<Place<'_>> {

@@ -139,6 +139,7 @@ impl Fixture {
             at_most,
             now,
             until: now.after(minutes(5)),
+            older_than: None,
         };
         self.spool.claim(claim).await.unwrap()
     }
@@ -189,6 +190,7 @@ macro_rules! suite {
             ids_increase_in_the_order_of_drafts
             higher_priority_comes_first_then_age
             the_order_holds_across_routes
+            only_older_messages_are_claimed_where_that_is_asked
             other_routes_are_left_alone
             no_more_is_claimed_than_asked_for
             scheduled_mail_is_claimed_when_it_is_due
@@ -329,10 +331,33 @@ pub(super) async fn the_order_holds_across_routes(fixture: Fixture) {
         at_most: 9,
         now,
         until: now.after(minutes(1)),
+        older_than: None,
     };
     let claimed = fixture.spool.claim(claim).await.unwrap();
     let claimed: Vec<_> = claimed.iter().map(|lease| lease.id).collect();
     assert_eq!(claimed, ids);
+}
+
+pub(super) async fn only_older_messages_are_claimed_where_that_is_asked(fixture: Fixture) {
+    let first = fixture.simple().await;
+    let mut urgent = message_to(&["a@example.com"]);
+    urgent.priority = Priority::VeryHigh;
+    let second = fixture.commit(urgent, b"x").await;
+    let now = fixture.clock.now();
+    let routes = [route(&["main"])];
+    let older = |id| Claim {
+        routes: &routes,
+        at_most: 9,
+        now,
+        until: now.after(minutes(1)),
+        older_than: Some(id),
+    };
+    assert!(fixture.spool.claim(older(first)).await.unwrap().is_empty());
+    let claimed = fixture.spool.claim(older(second)).await.unwrap();
+    assert_eq!(
+        claimed.iter().map(|lease| lease.id).collect::<Vec<_>>(),
+        [first]
+    );
 }
 
 pub(super) async fn other_routes_are_left_alone(fixture: Fixture) {

@@ -185,7 +185,7 @@ impl<P: Clone> Index<P> {
         let keys = self.lanes.ready(claim.routes, claim.now);
         let mut claimed = Vec::new();
         while claimed.len() < claim.at_most
-            && let Some(id) = self.lanes.pop(&keys)
+            && let Some(id) = self.lanes.pop(&keys, claim.older_than)
         {
             claimed.extend(self.lease(id, claim));
         }

@@ -117,11 +117,16 @@ impl Lanes {
         keys
     }
 
-    /// Takes the first of the messages that are ready on any of these routes.
-    pub(super) fn pop(&mut self, keys: &[RouteKey]) -> Option<QueueId> {
+    /// Takes the first of the messages that are ready on any of these routes, or the first with an id below
+    /// `older_than`.
+    pub(super) fn pop(
+        &mut self,
+        keys: &[RouteKey],
+        older_than: Option<QueueId>,
+    ) -> Option<QueueId> {
         let (first, key) = keys
             .iter()
-            .filter_map(|key| Some((*self.by_key.get(key)?.ready.first()?, *key)))
+            .filter_map(|key| Some((self.by_key.get(key)?.first(older_than)?, *key)))
             .min()?;
         self.by_key.get_mut(&key)?.ready.remove(&first);
         Some(first.1)
@@ -154,6 +159,18 @@ pub(super) struct First {
 }
 
 impl Lane {
+    /// Returns the first message that is ready, and older than that if it is to be.
+    fn first(&self, older_than: Option<QueueId>) -> Option<(Priority, QueueId)> {
+        let Some(end) = older_than else {
+            return self.ready.first().copied();
+        };
+        let oldest = |priority| {
+            let start = (priority, QueueId::from_number(0));
+            self.ready.range(start..(priority, end)).next().copied()
+        };
+        Priority::ALL.into_iter().find_map(oldest)
+    }
+
     fn promote(&mut self, now: Timestamp) {
         while let Some((due, priority, id)) = self.delayed.first().copied()
             && due <= now

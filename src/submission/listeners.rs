@@ -125,7 +125,7 @@ impl Binding {
                     session: Arc::clone(session),
                 }),
                 Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
-                    skipped.push(port)
+                    skipped.push(port);
                 }
                 Err(source) => {
                     return Err(BindError {

@@ -179,11 +179,12 @@ impl Committer {
         }
         self.shared.gauge.set(state.index.stats());
         drop(state);
+        // Before the replies, so that whoever has one finds the word already given.
+        self.shared.changed.notify_one();
         for reply in replies {
             // Nobody may be there any more to hear it.
             let _ = reply.send(Ok(()));
         }
-        self.shared.changed.notify_one();
         for path in left.files {
             self.remove_file(&path);
         }
