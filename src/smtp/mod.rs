@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod data;
+pub mod extension;
 pub mod line;
 pub mod parameter;
 pub mod replies;
