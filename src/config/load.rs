@@ -45,6 +45,20 @@ pub fn load(path: &Path) -> Result<Checked, Report> {
     }
 }
 
+/// Returns the data directory that a configuration names, whatever else is wrong with it: enough to find the control
+/// socket of a running server while somebody edits its configuration.
+///
+/// # Errors
+/// The [`Report`] says why the file cannot be read at all.
+pub fn data_dir(path: &Path) -> Result<PathBuf, Report> {
+    let mut found = Vec::new();
+    let opened = open::<raw::Root>(path, Missing::IsError, &mut found);
+    let Some((root, context)) = opened else {
+        return Err(Report::new(found));
+    };
+    Ok(context.path(&root.server.data_dir))
+}
+
 /// What it means that a file is not there.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Missing {

@@ -13,7 +13,7 @@ mod read;
 mod secret;
 mod units;
 
-pub use checked::{Checked, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
+pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use load::load;
+pub use load::{data_dir, load};
 pub use units::{ByteSize, Span, UnitError};
