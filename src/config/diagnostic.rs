@@ -83,6 +83,20 @@ impl Diagnostic {
         Some((place.line, place.before.chars().count() + 1))
     }
 
+    /// Returns place, message and hint in one line, for the log.
+    pub fn summary(&self) -> String {
+        let mut text = self.path().display().to_string();
+        if let Some((line, column)) = self.position() {
+            text.push_str(&format!(":{line}:{column}"));
+        }
+        text.push_str(": ");
+        text.push_str(&self.message);
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!(" (hint: {hint})"));
+        }
+        text
+    }
+
     fn place(&self) -> Option<Place<'_>> {
         let span = self.span.clone()?;
         let text = &self.source.text;

@@ -91,7 +91,10 @@ fn check_root(
             checked
         },
     );
-    if accounts.as_ref().is_some_and(|all| all.accounts.is_empty()) {
+    let is_empty = accounts
+        .as_ref()
+        .is_some_and(|all| all.accounts.is_empty() && !has_error_in(found, &accounts_file));
+    if is_empty {
         let message = format!("there is no account in {}", accounts_file.display());
         let hint = "posthouse account add NAME makes one";
         context.warning(root.accounts.file.span(), message, hint);
@@ -120,6 +123,11 @@ fn check_root(
         warnings: Vec::new(),
         server,
     })
+}
+
+fn has_error_in(found: &[Diagnostic], path: &Path) -> bool {
+    let is_error = |d: &Diagnostic| d.severity() == Severity::Error && d.path() == path;
+    found.iter().any(is_error)
 }
 
 fn usable(

@@ -4,6 +4,7 @@
 //! check builds the settings of each module. No module imports this one. All faults are reported at once, each with
 //! its place and a hint.
 
+mod accounts_file;
 mod check;
 mod checked;
 mod diagnostic;
@@ -13,6 +14,7 @@ mod read;
 mod secret;
 mod units;
 
+pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
 pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{data_dir, load};

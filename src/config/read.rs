@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
 use super::diagnostic::{Diagnostic, Severity, Source, nearest, quoted};
 use super::units::HINT;
@@ -38,11 +38,7 @@ pub(super) fn read<T: DeserializeOwned + Default>(source: &Arc<Source>) -> Readi
     let is_toml = errors.iter().all(is_duplicate);
     let mut reading = Reading {
         raw: T::default(),
-        diagnostics: errors
-            .into_iter()
-            .take(MAX_FAULTS)
-            .map(|error| syntax(source, &error))
-            .collect(),
+        diagnostics: syntax_errors(source, &errors),
         removed: HashSet::new(),
         is_toml,
     };
@@ -54,9 +50,7 @@ pub(super) fn read<T: DeserializeOwned + Default>(source: &Arc<Source>) -> Readi
             }
             Err(error) => error,
         };
-        let path = error
-            .span()
-            .and_then(|span| locate_in_table(table.get_ref(), &span));
+        let path = error.span().and_then(|span| locate(table.get_ref(), &span));
         reading
             .diagnostics
             .push(shape(source, &error, path.as_deref()));
@@ -73,26 +67,53 @@ fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message().starts_with("duplicate key")
 }
 
-fn syntax(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
-    let span = error.span();
-    let marked = span
-        .clone()
-        .and_then(|span| source.text.get(span))
-        .unwrap_or_default();
-    if !is_duplicate(error) {
-        return Diagnostic::new(Severity::Error, source, span, error.message())
-            .with_hint("the file is not TOML here; see https://toml.io");
+/// Words the errors of the parser anew. Where a table is there twice, its keys are not reported too.
+fn syntax_errors(source: &Arc<Source>, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut header = None;
+    for error in errors.iter().take(MAX_FAULTS) {
+        let span = error.span().unwrap_or_default();
+        let (message, hint) = if is_duplicate(error) {
+            let before = source.text.get(..span.start).unwrap_or_default();
+            let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
+            let marked = source.text.get(span.clone()).unwrap_or_default();
+            if let Some(way) = line.strip_prefix('[') {
+                header = Some(span.start);
+                (twice_in_header(way, marked), TWICE)
+            } else if is_below(&source.text, header, span.start) {
+                continue;
+            } else {
+                (format!("key `{marked}` is there twice"), TWICE)
+            }
+        } else {
+            (error.message().to_owned(), NOT_TOML)
+        };
+        let diagnostic = Diagnostic::new(Severity::Error, source, Some(span), message);
+        diagnostics.push(diagnostic.with_hint(hint));
     }
-    let kind = span
-        .as_ref()
-        .and_then(|span| source.text.get(..span.start))
-        .and_then(|before| before.rsplit('\n').next())
-        .and_then(|line| line.trim_start().strip_prefix('['))
-        .and_then(|header| header.strip_suffix('.'))
-        .unwrap_or("key");
-    let message = format!("{kind} `{marked}` is there twice");
-    Diagnostic::new(Severity::Error, source, span, message)
-        .with_hint("keep one of the two; a name stands for one thing")
+    diagnostics
+}
+
+const TWICE: &str = "a name stands for one thing; keep one of the two";
+const NOT_TOML: &str = "the file is not TOML here; see https://toml.io";
+
+/// `way` is the header up to the name at fault: `account.` in `[account.alice]`.
+fn twice_in_header(way: &str, marked: &str) -> String {
+    let mut steps = way.trim_start_matches('[').split('.');
+    match (steps.next(), steps.next()) {
+        (Some(kind), Some("")) => format!("{kind} `{marked}` is there twice"),
+        (Some(kind), Some(name)) => format!("{kind} `{name}` is there twice"),
+        _ => format!("table `{marked}` is there twice"),
+    }
+}
+
+/// Returns whether the key at `at` belongs to the table whose header is at `header`.
+fn is_below(text: &str, header: Option<usize>, at: usize) -> bool {
+    let between = header.and_then(|header| text.get(header..at));
+    between.is_some_and(|between| {
+        let mut lines = between.lines().skip(1);
+        !lines.any(|line| line.trim_start().starts_with('['))
+    })
 }
 
 /// Words the errors of serde anew, with what is known about the key.
@@ -171,7 +192,21 @@ fn explain_type(message: &str, path: &[String]) -> (String, Option<String>) {
         }
         _ => None,
     };
-    (format!("this is {found}, but {expected} is needed"), hint)
+    (
+        format!("this is {}, but {expected} is needed", plain(found)),
+        hint,
+    )
+}
+
+/// Says in plain words what serde found.
+fn plain(found: &str) -> String {
+    match found.split_once(' ') {
+        Some(("string", value)) => format!("the text {value}"),
+        Some(("integer", value)) => format!("the number {value}"),
+        _ if found == "map" => "a table".to_owned(),
+        _ if found == "sequence" => "an array".to_owned(),
+        _ => found.to_owned(),
+    }
 }
 
 /// Returns whether a key or value is described, but belongs to a later version.
@@ -209,22 +244,31 @@ const PLANNED: &[(&str, &str)] = &[
     ("upstream", "rate"),
 ];
 
-fn locate_in_table(table: &DeTable<'_>, at: &Range<usize>) -> Option<Path> {
+/// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.
+fn locate(table: &DeTable<'_>, at: &Range<usize>) -> Option<Path> {
+    let is_key: Test = |key, _, at| key.span() == *at;
+    let holds: Test = |key, value, at| contains(&key.span(), at) || contains(&value.span(), at);
+    in_table(table, at, is_key).or_else(|| in_table(table, at, holds))
+}
+
+type Test = fn(&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>, &Range<usize>) -> bool;
+
+fn in_table(table: &DeTable<'_>, at: &Range<usize>, test: Test) -> Option<Path> {
     table.iter().find_map(|(key, value)| {
         let step = || key.get_ref().clone().into_owned();
-        if let Some(mut path) = locate_in_value(value, at) {
+        if let Some(mut path) = in_value(value, at, test) {
             path.insert(0, step());
             return Some(path);
         }
-        (contains(&key.span(), at) || contains(&value.span(), at)).then(|| vec![step()])
+        test(key, value, at).then(|| vec![step()])
     })
 }
 
-fn locate_in_value(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> Option<Path> {
+fn in_value(value: &Spanned<DeValue<'_>>, at: &Range<usize>, test: Test) -> Option<Path> {
     match value.get_ref() {
-        DeValue::Table(table) => locate_in_table(table, at),
+        DeValue::Table(table) => in_table(table, at, test),
         DeValue::Array(array) => array.iter().enumerate().find_map(|(index, value)| {
-            let mut path = locate_in_value(value, at)?;
+            let mut path = in_value(value, at, test)?;
             path.insert(0, index.to_string());
             Some(path)
         }),

@@ -16,8 +16,8 @@ use super::board::Lane;
 use super::dispatcher::{LEASE, Relay};
 use super::fate::{Judgement, counts};
 
-/// How long to wait before a settlement that could not be recorded is tried again.
-const RECORD_AGAIN: Duration = Duration::from_secs(5);
+/// How long a connection pauses when the spool cannot record what became of a message.
+const RECORD_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a message waits whose body cannot be read at the moment.
 const READ_AGAIN: Duration = Duration::from_mins(1);
@@ -140,38 +140,32 @@ impl Relay {
         }
     }
 
-    /// Records fates until that has succeeded.
+    /// Records fates and the reports they call for.
     ///
-    /// A message that has been relayed must not be relayed again because the disk is full: its connection stays
-    /// busy and its lease goes on until the record is made.
+    /// Where the record cannot be made the spool owes it, and the connection stays busy for a while: what cannot be
+    /// recorded would be relayed twice after a crash, so there must not be much of it.
     async fn settle(&self, lease: Lease, fates: Vec<(RecipientIndex, Fate)>, counts: bool) {
         let reports = self.reports(&lease, &fates).await;
-        let mut settlement = Settlement {
+        let settlement = Settlement {
             lease,
             fates,
             counts,
             reports,
         };
-        loop {
-            match self.spool.settle(&settlement).await {
-                Ok(()) => return,
-                Err(error @ SpoolError::LeaseLost(_)) => {
-                    return tracing::warn!(
-                        error = telemetry::chain(&error),
-                        "cannot record the attempt"
-                    );
-                }
-                Err(error) => {
-                    tracing::error!(
-                        error = telemetry::chain(&error),
-                        "cannot record the attempt; trying again"
-                    );
-                }
+        match self.spool.settle(settlement).await {
+            Ok(()) => {}
+            Err(error @ SpoolError::LeaseLost(_)) => {
+                tracing::warn!(
+                    error = telemetry::chain(&error),
+                    "cannot record the attempt"
+                );
             }
-            tokio::time::sleep(RECORD_AGAIN).await;
-            let until = self.clock.now().after(LEASE);
-            if let Err(error) = self.spool.extend(&mut settlement.lease, until).await {
-                return tracing::warn!(error = telemetry::chain(&error), "cannot extend the lease");
+            Err(error) => {
+                tracing::error!(
+                    error = telemetry::chain(&error),
+                    "cannot record the attempt now; the record is owed"
+                );
+                tokio::time::sleep(RECORD_PAUSE).await;
             }
         }
     }

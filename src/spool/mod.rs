@@ -55,8 +55,9 @@ pub trait Spool: Send + Sync {
     ///
     /// # Errors
     /// [`SpoolError::LeaseLost`]: somebody else answers for the message now, nothing was recorded. On other errors
-    /// it may be recorded or not; the lease goes on, and the same settlement may be given again.
-    async fn settle(&self, settlement: &Settlement) -> Result<(), SpoolError>;
+    /// the record is owed: the engine makes it when it can, and nobody attempts the message before. Only a crash that
+    /// comes first makes the message due again.
+    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError>;
 
     /// Gives a lease back unused: the message is due again at once.
     async fn give_back(&self, lease: Lease);

@@ -184,7 +184,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Judges every sender that the message claims (PRODUCT.md §4.3). Addresses inside display names are not senders.
+    /// Judges every sender that the message claims, also in names: many readers show people nothing but the name.
     fn authorize(&self, inspected: &Inspected) -> Result<(), Refusal> {
         let rules = &self.origin.profile.rules;
         let verdict = authorize(
@@ -195,7 +195,7 @@ impl Intake {
                 sender: inspected.sender.as_ref(),
                 resent_from: &inspected.resent_from,
                 resent_sender: &inspected.resent_sender,
-                shown: &[],
+                shown: &inspected.shown,
             },
         );
         match (verdict, rules.on_unauthorized) {

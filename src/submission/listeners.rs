@@ -51,6 +51,26 @@ impl Bound {
     }
 }
 
+/// All bound ports, and what was left out.
+#[derive(Debug)]
+pub struct Binding {
+    /// The bound ports.
+    pub bound: Vec<Bound>,
+    /// The ports that were taken by other programs.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Ports of one listener and address that were taken by other programs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Skipped {
+    /// The listener's name.
+    pub listener: String,
+    /// The address.
+    pub address: IpAddr,
+    /// The ports; never empty.
+    pub ports: Vec<u16>,
+}
+
 /// Why a port could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for listener `{name}`")]
@@ -64,64 +84,67 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// Binds all ports of all listeners. A taken port of a range is skipped and counted in one warning.
+/// Binds all ports of all listeners. A taken port of a range is skipped.
 ///
 /// # Errors
 /// [`BindError`] for the first port that must be bound and cannot be.
-pub fn bind(listeners: &[ListenerSettings]) -> Result<Vec<Bound>, BindError> {
-    let mut bound = Vec::new();
+pub fn bind(listeners: &[ListenerSettings]) -> Result<Binding, BindError> {
+    let mut binding = Binding {
+        bound: Vec::new(),
+        skipped: Vec::new(),
+    };
     for settings in listeners {
         let session = Arc::new(settings.session.clone());
         for &address in &settings.addresses {
-            bound.extend(bind_address(settings, address, &session)?);
+            binding.add(settings, address, &session)?;
         }
     }
-    Ok(bound)
+    Ok(binding)
 }
 
-fn bind_address(
-    settings: &ListenerSettings,
-    address: IpAddr,
-    session: &Arc<Settings>,
-) -> Result<Vec<Bound>, BindError> {
-    let (mut bound, mut skipped) = (Vec::with_capacity(settings.ports.len()), Vec::new());
-    for (port, is_of_range) in settings.ports.iter() {
-        let address = SocketAddr::new(address, port);
-        let may_skip = match settings.on_port_in_use {
-            None => is_of_range,
-            Some(OnPortInUse::Fail) => false,
-            Some(OnPortInUse::Skip) => true,
-        };
-        match listen(address) {
-            Ok(listener) => bound.push(Bound {
-                address: listener.local_addr().unwrap_or(address),
-                listener,
-                name: settings.name.clone(),
-                session: Arc::clone(session),
-            }),
-            Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
-                skipped.push(port);
-            }
-            Err(source) => {
-                return Err(BindError {
+impl Binding {
+    fn add(
+        &mut self,
+        settings: &ListenerSettings,
+        address: IpAddr,
+        session: &Arc<Settings>,
+    ) -> Result<(), BindError> {
+        let mut skipped = Vec::new();
+        for (port, is_of_range) in settings.ports.iter() {
+            let address = SocketAddr::new(address, port);
+            let may_skip = match settings.on_port_in_use {
+                None => is_of_range,
+                Some(OnPortInUse::Fail) => false,
+                Some(OnPortInUse::Skip) => true,
+            };
+            match listen(address) {
+                Ok(listener) => self.bound.push(Bound {
+                    address: listener.local_addr().unwrap_or(address),
+                    listener,
                     name: settings.name.clone(),
-                    address,
-                    source,
-                });
+                    session: Arc::clone(session),
+                }),
+                Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
+                    skipped.push(port)
+                }
+                Err(source) => {
+                    return Err(BindError {
+                        name: settings.name.clone(),
+                        address,
+                        source,
+                    });
+                }
             }
         }
+        if !skipped.is_empty() {
+            self.skipped.push(Skipped {
+                listener: settings.name.clone(),
+                address,
+                ports: skipped,
+            });
+        }
+        Ok(())
     }
-    if let (Some(first), Some(last)) = (skipped.first(), skipped.last()) {
-        tracing::warn!(
-            listener = settings.name,
-            %address,
-            ports = skipped.len(),
-            first,
-            last,
-            "ports are taken by other programs and left out"
-        );
-    }
-    Ok(bound)
 }
 
 fn listen(address: SocketAddr) -> io::Result<StdListener> {

@@ -13,7 +13,7 @@ mod stream;
 
 pub use directory::Directory;
 pub use limits::ConnectionLimits;
-pub use listeners::{BindError, Bound, Server, ServerParts, bind};
+pub use listeners::{BindError, Binding, Bound, Server, ServerParts, Skipped, bind};
 pub use settings::{
     ListenerSettings, OnPortInUse, PortSet, PortSetError, PriorityHeader, Profile, StrictAddresses,
 };

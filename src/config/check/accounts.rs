@@ -69,9 +69,9 @@ pub(in crate::config) fn accounts(
 
 fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned<String>) {
     let name = key.get_ref().as_str();
-    let is_wrong = |field| context.is_wrong(&["account", name, field]);
+    let is_reported = context.is_wrong_below(&["account", name]);
     let has_proof = account.password.is_some() || account.networks.is_some();
-    if account.active && !has_proof && !is_wrong("password") && !is_wrong("networks") {
+    if account.active && !has_proof && !is_reported {
         let message = format!("nobody can use account `{name}`: it has no password");
         let hint = format!(
             "posthouse account passwd {name} sets one; `networks` lets addresses in without one"
@@ -139,10 +139,9 @@ fn own_networks(
     taken: &mut HashMap<IpNet, AccountName>,
 ) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    let Some(list) = &account.networks else {
-        return networks;
-    };
-    for (entry, place) in entries(context, list) {
+    let list = account.networks.as_ref();
+    let entries = list.and_then(|list| entries(context, list));
+    for (entry, place) in entries.unwrap_or_default() {
         let parsed = entry
             .parse::<IpNet>()
             .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
@@ -237,14 +236,17 @@ fn rules(
 
 fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) -> Grants {
     let mut grants = Vec::new();
-    let mut written = 0;
+    let mut is_written = false;
     for (list, parse) in [
         (&account.authorized_domains, domain as Parse),
         (&account.authorized_senders, sender),
     ] {
         let Some(list) = list else { continue };
-        let entries = entries(context, list);
-        written += entries.len();
+        let Some(entries) = entries(context, list) else {
+            is_written = true;
+            continue;
+        };
+        is_written |= !entries.is_empty();
         for (entry, place) in entries {
             match parse(&entry) {
                 Ok(grant) => grants.push(grant),
@@ -252,13 +254,12 @@ fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) 
             }
         }
     }
-    if written > 0 {
+    if is_written {
         // Never `Anyone`, even if no entry could be read: the errors refuse the file, and this is the second lock.
         return Grants::Only(grants);
     }
     let name = key.get_ref().as_str();
-    let is_wrong = |list| context.is_wrong(&["account", name, list]);
-    if !is_wrong("authorized_domains") && !is_wrong("authorized_senders") {
+    if !context.is_wrong_below(&["account", name]) {
         let message = format!("account `{name}` may send as anyone");
         let hint = "list what it may send as in authorized_domains and authorized_senders";
         context.warning(key.span(), message, hint);
@@ -293,9 +294,12 @@ fn domain(entry: &str) -> Result<Grant, (String, String)> {
 }
 
 fn sender(entry: &str) -> Result<Grant, (String, String)> {
+    if let Some(domain) = entry.strip_prefix("*@") {
+        let message = format!("`{entry}` is one address, of somebody called `*`");
+        return Err((message, format!("list \"{domain}\" in authorized_domains")));
+    }
     Mailbox::parse(entry).map(Grant::Mailbox).map_err(|error| {
-        let hint = if Domain::parse(entry.trim_start_matches("*@").trim_start_matches('@')).is_ok()
-        {
+        let hint = if Domain::parse(entry.trim_start_matches('@')).is_ok() {
             "whole domains are listed in authorized_domains"
         } else {
             "for example \"info@example.com\", without a display name"

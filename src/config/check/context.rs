@@ -71,6 +71,15 @@ impl Context {
         self.removed.contains(&path)
     }
 
+    /// Returns whether anything in a table had to be left out since it is wrong.
+    pub(in crate::config) fn is_wrong_below(&self, path: &[&str]) -> bool {
+        let is_below = |removed: &read::Path| {
+            let start = removed.iter().map(String::as_str).take(path.len());
+            start.eq(path.iter().copied())
+        };
+        self.removed.iter().any(is_below)
+    }
+
     /// Returns a path of the file as seen from here: relative ones start at the folder of the file.
     pub(in crate::config) fn path(&self, path: &Path) -> PathBuf {
         let folder = self.source.path.parent().unwrap_or(Path::new(""));

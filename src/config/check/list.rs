@@ -15,7 +15,8 @@ pub(super) type Entry = (String, Range<usize>);
 
 /// Returns the entries. In a string they are separated by `;`; one `;` may follow the last. An entry that is empty, and
 /// a comma in a string, are errors: a list that was not understood must not become an empty one.
-pub(super) fn entries(context: &mut Context, list: &Spanned<List>) -> Vec<Entry> {
+/// `None` after an error that concerns the list as a whole.
+pub(super) fn entries(context: &mut Context, list: &Spanned<List>) -> Option<Vec<Entry>> {
     let place = list.span();
     let text = match list.get_ref() {
         List::Array(entries) => {
@@ -23,7 +24,7 @@ pub(super) fn entries(context: &mut Context, list: &Spanned<List>) -> Vec<Entry>
             for entry in entries {
                 push(context, &mut found, entry.get_ref(), entry.span());
             }
-            return found;
+            return Some(found);
         }
         List::Text(text) => text,
     };
@@ -37,7 +38,7 @@ pub(super) fn entries(context: &mut Context, list: &Spanned<List>) -> Vec<Entry>
                 as_array(text)
             ),
         );
-        return Vec::new();
+        return None;
     }
     let mut found = Vec::new();
     let trimmed = text.trim();
@@ -48,7 +49,7 @@ pub(super) fn entries(context: &mut Context, list: &Spanned<List>) -> Vec<Entry>
             push(context, &mut found, entry, place);
         }
     }
-    found
+    Some(found)
 }
 
 /// Returns a list of upstreams in failover order, or `None` after an error.
@@ -57,7 +58,7 @@ pub(super) fn route(
     list: &Spanned<List>,
     upstreams: &BTreeSet<UpstreamName>,
 ) -> Option<Route> {
-    let entries = entries(context, list);
+    let entries = entries(context, list)?;
     if entries.is_empty() {
         context.error(
             list.span(),

@@ -38,7 +38,7 @@ pub(in crate::config) fn listeners(
             }),
             session: server::Settings {
                 tls: tls_mode(raw.tls),
-                auth: auth_rule(context, raw),
+                auth: auth_rule(context, listener),
                 ..session.clone()
             },
         };
@@ -78,7 +78,9 @@ fn name(
 
 fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
-    let entries = entries(context, list);
+    let Some(entries) = entries(context, list) else {
+        return addresses;
+    };
     if entries.is_empty() {
         let hint = "leave the key out for all addresses";
         context.error(list.span(), "there is no address in this list", hint);
@@ -108,7 +110,9 @@ fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
 fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
     const HINT: &str = "ports are \"25\" or \"1025-5000\", from 1 to 65535; 0 takes any free port";
     let mut ports = PortSet::default();
-    let entries = entries(context, list);
+    let Some(entries) = entries(context, list) else {
+        return ports;
+    };
     if entries.is_empty() {
         context.error(list.span(), "there is no port in this list", HINT);
     }
@@ -148,8 +152,14 @@ fn tls_mode(raw: raw::TlsMode) -> TlsMode {
     }
 }
 
-fn auth_rule(context: &mut Context, listener: &raw::Listener) -> AuthRule {
-    let place = listener.auth.span();
+fn auth_rule(context: &mut Context, listener: &Spanned<raw::Listener>) -> AuthRule {
+    let written = listener.get_ref().auth.span();
+    let place = if written.is_empty() {
+        listener.span()
+    } else {
+        written
+    };
+    let listener = listener.get_ref();
     match (listener.auth.get_ref(), listener.tls) {
         (raw::AuthRule::AfterTls, raw::TlsMode::Off) => {
             context.error(

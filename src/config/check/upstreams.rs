@@ -73,7 +73,7 @@ fn upstream_of_kind(
             return None;
         }
         (None, None) => {
-            if !has_wrong_kind(context, name) {
+            if !context.is_wrong_below(&["upstream", name.as_str()]) {
                 let message = format!("upstream `{name}` has no kind");
                 context.error(key, message, format!("write [upstream.{name}.smtp]"));
             }
@@ -105,11 +105,6 @@ fn maildir(
         name: name.clone(),
         directory: context.path(directory.get_ref()),
     })
-}
-
-fn has_wrong_kind(context: &Context, name: &UpstreamName) -> bool {
-    let is_wrong = |kind| context.is_wrong(&["upstream", name.as_str(), kind]);
-    is_wrong("graph") || is_wrong("maildir") || is_wrong("smtp")
 }
 
 /// Returns a retry plan of what is set here and, for the rest, of `base`; `None` after an error.

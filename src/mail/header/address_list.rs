@@ -1,5 +1,7 @@
 //! A strict reader of address lists: `From:`, `Sender:`, `To:` and their kin (RFC 5322 §3.4, RFC 6854, RFC 6532).
 
+use std::borrow::Cow;
+
 use super::encoded_word;
 use super::token::{self, Gap, Kind, Token, Tokens};
 use crate::mail::address::{AddressError, Mailbox};
@@ -16,15 +18,15 @@ pub enum AddressListError {
     /// A character that has no place there: a control character, an octet that is not UTF-8, a lone bracket.
     #[error("it has a character that may not stand there")]
     Character,
-    /// A name is written in a character set that cannot be judged.
-    #[error("a name in it is written in an unknown character set")]
-    Charset,
     /// A comment does not end, is nested more than 20 deep, or stands inside an address.
     #[error("a comment in it does not end, is nested too deeply, or stands inside an address")]
     Comment,
     /// There is no address.
     #[error("it has no address")]
     Empty,
+    /// A name has an encoded word that is broken, or in a character set that cannot be judged.
+    #[error("a name in it has an encoded word that is broken or in an unknown character set")]
+    EncodedWord,
     /// A continuation line has no text, or follows a backslash.
     #[error("it is folded at a place where it may not be")]
     Fold,
@@ -37,8 +39,8 @@ pub enum AddressListError {
     /// An angle bracket inside angle brackets, or one that does not close.
     #[error("its angle brackets do not match")]
     Nested,
-    /// A quoted string does not end.
-    #[error("a quoted string in it does not end")]
+    /// A quoted string does not end, or a word touches it.
+    #[error("a quoted string in it does not end, or touches another word")]
     Quotes,
     /// A source route (RFC 5322 §4.4).
     #[error("an address in it has a source route")]
@@ -67,6 +69,7 @@ pub struct AddressList {
     /// Names of mailboxes and groups, and comments: whatever a person sees beside the addresses.
     texts: Vec<String>,
     has_empty_group: bool,
+    is_folded: bool,
 }
 
 impl AddressList {
@@ -87,6 +90,7 @@ impl AddressList {
                 mailboxes: Vec::new(),
                 texts: comments,
                 has_empty_group: false,
+                is_folded: matches!(text, Cow::Owned(_)),
             },
         };
         parser.address_list()?;
@@ -110,9 +114,10 @@ impl AddressList {
     /// - [`AddressListError::LocalPart`]: a quoted local part holds one of `@ < > ( ) [ ] , ; : \ "`, or any local
     ///   part something like an encoded word.
     /// - [`AddressListError::AddressInName`]: a name, group name or comment holds, after decoding, an address other
-    ///   than those of the list beside one of `< > , ; : "`, where a reader that decodes or splits too early finds
-    ///   another sender.
-    /// - [`AddressListError::Charset`]: an encoded word is in a charset that hides ASCII.
+    ///   than those of the list beside one of `< > , ; : "` or in a folded field, where a reader that decodes or
+    ///   splits too early finds another sender.
+    /// - [`AddressListError::EncodedWord`]: an encoded word is broken, touches other text, or is in a charset that
+    ///   hides ASCII, so that readers see different names.
     /// - [`AddressListError::TooMany`]: more than [`MAX_SENDERS`].
     pub fn into_senders(self) -> Result<Senders, AddressListError> {
         if self.has_empty_group {
@@ -138,9 +143,10 @@ impl AddressList {
     }
 
     fn find_shown(&self, text: &str, shown: &mut Vec<Mailbox>) -> Result<(), AddressListError> {
-        let text = encoded_word::decode(text).map_err(|_| AddressListError::Charset)?;
+        let text = encoded_word::decode(text).map_err(|_| AddressListError::EncodedWord)?;
         let text = text.replace(['\u{ff20}', '\u{fe6b}'], "@");
-        let has_structure = text.contains(['<', '>', ',', ';', ':', '"']);
+        // Some readers, Python's among them, end a quoted string or a comment at a fold.
+        let has_structure = self.is_folded || text.contains(['<', '>', ',', ';', ':', '"']);
         for candidate in address_like(&text) {
             let mailbox = Mailbox::parse(candidate).ok();
             let is_own =
@@ -175,8 +181,8 @@ pub struct Senders {
 fn address_like(text: &str) -> impl Iterator<Item = &str> {
     let is_end = |c: char| c.is_whitespace() || "<>()[],;:\"\\".contains(c);
     text.split(is_end)
-        .map(|word| word.trim_matches(['.', '\'', '`', '!', '?', '*', '_']))
-        .filter(|word| !word.starts_with('@') && !word.ends_with('@') && word.contains('@'))
+        .map(|word| word.trim_matches(['.', '\'', '`', '!', '?', '*', '_', '@']))
+        .filter(|word| word.contains('@'))
 }
 
 /// Returns whether naive readers could find another address in this one.
@@ -317,8 +323,10 @@ impl<'a> Parser<'a> {
     fn phrase(&mut self, words: &[Token]) -> Result<(), AddressListError> {
         let mut text = String::new();
         for word in words {
-            if word.gap != Gap::None && !text.is_empty() {
-                text.push(' ');
+            match (word.gap, text.is_empty()) {
+                (_, true) => {}
+                (Gap::None, false) => return Err(AddressListError::Quotes),
+                (Gap::Space | Gap::Comment, false) => text.push(' '),
             }
             match &word.kind {
                 Kind::Quoted(content) => text.push_str(content),

@@ -1,24 +1,28 @@
-//! What an encoded word (RFC 2047) may show, as far as ASCII goes.
+//! What encoded words (RFC 2047) show, as far as ASCII goes.
 //!
-//! This answers one question: which addresses could somebody read in a name? It therefore decodes more than the RFC
-//! permits (inside quotes and comments, with broken padding, with spaces), as lenient readers do.
+//! This answers one question: which addresses could somebody read in a name? It therefore decodes encoded words inside
+//! quotes and comments too, as many readers do, and refuses those that readers take apart in different ways: broken
+//! ones, ones that touch other text, ones in charsets that hide ASCII.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The charset of an encoded word cannot be judged.
+/// An encoded word that is broken, touches other text, or is in a charset that cannot be judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct UnknownCharset;
+pub(super) struct Undecodable;
 
 /// Returns the text with its encoded words decoded. What is not ASCII in charsets other than UTF-8 becomes U+FFFD.
-pub(super) fn decode(text: &str) -> Result<String, UnknownCharset> {
-    // Behind the last `?=` no encoded word can end; without it, each search below would run to the end in vain.
-    let end = text.rfind("?=").map_or(0, |place| place + 2);
-    let (mut rest, tail) = text.split_at_checked(end).unwrap_or(("", text));
+pub(super) fn decode(text: &str) -> Result<String, Undecodable> {
     let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
     let mut is_behind_word = false;
-    while let Some((before, word, after)) = split_at_word(rest) {
+    while let Some((before, inner)) = rest.split_once("=?") {
+        let (word, after) = EncodedWord::take(inner).ok_or(Undecodable)?;
+        let is_apart = before.is_empty() && !is_behind_word || before.ends_with(separates);
+        if !is_apart || !(after.is_empty() || after.starts_with(separates)) {
+            return Err(Undecodable);
+        }
         // White space between two encoded words is not shown (RFC 2047 §6.2).
         if !(is_behind_word && before.trim().is_empty()) {
             decoded.push_str(before);
@@ -27,9 +31,16 @@ pub(super) fn decode(text: &str) -> Result<String, UnknownCharset> {
         is_behind_word = true;
         rest = after;
     }
+    if rest.contains("?=") {
+        return Err(Undecodable);
+    }
     decoded.push_str(rest);
-    decoded.push_str(tail);
     Ok(decoded)
+}
+
+/// Returns whether an encoded word may stand next to a character.
+fn separates(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '"' | '\'' | '(' | ')' | ',')
 }
 
 struct EncodedWord<'a> {
@@ -38,44 +49,35 @@ struct EncodedWord<'a> {
     text: &'a str,
 }
 
-/// Finds the first `=?charset?B-or-Q?text?=`.
-fn split_at_word(text: &str) -> Option<(&str, EncodedWord<'_>, &str)> {
-    let mut searched = 0;
-    loop {
-        let start = searched + text.get(searched..)?.find("=?")?;
-        let inner = text.get(start + 2..)?;
-        if let Some((word, after)) = take_word(inner) {
-            return Some((text.get(..start)?, word, after));
+impl<'a> EncodedWord<'a> {
+    /// Takes `charset?B-or-Q?text?=` from the front; returns what follows.
+    fn take(inner: &'a str) -> Option<(Self, &'a str)> {
+        let (charset, rest) = inner.split_once('?')?;
+        let (encoding, rest) = rest.split_once('?')?;
+        let is_base64 = encoding.eq_ignore_ascii_case("b");
+        if !is_base64 && !encoding.eq_ignore_ascii_case("q") {
+            return None;
         }
-        searched = start + 2;
+        // The text holds no question mark, so its end is also the end of the search.
+        let (text, rest) = rest.split_once('?')?;
+        let after = rest.strip_prefix('=')?;
+        let charset = charset.split('*').next().unwrap_or_default();
+        let word = Self {
+            charset,
+            is_base64,
+            text,
+        };
+        Some((word, after))
     }
-}
 
-fn take_word(inner: &str) -> Option<(EncodedWord<'_>, &str)> {
-    let (charset, rest) = inner.split_once('?')?;
-    let (encoding, rest) = rest.split_once('?')?;
-    let is_base64 = encoding.eq_ignore_ascii_case("b");
-    if !is_base64 && !encoding.eq_ignore_ascii_case("q") {
-        return None;
-    }
-    let (text, after) = rest.split_once("?=")?;
-    let charset = charset.split('*').next().unwrap_or_default();
-    let word = EncodedWord {
-        charset,
-        is_base64,
-        text,
-    };
-    Some((word, after))
-}
-
-impl EncodedWord<'_> {
-    fn decode(&self) -> Result<String, UnknownCharset> {
+    fn decode(&self) -> Result<String, Undecodable> {
         let octets = if self.is_base64 {
-            base64(self.text)
+            BASE64.decode(self.text).ok()
         } else {
             quoted(self.text)
         };
-        Ok(match Charset::named(self.charset).ok_or(UnknownCharset)? {
+        let octets = octets.ok_or(Undecodable)?;
+        Ok(match Charset::named(self.charset).ok_or(Undecodable)? {
             Charset::Utf8 => String::from_utf8_lossy(&octets).into_owned(),
             Charset::SingleByte => octets.iter().map(|&octet| ascii(octet)).collect(),
             Charset::DoubleByte => double_byte(&octets),
@@ -187,23 +189,19 @@ impl Charset {
     }
 }
 
-fn quoted(text: &str) -> Vec<u8> {
+/// Decodes the encoding `Q` (RFC 2047 §4.2).
+fn quoted(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&octet, after)) = rest.split_first() {
-        let escaped = match (octet, after) {
-            (b'=', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        rest = if let Some((high, low)) = escaped {
-            octets.push(high << 4 | low);
-            after.get(2..).unwrap_or_default()
-        } else {
-            octets.push(if octet == b'_' { b' ' } else { octet });
-            after
-        };
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'=' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            b'_' => b' ',
+            b'!'..=b'~' => octet,
+            _ => return None,
+        });
     }
-    octets
+    Some(octets)
 }
 
 fn hex(octet: u8) -> Option<u8> {
@@ -212,22 +210,11 @@ fn hex(octet: u8) -> Option<u8> {
         .and_then(|digit| u8::try_from(digit).ok())
 }
 
-fn base64(text: &str) -> Vec<u8> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new()
-            .with_decode_allow_trailing_bits(true)
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
-    let mut digits: Vec<u8> = text
-        .bytes()
-        .filter(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/'))
-        .collect();
-    if digits.len() % 4 == 1 {
-        digits.pop();
-    }
-    LENIENT.decode(digits).unwrap_or_default()
-}
+/// Padding may be missing, as some clients leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +230,7 @@ mod tests {
     fn both_encodings_are_read() {
         assert_eq!(decoded("=?utf-8?Q?J=C3=BCrgen_M?= x"), "Jürgen M x");
         assert_eq!(decoded("=?UTF-8?b?SsO8cmdlbg==?="), "Jürgen");
+        assert_eq!(decoded("=?UTF-8?B?SsO8cmdlbg?= (x)"), "Jürgen (x)");
         assert_eq!(
             decoded("=?iso-8859-1*de?q?J=FCrgen=40x?="),
             "J\u{fffd}rgen@x"
@@ -255,15 +243,27 @@ mod tests {
     }
 
     #[test]
-    fn broken_base64_is_read_as_far_as_it_goes() {
-        assert_eq!(decoded("=?utf-8?b?Y2Vv QGNvcnA?="), "ceo@corp");
-    }
-
-    #[test]
-    fn what_only_looks_like_an_encoded_word_is_text() {
-        assert_eq!(decoded("=?utf-8?x?abc?="), "=?utf-8?x?abc?=");
-        assert_eq!(decoded("=? =?utf-8?q?a"), "=? =?utf-8?q?a");
-        assert_eq!(decoded("1 =? 2 =?utf-8?q?=40?="), "1 =? 2 @");
+    fn broken_encoded_words_are_refused() {
+        for text in [
+            "=?utf-8?b?Y2Vv QGNvcnA?=",
+            "=?utf-8?b?Y2Vv=QGNv?=",
+            "=?utf-8?b?Y?=",
+            "=?utf-8?q?a b?=",
+            "=?utf-8?q?=4?=",
+            "=?utf-8?q?=4g?=",
+            "=?utf-8?q?é?=",
+            "=?utf-8?q?a?b?=",
+            "=?utf-8?x?abc?=",
+            "=?utf-8?q?a",
+            "=?utf-8?q",
+            "=?",
+            "?=",
+            "=?utf-8?q?a?=b",
+            "b=?utf-8?q?a?=",
+            "=?utf-8?q?a?==?utf-8?q?b?=",
+        ] {
+            assert_eq!(decode(text), Err(Undecodable), "{text}");
+        }
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
         ] {
             assert_eq!(
                 decode(&format!("=?{charset}?q?a?=")),
-                Err(UnknownCharset),
+                Err(Undecodable),
                 "{charset}"
             );
         }
