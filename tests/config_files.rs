@@ -3,8 +3,13 @@
 //! `tests/data/config/bad/NAME.toml` is refused with the text of `NAME.txt`; `warned/NAME.toml` is accepted with it.
 //! `POSTHOUSE_BLESS=1 cargo test --test config_files` writes the texts anew; read the difference before you commit it.
 
-use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so with a panic"
+)]
+
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +42,75 @@ fn no_text_shows_a_password() {
     }
 }
 
+#[test]
+fn every_file_of_the_config_folder_can_be_used() {
+    for name in ["posthouse.toml", "minimal.toml"] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = fs::read_to_string(root().join("config").join(name)).unwrap();
+        put(&folder.path().join(name), &text, 0o600);
+        let loaded = config::load(&folder.path().join(name));
+        assert!(loaded.is_ok(), "{name}: {}", loaded.unwrap_err());
+    }
+    let files = fs::read_dir(root().join("config")).unwrap();
+    let others: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| Path::new(name).extension().is_some_and(|is| is == "toml"))
+        .filter(|name| !["posthouse.toml", "minimal.toml", "accounts.toml"].contains(&&**name))
+        .collect();
+    assert!(others.is_empty(), "{others:?} is not tested");
+}
+
+#[test]
+fn the_sample_is_what_check_defaults_prints() {
+    let path = root().join("config/posthouse.toml");
+    if std::env::var_os("POSTHOUSE_BLESS").is_some() {
+        put(&path, &config::defaults_toml(), 0o644);
+    }
+    assert_eq!(fs::read_to_string(path).unwrap(), config::defaults_toml());
+}
+
+#[test]
+fn no_table_of_the_sample_takes_an_unknown_key() {
+    let sample = config::defaults_toml();
+    let lines: Vec<_> = sample.lines().collect();
+    let mut tables = 0;
+    for (index, line) in lines.iter().enumerate() {
+        let header = line.strip_prefix('#').unwrap_or(line);
+        if !header.starts_with('[') {
+            continue;
+        }
+        tables += 1;
+        let mut wrong: Vec<_> = lines.clone();
+        wrong.splice(index..=index, [header, "no_such_key = 1"]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("posthouse.toml");
+        put(&path, &wrong.join("\n"), 0o600);
+        let report = config::load(&path).expect_err(header);
+        let found = report.diagnostics().iter().any(|diagnostic| {
+            diagnostic.message() == "unknown key `no_such_key`"
+                && diagnostic.position() == Some((index + 2, 1))
+        });
+        assert!(found, "{header}: {report}");
+    }
+    assert!(tables > 10);
+}
+
+#[test]
+fn the_sample_opens_the_listeners_of_the_product() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("posthouse.toml");
+    put(&path, &config::defaults_toml(), 0o600);
+    let written = config::load(&path).unwrap().listeners;
+    put(&path, "[server]\nhostname = \"relay.example.com\"\n", 0o600);
+    let default = config::load(&path).unwrap().listeners;
+    let ports = |listeners: &[posthouse::submission::ListenerSettings]| {
+        let ports = listeners.iter().map(|listener| listener.ports.to_string());
+        ports.collect::<Vec<_>>()
+    };
+    assert_eq!(ports(&written), ["25, 587, 1025-5000", "465"]);
+    assert_eq!(ports(&written), ports(&default));
+}
+
 /// Loads every case in a folder of its own and compares what `shown` makes of it.
 fn compare(kind: &str, shown: impl Fn(&Result<Checked, Report>) -> String) {
     let folder = prepare(kind);
@@ -48,7 +122,7 @@ fn compare(kind: &str, shown: impl Fn(&Result<Checked, Report>) -> String) {
         let text = shown(&loaded).replace(&prefix, "") + "\n";
         let recorded = case.with_extension("txt");
         if is_blessed {
-            fs::write(&recorded, &text).unwrap();
+            put(&recorded, &text, 0o644);
         } else if fs::read_to_string(&recorded).unwrap_or_default() != text {
             differences.push(format!("=== {}\n{text}", case.display()));
         }
@@ -105,7 +179,8 @@ fn prepare(kind: &str) -> tempfile::TempDir {
 }
 
 fn put(path: &Path, text: &str, mode: u32) {
-    fs::write(path, text).unwrap();
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 

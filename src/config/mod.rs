@@ -11,6 +11,7 @@ mod diagnostic;
 mod load;
 mod raw;
 mod read;
+mod sample;
 mod secret;
 mod units;
 
@@ -18,4 +19,5 @@ pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
 pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{data_dir, load};
+pub use sample::defaults_toml;
 pub use units::{ByteSize, Span, UnitError};

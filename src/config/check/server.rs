@@ -45,10 +45,16 @@ fn hostname(context: &mut Context, raw: Option<&Spanned<String>>) -> Option<Doma
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();
     let domain = Domain::parse(&name).ok();
-    if domain.is_none() && !context.is_wrong(&["server", "hostname"]) {
+    let is_reported = context.is_wrong(&["server", "hostname"]);
+    if domain.is_none() && !is_reported {
         let message =
             format!("`hostname` is missing, and the machine's name `{name}` is no domain");
         context.error(0..0, message, HINT);
+    }
+    if domain.is_some() && !name.contains('.') && !is_reported {
+        let message = format!("posthouse calls itself `{name}`, which is no full domain name");
+        let hint = "some upstreams refuse that; set `hostname` in [server]";
+        context.warning(0..0, message, hint);
     }
     domain
 }
