@@ -18,6 +18,17 @@ use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::{Envelope, Failure, Priority, QueueId, RecipientIndex, Response};
 
+#[cfg(test)]
+mod conformance;
+pub mod embedded;
+mod index;
+mod lanes;
+pub mod memory;
+mod shared;
+mod standing;
+
+use shared::{foreign_draft, with_route};
+
 /// The verbs of submission and relay.
 #[async_trait]
 pub trait Spool: Send + Sync {
@@ -196,7 +207,7 @@ pub struct Lease {
     pub message: Arc<Message>,
     /// The octets of header and body.
     pub size: u64,
-    /// The recipients that are not done.
+    /// The recipients that are not done and are due.
     pub pending: Vec<RecipientIndex>,
     /// How many attempts have counted against it so far.
     pub attempts: u32,
