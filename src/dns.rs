@@ -112,7 +112,7 @@ pub struct SystemResolver {
 }
 
 impl SystemResolver {
-    /// Reads `/etc/resolv.conf` and `/etc/hosts`. Without a readable `/etc/resolv.conf` only the latter is known.
+    /// Reads `/etc/resolv.conf` and `/etc/hosts`, once. Without a readable `/etc/resolv.conf` only the latter is known.
     ///
     /// # Errors
     /// [`ResolveError::Temporary`] where the resolver cannot be set up.
@@ -148,7 +148,8 @@ impl Resolver for SystemResolver {
     }
 
     async fn mail_exchangers(&self, domain: &str) -> Result<Vec<Box<str>>, ResolveError> {
-        let found = self.resolver.mx_lookup(domain).await;
+        // The final dot keeps the resolver's search list out: another domain's MX would be another one's mail.
+        let found = self.resolver.mx_lookup(format!("{domain}.")).await;
         let found = found.map_err(|error| explain(domain, &error))?;
         let records = found.answers().iter();
         let exchangers = records.filter_map(|record| {

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 /// Bounds of the authenticator.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Settings {
-    /// Threads that hash; one for each processor. Each uses 19 MiB while it works.
+    /// Threads that hash. Each uses 19 MiB while it works.
     pub threads: usize,
     /// Checks that may wait. More are answered [`Verdict::Unavailable`].
     pub queue: usize,
@@ -32,10 +32,13 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// As many threads as processors, 1024 waiting, 20,000 successes for 5 minutes.
+    /// A thread for every second processor, so that logins leave room for mail; 1024 waiting; 20,000 successes for
+    /// 5 minutes.
     fn default() -> Self {
         Self {
-            threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            threads: std::thread::available_parallelism()
+                .map_or(1, NonZeroUsize::get)
+                .div_ceil(2),
             queue: 1024,
             remembered: 20_000,
             remember_for: Duration::from_mins(5),

@@ -3,14 +3,75 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// A file and its text.
-#[derive(Debug, Eq, PartialEq)]
+use toml::de::{DeTable, DeValue};
+
+/// A file and its text. `Debug` does not show the text, since it may hold passwords.
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    /// Where passwords stand; found out when the first diagnostic is shown.
+    hidden: OnceLock<Vec<Range<usize>>>,
 }
+
+impl Source {
+    pub(super) fn new(path: &Path, text: String) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            text,
+            hidden: OnceLock::new(),
+        })
+    }
+
+    fn hidden(&self) -> &[Range<usize>] {
+        self.hidden.get_or_init(|| {
+            let (table, _) = DeTable::parse_recoverable(&self.text);
+            let mut places = Vec::new();
+            secrets_in_table(table.get_ref(), &mut places);
+            places
+        })
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.path, f)
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.text) == (&other.path, &other.text)
+    }
+}
+
+impl Eq for Source {}
+
+fn secrets_in_table(table: &DeTable<'_>, places: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        let is_secret = SECRET_KEYS.contains(&&**key.get_ref());
+        match value.get_ref() {
+            DeValue::Table(table) => secrets_in_table(table, places),
+            DeValue::Array(array) => {
+                for value in array {
+                    if let DeValue::Table(table) = value.get_ref() {
+                        secrets_in_table(table, places);
+                    }
+                }
+                places.extend(is_secret.then(|| value.span()));
+            }
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => places.extend(is_secret.then(|| value.span())),
+        }
+    }
+}
+
+/// The keys whose values are not shown, unless they are tables.
+const SECRET_KEYS: [&str; 2] = ["inline", "password"];
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -108,6 +169,8 @@ impl Diagnostic {
         let end = floor_boundary(text, span.end.clamp(start, start + rest_of_line.len()));
         Some(Place {
             line: before.matches('\n').count() + 1,
+            start: line_start,
+            hidden: self.source.hidden(),
             before: text.get(line_start..start)?,
             marked: text.get(start..end)?,
             after: text.get(end..start + rest_of_line.len())?,
@@ -145,6 +208,10 @@ impl fmt::Display for Diagnostic {
 /// A line, cut at the marked place.
 struct Place<'a> {
     line: usize,
+    /// Where the line begins in the text.
+    start: usize,
+    /// Where passwords stand in the text.
+    hidden: &'a [Range<usize>],
     before: &'a str,
     marked: &'a str,
     after: &'a str,
@@ -159,15 +226,25 @@ struct Excerpt {
 }
 
 impl Place<'_> {
-    /// Hides the octets of passwords; stars stand where they stood, so that the carets fit.
+    /// Returns whether the character at that place of the text belongs to a password; the quotes around it do not.
+    fn is_hidden(&self, at: usize, c: char) -> bool {
+        let is_quote = matches!(c, '"' | '\'');
+        self.hidden.iter().any(|place| {
+            let is_border = at == place.start || at + 1 == place.end;
+            place.contains(&at) && !(is_quote && is_border)
+        })
+    }
+
+    /// Hides the characters of passwords; stars stand where they stood, so that the carets fit.
     fn masked(&self) -> Excerpt {
         let line = [self.before, self.marked, self.after].concat();
-        let hidden = secret_part(&line);
+        let guessed = secret_part(&line);
         let mut at = 0;
         let mut shown = |part: &str| {
             let characters = part.char_indices().map(|(index, c)| {
-                let is_hidden = hidden.contains(&(at + index));
-                if is_hidden { '*' } else { shown_character(c) }
+                let is_secret =
+                    guessed.contains(&(at + index)) || self.is_hidden(self.start + at + index, c);
+                if is_secret { '*' } else { shown_character(c) }
             });
             let shown = characters.collect::<String>();
             at += part.len();
@@ -264,14 +341,14 @@ fn distance(from: &str, to: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// Returns what must not be shown of a line: the text of a string after the keys `inline` and `password`.
+/// Guesses what must not be shown of a line that may not be TOML: the text after the keys `inline` and `password`.
 fn secret_part(line: &str) -> Range<usize> {
     let is_secret_key = |key: &&str| {
         let after = line.split_once(key).map(|(_, after)| after.trim_start());
         let value = after.and_then(|after| after.strip_prefix(['=', '"', '\'']));
         value.is_some_and(|value| value.trim_start().starts_with(['"', '\'', '=']))
     };
-    let Some(key) = ["inline", "password"].into_iter().find(is_secret_key) else {
+    let Some(key) = SECRET_KEYS.into_iter().find(is_secret_key) else {
         return 0..0;
     };
     let start = line.find(key).map_or(0, |at| at + key.len());
@@ -311,10 +388,7 @@ mod tests {
     use super::*;
 
     fn diagnostic(text: &str, marked: &str, message: &str) -> Diagnostic {
-        let source = Arc::new(Source {
-            path: "posthouse.toml".into(),
-            text: text.to_owned(),
-        });
+        let source = Source::new(Path::new("posthouse.toml"), text.to_owned());
         let start = text.find(marked).unwrap();
         let span = start..start + marked.len();
         Diagnostic::new(Severity::Error, &source, Some(span), message)
@@ -344,10 +418,7 @@ hint: upstreams defined here: `smarthost`, `graph`";
 
     #[test]
     fn a_place_at_the_end_of_the_text_has_a_caret() {
-        let source = Arc::new(Source {
-            path: "f".into(),
-            text: "a = ".to_owned(),
-        });
+        let source = Source::new(Path::new("f"), "a = ".to_owned());
         let shown = Diagnostic::new(Severity::Error, &source, Some(4..4), "m").to_string();
         assert_eq!(shown, "f:1:5: m\n  |\n1 | a =\n  |     ^");
     }
@@ -367,11 +438,19 @@ hint: upstreams defined here: `smarthost`, `graph`";
             "inline = \"hunter2",
             "\"password\" = \"hunter2\"",
             "password=\"hunter2\"",
+            "password = { inline =\n \"hunter2\" }",
+            "password = \"\"\"\nhunter2\"\"\"",
         ] {
-            let shown = diagnostic(line, "=", "m").to_string();
+            let shown = diagnostic(line, "hunter2", "m").to_string();
             assert!(!shown.contains("hunter2"), "{shown}");
             assert!(shown.contains("*******"), "{shown}");
         }
+    }
+
+    #[test]
+    fn the_debug_form_does_not_show_the_file() {
+        let shown = format!("{:?}", diagnostic("password = \"hunter2\"", "=", "m"));
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

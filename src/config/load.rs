@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
@@ -171,13 +170,13 @@ fn open<T: DeserializeOwned + Default>(
             (String::new(), false)
         }
         Err(error) => {
-            let source = source(path, String::new());
+            let source = Source::new(path, String::new());
             let message = format!("cannot read the file: {error}");
             found.push(Diagnostic::new(Severity::Error, &source, None, message));
             return None;
         }
     };
-    let source = source(path, text);
+    let source = Source::new(path, text);
     let reading = read::read::<T>(&source);
     found.extend(reading.diagnostics);
     if !reading.is_toml {
@@ -185,13 +184,6 @@ fn open<T: DeserializeOwned + Default>(
     }
     let context = Context::new(&source, reading.removed, is_readable_by_others);
     Some((reading.raw, context))
-}
-
-fn source(path: &Path, text: String) -> Arc<Source> {
-    Arc::new(Source {
-        path: PathBuf::from(path),
-        text,
-    })
 }
 
 fn text_of(path: &Path) -> io::Result<(String, bool)> {
@@ -204,3 +196,6 @@ fn text_of(path: &Path) -> io::Result<(String, bool)> {
     }
     Ok((text, mode & 0o004 != 0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Configuration files: their shape, their checks, their diagnostics.
 //!
-//! [`load`] reads `posthouse.toml` and `accounts.toml` in two stages: serde gives the shape of the file, then the
+//! [`load()`] reads `posthouse.toml` and `accounts.toml` in two stages: serde gives the shape of the file, then the
 //! check builds the settings of each module. No module imports this one. All faults are reported at once, each with
 //! its place and a hint.
 

@@ -160,7 +160,8 @@ fn explain(message: &str, path: &[String]) -> (String, Option<String>) {
 }
 
 fn explain_type(message: &str, path: &[String]) -> (String, Option<String>) {
-    let is_password = path.last().is_some_and(|key| key == "password");
+    let key = path.last().map(String::as_str);
+    let is_password = matches!(key, Some("inline" | "password"));
     if is_password && message.contains("SecretSource") {
         let hint = "write { file = \"…\" }, { env = \"…\" } or { inline = \"…\" }";
         return (
@@ -170,7 +171,8 @@ fn explain_type(message: &str, path: &[String]) -> (String, Option<String>) {
     }
     if is_password {
         // The message of serde quotes the value.
-        return ("the password is not a text".to_owned(), None);
+        let hint = "write it in quotes".to_owned();
+        return ("the password is not a text".to_owned(), Some(hint));
     }
     let Some((found, expected)) = message
         .strip_prefix("invalid type: ")
@@ -186,7 +188,7 @@ fn explain_type(message: &str, path: &[String]) -> (String, Option<String>) {
         "string or table" => "a text in quotes",
         expected => expected,
     };
-    let hint = match path.last().map(String::as_str) {
+    let hint = match key {
         Some("listener") => {
             Some("listeners are written as [[listener]], in double brackets".to_owned())
         }

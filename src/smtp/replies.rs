@@ -124,7 +124,7 @@ replies! {
     /// AUTH before TLS.
     ENCRYPTION_REQUIRED = 538 [5 7 11] "encryption required: start TLS before logging in";
     /// The account may not send as this sender; which one and what it may use follows.
-    SENDER_NOT_AUTHORIZED = 550 [5 7 1] "not authorized to send as ";
+    SENDER_NOT_AUTHORIZED = 550 [5 7 1] "sender not authorized: ";
     /// A bare CR or LF in the message.
     BARE_NEWLINE = 550 [5 6 11] "the message has a bare CR or LF; lines end with CRLF";
     /// More octets than the limit.

@@ -162,6 +162,24 @@ async fn a_pinned_fingerprint_is_all_that_counts() {
 }
 
 #[tokio::test]
+async fn tls_sessions_are_resumed() {
+    let server = FakeUpstream::start(with_tls(Tls::StartTls)).await;
+    let (settings, _file) = trusting(&server, TlsPolicy::Required);
+    let upstream = start(settings);
+    let envelope = envelope(&["r@example.net"]);
+    let recipients = all(&envelope);
+    let mut texts = Vec::new();
+    for _ in 0..2 {
+        let transcript = Arc::new(Lines::default());
+        let order = order(&envelope, &recipients, MESSAGE.as_bytes());
+        let watching = Arc::<Lines>::clone(&transcript);
+        assert_relayed(&upstream.attempt_observed(order, watching).await);
+        texts.push(transcript.text());
+    }
+    assert!(!texts[0].contains(", resumed,") && texts[1].contains(", resumed,"));
+}
+
+#[tokio::test]
 async fn octets_slipped_in_before_the_handshake_end_the_connection() {
     for policy in [TlsPolicy::Required, TlsPolicy::Opportunistic] {
         let injected = "220 go ahead\r\n250-evil\r\n250 AUTH PLAIN\r\n".to_owned();

@@ -320,6 +320,20 @@ async fn without_smtputf8_domains_go_as_a_labels_and_local_parts_do_not_go() {
 }
 
 #[tokio::test]
+async fn smtputf8_can_be_forced_on() {
+    let server = FakeUpstream::start(Script::default().extensions(&["SIZE"])).await;
+    let upstream = start(Settings {
+        smtputf8: Smtputf8::On,
+        ..settings(&server)
+    });
+    assert_relayed(&relay(&upstream, &["ż@x.example"], b"x\r\n").await);
+    assert_eq!(
+        server.messages()[0].sender,
+        "<s@example.com> SIZE=3 SMTPUTF8"
+    );
+}
+
+#[tokio::test]
 async fn an_international_sender_without_smtputf8_fails_all_before_anything_is_sent() {
     let server = FakeUpstream::start(Script::default().extensions(&["SIZE"])).await;
     let upstream = start(settings(&server));

@@ -56,7 +56,7 @@ pub(crate) fn patient() -> Timeouts {
 
 /// Limits for tests in which the upstream is silent.
 pub(crate) fn impatient() -> Timeouts {
-    let limit = Duration::from_millis(50);
+    let limit = Duration::from_millis(300);
     Timeouts {
         connect: Duration::from_secs(20),
         command: limit,

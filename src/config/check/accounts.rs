@@ -138,40 +138,56 @@ fn own_networks(
     name: &AccountName,
     taken: &mut HashMap<IpNet, AccountName>,
 ) -> Vec<IpNet> {
-    let mut networks = Vec::new();
     let list = account.networks.as_ref();
     let entries = list.and_then(|list| entries(context, list));
+    let mut networks = Vec::new();
     for (entry, place) in entries.unwrap_or_default() {
-        let parsed = entry
-            .parse::<IpNet>()
-            .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
-        let Ok(network) = parsed else {
-            let message = format!("`{entry}` is not a network");
-            let hint = "for example \"192.0.2.0/28\", \"2001:db8::/64\" or one address";
-            context.error(place, message, hint);
-            continue;
+        let network = match network(&entry) {
+            Ok(network) => network,
+            Err((message, hint)) => {
+                context.error(place, message, hint);
+                continue;
+            }
         };
-        if network.prefix_len() == 0 {
-            let message = format!("`{entry}` is the whole internet: anybody could send");
-            context.error(place, message, "name the network of the devices");
-            continue;
-        }
-        let trunc = network.trunc();
-        if trunc.addr() != network.addr() {
-            let message = format!("`{entry}` has more bits than its prefix");
-            context.error(place, message, format!("did you mean \"{trunc}\"?"));
-            continue;
-        }
         if account.active
             && let Some(other) = taken.insert(network, name.clone())
         {
             let message = format!("network `{network}` also belongs to account `{other}`");
             context.error(place, message, "a network belongs to one account");
-            continue;
         }
         networks.push(network);
     }
     networks
+}
+
+/// Reads a network; on failure gives message and hint.
+fn network(entry: &str) -> Result<IpNet, (String, String)> {
+    let parsed = entry
+        .parse::<IpNet>()
+        .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+    let refused = |what: &str, hint: &str| Err((format!("`{entry}` {what}"), hint.to_owned()));
+    let Ok(network) = parsed else {
+        let hint = "for example \"192.0.2.0/28\", \"2001:db8::/64\" or one address";
+        return refused("is not a network", hint);
+    };
+    if network.prefix_len() == 0 {
+        let what = "is the whole internet: anybody could send";
+        return refused(what, "name the network of the devices");
+    }
+    let is_mapped = match network.addr() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+    };
+    if is_mapped {
+        // Clients are compared by their IPv4 address, so that this would never match.
+        let hint = "write it as IPv4, such as \"192.0.2.0/28\"";
+        return refused("is IPv4 written as IPv6", hint);
+    }
+    if network.trunc().addr() != network.addr() {
+        let hint = format!("did you mean \"{}\"?", network.trunc());
+        return refused("has more bits than its prefix", &hint);
+    }
+    Ok(network)
 }
 
 fn profile(

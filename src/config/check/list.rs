@@ -42,11 +42,18 @@ pub(super) fn entries(context: &mut Context, list: &Spanned<List>) -> Option<Vec
     }
     let mut found = Vec::new();
     let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Some(found);
+    }
+    let mut rest = place.clone();
     for part in trimmed.strip_suffix(';').unwrap_or(trimmed).split(';') {
-        if !text.trim().is_empty() {
-            let entry = part.trim();
-            let place = context.place_of(entry, &place);
-            push(context, &mut found, entry, place);
+        let entry = part.trim();
+        let at = context.place_of(entry, &rest);
+        if at == rest {
+            push(context, &mut found, entry, place.clone());
+        } else {
+            rest.start = at.end;
+            push(context, &mut found, entry, at);
         }
     }
     Some(found)

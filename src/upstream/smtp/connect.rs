@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::Stage;
+use crate::mail::{Outcome, Stage};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::tls::client::{self, ClientTlsError};
@@ -109,7 +109,7 @@ impl Connector {
             match self.open(host, address, observer).await {
                 Ok(connection) => return Ok(connection),
                 Err(judgement) if is_about_the_address(&judgement) => {
-                    observer.note(format_args!("{address} did not do"));
+                    observer.note(format_args!("{address} cannot be used"));
                     problem = Some(judgement);
                 }
                 Err(judgement) => return Err(judgement),
@@ -400,7 +400,6 @@ fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply
 
 /// Returns whether another address may do better: this one could not be reached or did not greet (RFC 5321 §5.1).
 fn is_about_the_address(judgement: &Judgement) -> bool {
-    use crate::mail::Outcome;
     match &judgement.outcome {
         Outcome::Deferred(failure) => matches!(failure.stage, Stage::Connect | Stage::Greeting),
         Outcome::Relayed(_) | Outcome::Rejected(_) | Outcome::Unknown(_) => false,

@@ -180,9 +180,9 @@ impl Connection {
     }
 
     /// Says QUIT, as far as that is possible in a short time.
-    pub(super) async fn quit(mut self, is_reply_wanted: ReplyWanted) {
+    pub(super) async fn quit(mut self, reply: ReplyWanted) {
         if self.is_reusable() {
-            self.wire.quit(PARTING, is_reply_wanted).await;
+            self.wire.quit(PARTING, reply).await;
         }
     }
 }

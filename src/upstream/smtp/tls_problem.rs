@@ -1,6 +1,6 @@
 //! What went wrong or right with TLS, in words an operator can act on.
 
-use rustls::{AlertDescription, CertificateError, ClientConnection};
+use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind};
 
 use crate::mail::Stage;
 use crate::tls::client;
@@ -98,7 +98,7 @@ fn fault(error: &CertificateError) -> String {
     }
 }
 
-/// Says what was agreed on: version, cipher suite, and the fingerprint that could be pinned.
+/// Says what was agreed on: version, cipher suite, whether a session was resumed, and the fingerprint that could be pinned.
 pub(super) fn facts(connection: &ClientConnection) -> String {
     let version = connection
         .protocol_version()
@@ -110,8 +110,12 @@ pub(super) fn facts(connection: &ClientConnection) -> String {
         .peer_certificates()
         .and_then(|chain| chain.first());
     let fingerprint = leaf.map_or_else(|| "unknown".to_owned(), client::fingerprint_of);
+    let resumed = match connection.handshake_kind() {
+        Some(HandshakeKind::Resumed) => ", resumed",
+        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => "",
+    };
     format!(
-        "{version} with {}, certificate SHA-256 {fingerprint}",
+        "{version} with {}{resumed}, certificate SHA-256 {fingerprint}",
         suite.unwrap_or("an unknown cipher suite")
     )
 }

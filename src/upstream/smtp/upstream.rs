@@ -117,8 +117,7 @@ impl SmtpUpstream {
             && let Some(mut connection) = self.pool.take().await
         {
             let ended = connection.transact(transfer, message).await;
-            // An upstream may close an idle connection at any time. If it had before it read anything, nothing has
-            // happened yet.
+            // An upstream may close an idle connection at any time, and sometimes that shows only now.
             if !ended.is_stale {
                 self.put_back(connection).await;
                 return ended;
@@ -203,6 +202,6 @@ fn reason(outcomes: &[(RecipientIndex, Outcome)]) -> Failure {
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {
-    let text = format!("the stored message cannot be read again: {error}");
+    let text = format!("the stored message cannot be read: {error}");
     Failure::new(Stage::Content, Cause::Broken(text.into()))
 }

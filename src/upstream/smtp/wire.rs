@@ -146,10 +146,10 @@ impl<S: Socket> Wire<S> {
     }
 
     /// Says QUIT and ends the connection; waits no longer than `limit` and ignores what goes wrong.
-    pub(super) async fn quit(&mut self, limit: Duration, is_reply_wanted: ReplyWanted) {
+    pub(super) async fn quit(&mut self, limit: Duration, reply: ReplyWanted) {
         let parting = async {
             self.write(b"QUIT\r\n", 6, limit).await?;
-            if is_reply_wanted == ReplyWanted::Yes {
+            if reply == ReplyWanted::Yes {
                 self.reply(limit).await?;
             }
             self.stream.shutdown().await.map_err(|error| closed(&error))
