@@ -139,6 +139,7 @@ impl Fixture {
             at_most,
             now,
             until: now.after(minutes(5)),
+            older_than: None,
         };
         self.spool.claim(claim).await.unwrap()
     }
@@ -329,6 +330,7 @@ pub(super) async fn the_order_holds_across_routes(fixture: Fixture) {
         at_most: 9,
         now,
         until: now.after(minutes(1)),
+        older_than: None,
     };
     let claimed = fixture.spool.claim(claim).await.unwrap();
     let claimed: Vec<_> = claimed.iter().map(|lease| lease.id).collect();

@@ -75,7 +75,9 @@ impl Stream {
             _ => "TLS",
         };
         let suite = connection.negotiated_cipher_suite();
-        let cipher = suite.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
+        let cipher = suite
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown");
         Some(TlsFacts { version, cipher })
     }
 
