@@ -106,6 +106,13 @@ pub struct Identity {
     pub proof: Proof,
 }
 
+impl Identity {
+    /// Returns whether the client gave a password, and is not merely known by its network.
+    pub fn has_logged_in(&self) -> bool {
+        self.proof == Proof::Password
+    }
+}
+
 /// The upstreams a message may take, in failover order; never empty.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Route(Arc<[UpstreamName]>);

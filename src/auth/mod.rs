@@ -1,1 +1,16 @@
-//! Accounts, password verification on a bounded pool, and the throttle of failures.
+//! Accounts and the checking of passwords.
+//!
+//! An [`Authenticator`] answers whether a name and a password belong together. It hashes on threads of its own, so
+//! the runtime never waits for argon2; it remembers successes for a short time as keyed digests; it makes failures
+//! wait, by address and by account. Nothing here knows where accounts are stored or how SMTP asks for a login.
+
+mod account;
+mod authenticator;
+mod cache;
+mod password;
+mod pool;
+mod throttle;
+
+pub use account::{Account, Accounts, AccountsError};
+pub use authenticator::{Authenticator, AuthenticatorError, Settings, Verdict};
+pub use password::{PasswordError, PasswordHash, generate_password, hash_password};

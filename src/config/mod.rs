@@ -1,1 +1,23 @@
-//! The configuration files: their shape, their checks, their diagnostics.
+//! Configuration files: their shape, their checks, their diagnostics.
+//!
+//! [`load()`] reads `posthouse.toml` and `accounts.toml` in two stages: serde gives the shape of the file, then the
+//! check builds the settings of each module. No module imports this one. All faults are reported at once, each with
+//! its place and a hint.
+
+mod accounts_file;
+mod check;
+mod checked;
+mod diagnostic;
+mod load;
+mod raw;
+mod read;
+mod sample;
+mod secret;
+mod units;
+
+pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
+pub use checked::{Checked, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use load::load;
+pub use sample::defaults_toml;
+pub use units::{ByteSize, Span, UnitError};

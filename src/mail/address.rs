@@ -46,9 +46,13 @@ impl LocalPart {
     }
 
     /// Returns whether both are the same local part when letter case does not count.
+    ///
+    /// No international local part is the same as an ASCII one: the Kelvin sign is not a `k`.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
-            || (!self.is_ascii() && self.0.to_lowercase() == other.0.to_lowercase())
+            || (!self.is_ascii()
+                && !other.is_ascii()
+                && self.0.to_lowercase() == other.0.to_lowercase())
     }
 
     /// Returns the local part up to the first `+`, where something stands before it.

@@ -4,14 +4,19 @@
 //! is valid, and printing it gives text that parses to the same value.
 
 pub mod address;
+pub mod date;
+pub mod dsn;
 pub mod envelope;
+pub mod header;
 pub mod outcome;
 pub mod priority;
 pub mod queue_id;
 pub mod status;
 
 pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, ReversePath};
+pub use date::Date;
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
+pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage};
 pub use priority::Priority;
 pub use queue_id::QueueId;

@@ -65,6 +65,7 @@ impl Failure {
             (None, Stage::Resolve, _) => (4, 4),
             (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
             (None, _, Cause::Expired) => (4, 7),
+            (None, _, Cause::Capability("SMTPUTF8")) => (6, 7),
             (None, _, Cause::Capability(_)) => (6, 3),
             (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
             (None, Stage::Connect, _) => (4, 1),
@@ -193,6 +194,12 @@ mod tests {
             failure.to_string(),
             "giving the recipient: the upstream answered 550 5.1.1 no such user"
         );
+    }
+
+    #[test]
+    fn a_missing_smtputf8_has_status_5_6_7() {
+        let failure = Failure::new(Stage::Recipient, Cause::Capability("SMTPUTF8"));
+        assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.6.7");
     }
 
     #[test]

@@ -1,1 +1,12 @@
 //! Handing messages to upstreams: claim, attempt, settle, report.
+//!
+//! Knows the spool and the upstreams as traits, and nothing of submission.
+
+mod attempt;
+mod board;
+mod dispatcher;
+mod fate;
+mod notify;
+
+pub use board::Lane;
+pub use dispatcher::{Relay, Settings};

@@ -64,6 +64,30 @@ impl RetryPlan {
         })
     }
 
+    /// Returns the time before which a message must have been accepted to be over its lifetime now; `None` while
+    /// the clock stands before the first such time.
+    pub fn oldest_alive(&self, now: Timestamp) -> Option<Timestamp> {
+        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
+        now.unix_millis()
+            .checked_sub(lifetime)
+            .map(Timestamp::from_unix_millis)
+    }
+
+    /// Returns the delay before the second attempt.
+    pub const fn first(&self) -> Duration {
+        self.first
+    }
+
+    /// Returns the longest delay between two attempts.
+    pub const fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// Returns how long after its acceptance a message expires.
+    pub const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
     /// Returns what follows the deferral of the attempt number `attempts` (1 for the first).
     ///
     /// `spread`, from 0.0 to 1.0, lengthens the delay by up to a quarter, so that messages deferred together are not

@@ -2,5 +2,13 @@
 //!
 //! `smtp` decides nothing. The session asks, and whoever drives it answers.
 
+pub mod command;
+pub mod data;
+pub mod extension;
+pub mod line;
+pub mod parameter;
+pub mod replies;
 pub mod reply;
+pub mod sasl;
 pub mod server;
+pub mod xtext;

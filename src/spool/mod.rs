@@ -18,6 +18,17 @@ use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::{Envelope, Failure, Priority, QueueId, RecipientIndex, Response};
 
+#[cfg(test)]
+mod conformance;
+pub mod embedded;
+mod index;
+mod lanes;
+pub mod memory;
+mod shared;
+mod standing;
+
+use shared::{foreign_draft, with_route};
+
 /// The verbs of submission and relay.
 #[async_trait]
 pub trait Spool: Send + Sync {
@@ -55,7 +66,8 @@ pub trait Spool: Send + Sync {
     ///
     /// # Errors
     /// [`SpoolError::LeaseLost`]: somebody else answers for the message now, nothing was recorded. On other errors
-    /// nothing may be assumed; the lease has ended and the message will be attempted again.
+    /// the record is owed: the engine makes it when it can, and nobody attempts the message before. Only a crash that
+    /// comes first makes the message due again.
     async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError>;
 
     /// Gives a lease back unused: the message is due again at once.
@@ -131,7 +143,7 @@ pub trait SpoolAdmin: Send + Sync {
 
 /// A message that is being received.
 #[async_trait]
-pub trait Draft: Send {
+pub trait Draft: Send + Sync {
     /// Returns the id that the message will have.
     fn id(&self) -> QueueId;
 
@@ -182,6 +194,8 @@ pub struct Claim<'a> {
     pub now: Timestamp,
     /// How long the leases last if they are not extended.
     pub until: Timestamp,
+    /// Only messages with smaller ids, if given: those accepted before a certain time.
+    pub older_than: Option<QueueId>,
 }
 
 /// The right to attempt a message, for one holder at a time.
@@ -193,7 +207,7 @@ pub struct Lease {
     pub message: Arc<Message>,
     /// The octets of header and body.
     pub size: u64,
-    /// The recipients that are not done.
+    /// The recipients that are not done and are due.
     pub pending: Vec<RecipientIndex>,
     /// How many attempts have counted against it so far.
     pub attempts: u32,
@@ -208,7 +222,7 @@ pub struct Lease {
 pub struct Settlement {
     /// The lease.
     pub lease: Lease,
-    /// What became of each recipient; those not named stay pending and due at `lease`'s end.
+    /// What became of each recipient; those not named stay pending and due at once.
     pub fates: Vec<(RecipientIndex, Fate)>,
     /// Whether the attempt counts towards the growth of the delays. What an upstream as a whole refuses does not.
     pub counts: bool,

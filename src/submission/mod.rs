@@ -1,1 +1,19 @@
 //! Taking mail from clients: listeners, connections, and the decisions a session asks for.
+//!
+//! Knows the spool as a trait, and nothing of the relay.
+
+mod connection;
+mod decide;
+mod directory;
+mod intake;
+mod limits;
+mod listeners;
+mod settings;
+mod stream;
+
+pub use directory::Directory;
+pub use limits::ConnectionLimits;
+pub use listeners::{BindError, Binding, Bound, Server, ServerParts, Skipped, bind};
+pub use settings::{
+    ListenerSettings, OnPortInUse, PortSet, PortSetError, PriorityHeader, Profile, StrictAddresses,
+};

@@ -1,1 +1,11 @@
-//! Logging: set-up, the names of fields, and error chains as one line.
+//! Logging: set-up, a writer that never holds mail up, and error chains as one line.
+//!
+//! Messages are constant phrases; values are fields, and a field means one thing everywhere: `session`, `peer`,
+//! `local_port`, `account`, `reverse_path`, `forward_path`, `queue_id`, `message_id`, `size`, `priority`,
+//! `upstream`, `attempt`, `code`, `reply`, `due`, `error`.
+
+mod chain;
+mod output;
+
+pub use chain::chain;
+pub use output::{Format, Logging, Settings, start};

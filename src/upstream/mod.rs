@@ -3,6 +3,7 @@
 //! No other module knows how a message leaves. An attempt cannot fail as a whole; it gives one outcome for each
 //! recipient.
 
+pub mod classify;
 pub mod smtp;
 
 use std::time::Instant;

@@ -123,6 +123,12 @@ fn letter_case_does_not_make_another_mailbox() {
 }
 
 #[test]
+fn a_letter_that_only_lowers_to_ascii_makes_another_mailbox() {
+    assert!(!mailbox("\u{212a}im@b.c").is_same_as(&mailbox("kim@b.c")));
+    assert!(!mailbox("kim@b.c").is_same_as(&mailbox("\u{212a}im@b.c")));
+}
+
+#[test]
 fn only_whole_labels_make_a_subdomain() {
     let parent = Domain::parse("example.com").unwrap();
     assert!(Domain::parse("a.b.EXAMPLE.com").unwrap().is_below(&parent));

@@ -1,5 +1,20 @@
 //! The server's side of an SMTP session, without sockets, time or decisions.
+//!
+//! [`Session`] takes octets and answers, and gives [`Step`]s. Whoever drives it moves octets between it and a
+//! connection, keeps its deadlines, and answers its [`Question`]s. The same octets cut in other pieces give the
+//! same steps; a transaction is one value that RSET drops whole; what a client sent before STARTTLS is forgotten.
 
+mod dispatch;
+mod offer;
+mod question;
+mod receive;
+mod session;
 mod settings;
+mod state;
 
+pub use question::{AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question};
+pub use session::{Client, Greeting, Session, Step, TlsFacts};
 pub use settings::{AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::identity::UpstreamName;
-use crate::mail::Domain;
+use crate::mail::{Domain, Stage};
 use crate::secret::Secret;
 
 /// Settings of an SMTP upstream.
@@ -113,6 +113,22 @@ pub struct Timeouts {
     pub data: Duration,
     /// The reply after the end of data. Below 10 minutes means copies.
     pub final_reply: Duration,
+}
+
+impl Timeouts {
+    /// Returns how long the reply of a stage is awaited.
+    pub(super) const fn of_reply(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Connect | Stage::Resolve => self.connect,
+            Stage::Final => self.final_reply,
+            Stage::Authenticate
+            | Stage::Content
+            | Stage::Greeting
+            | Stage::Recipient
+            | Stage::Sender
+            | Stage::Tls => self.command,
+        }
+    }
 }
 
 impl Default for Timeouts {

@@ -1,0 +1,119 @@
+//! From a checked configuration to the parts of the program.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{Checked, Log, LogFormat, SpoolLimits, Upstream};
+use crate::dns::Resolver;
+use crate::identity::UpstreamName;
+use crate::relay::{self, Lane};
+use crate::schedule::Chance;
+use crate::spool::embedded;
+use crate::submission::Directory;
+use crate::telemetry;
+use crate::upstream::smtp::SmtpUpstream;
+
+use super::error::AppError;
+
+/// Makes the data directory, for its owner alone.
+pub(super) fn data_dir(path: &Path) -> Result<(), AppError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| AppError::Create {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a small file of the running server, such as the list of its ports. Lost at a power cut, made at each start.
+pub(super) fn note(path: &Path, text: &str) -> Result<(), AppError> {
+    let temporary = path.with_extension("tmp");
+    let written = fs::File::create(&temporary)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| AppError::Create {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn log_settings(log: Log) -> telemetry::Settings {
+    telemetry::Settings {
+        level: log.level.to_string(),
+        format: match log.format {
+            LogFormat::Json => telemetry::Format::Json,
+            LogFormat::Text => telemetry::Format::Text,
+        },
+    }
+}
+
+pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
+    embedded::Settings {
+        directory: limits.directory.clone(),
+        segment_size: limits.segment_size,
+        memory_budget: usize::try_from(limits.memory_budget).unwrap_or(usize::MAX),
+        max_messages: Some(limits.max_messages),
+        max_octets: Some(limits.max_octets),
+        min_free: limits.min_free,
+    }
+}
+
+pub(super) fn directory(config: &Checked) -> Directory {
+    Directory {
+        hostname: config.server.hostname.clone(),
+        profiles: config.profiles.clone(),
+        routes: config.routes.clone(),
+    }
+}
+
+pub(super) fn relay_settings(config: &Checked) -> relay::Settings {
+    relay::Settings {
+        hostname: config.server.hostname.clone(),
+        sender: config.system_mail.sender.clone(),
+        sender_name: config.system_mail.name.clone(),
+        grace: config.server.shutdown_grace,
+    }
+}
+
+/// Makes the upstreams. Reads certificate authorities, connects to nothing.
+pub(super) fn lanes(
+    upstreams: &std::collections::BTreeMap<UpstreamName, Upstream>,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Lane>, AppError> {
+    upstreams
+        .values()
+        .map(|upstream| lane(upstream, resolver, clock))
+        .collect()
+}
+
+fn lane(
+    upstream: &Upstream,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Lane, AppError> {
+    let smtp = SmtpUpstream::new(
+        upstream.smtp.clone(),
+        Arc::clone(resolver),
+        Arc::clone(clock),
+    )?;
+    Ok(Lane {
+        upstream: Arc::new(smtp),
+        plan: upstream.retry,
+    })
+}
+
+/// Seeds chance from the operating system; the time is no seed that two nodes would not share.
+pub(super) fn chance() -> Result<Chance, AppError> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| AppError::Runtime {
+        part: "generator of random numbers",
+        source: std::io::Error::other(error),
+    })?;
+    Ok(Chance::new(u64::from_le_bytes(seed)))
+}

@@ -1,0 +1,93 @@
+//! Why the server did not start, and the exit code that says so.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::auth::AuthenticatorError;
+use crate::config::Report;
+use crate::dns::ResolveError;
+use crate::spool::embedded::OpenError;
+use crate::submission::BindError;
+use crate::tls::client::ClientTlsError;
+use crate::tls::server::ServerTlsError;
+
+/// Why the server did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Passwords cannot be checked.
+    #[error("cannot set up authentication")]
+    Authenticator(#[from] AuthenticatorError),
+    /// A port cannot be bound.
+    #[error("cannot bind the listeners")]
+    Bind(#[from] BindError),
+    /// The configuration has errors; the report has all of them.
+    #[error("the configuration has errors")]
+    Config(Report),
+    /// A folder or file cannot be made.
+    #[error("cannot create {path}")]
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There are too few file descriptors for the ports.
+    #[error(
+        "{needed} file descriptors are needed, {limit} are allowed; raise the limit (ulimit -n, or LimitNOFILE= in systemd)"
+    )]
+    FileDescriptors {
+        /// How many the ports and some connections take.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
+    /// The process could not become another user.
+    #[error("cannot run as user `{user}`")]
+    Privileges {
+        /// Who.
+        user: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The runtime, a signal handler or the log cannot be set up.
+    #[error("cannot start the {part}")]
+    Runtime {
+        /// What.
+        part: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The spool cannot be opened.
+    #[error("cannot open the spool")]
+    Spool(#[from] OpenError),
+    /// The server's certificate cannot be used.
+    #[error("cannot set up TLS")]
+    Tls(#[from] ServerTlsError),
+    /// The certificate authorities of an upstream cannot be read.
+    #[error("cannot set up the upstreams")]
+    Upstream(#[from] ClientTlsError),
+    /// Names cannot be looked up.
+    #[error("cannot set up name look-ups")]
+    Resolver(#[from] ResolveError),
+}
+
+impl AppError {
+    /// Returns the exit code, as sysexits(3) has them.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Create { .. } => 73,
+            Self::Bind(error) if error.source.kind() == io::ErrorKind::PermissionDenied => 77,
+            Self::Privileges { .. } => 77,
+            Self::Authenticator(_)
+            | Self::Bind(_)
+            | Self::FileDescriptors { .. }
+            | Self::Resolver(_)
+            | Self::Runtime { .. } => 71,
+            Self::Spool(_) => 69,
+            Self::Config(_) | Self::Tls(_) | Self::Upstream(_) => 78,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The composition root: builds everything, starts and stops it in order, reloads.
+//!
+//! Order of a start: configuration, ports, privileges dropped, log, spool, relay, submission, control socket. A stop
+//! goes the other way: no new connections, messages in progress end, running attempts end, the spool closes.
+
+mod build;
+mod error;
+mod privileges;
+mod reload;
+mod run;
+
+pub use error::AppError;
+pub use run::{Options, serve};

@@ -1,0 +1,83 @@
+//! Another configuration for the running server: load, check, swap. A bad file changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{self, Checked, Report};
+use crate::dns::Resolver;
+use crate::relay::Relay;
+use crate::spool::SpoolAdmin as _;
+use crate::spool::embedded::EmbeddedSpool;
+use crate::submission::ServerParts;
+use crate::telemetry;
+use crate::tls::server::Reloadable;
+
+use super::build;
+use super::error::AppError;
+
+/// What a reload reaches. Listeners, data directory, user and log are fixed at the start.
+pub(super) struct Reloader {
+    pub(super) config_file: PathBuf,
+    pub(super) relay: Arc<Relay>,
+    pub(super) spool: Arc<EmbeddedSpool>,
+    pub(super) parts: Arc<ServerParts>,
+    pub(super) tls: Arc<Reloadable>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Reloader {
+    /// Reads the configuration again and puts it in place, or leaves everything as it is and logs why.
+    pub(super) async fn reload(&self) {
+        match self.try_reload().await {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(AppError::Config(report)) => log_report(&report),
+            Err(error) => {
+                tracing::error!(
+                    error = telemetry::chain(&error),
+                    "reload failed; the old configuration stays"
+                );
+            }
+        }
+    }
+
+    async fn try_reload(&self) -> Result<(), AppError> {
+        let file = self.config_file.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
+        let config = loaded.map_err(|error| AppError::Runtime {
+            part: "reload",
+            source: std::io::Error::other(error),
+        })?;
+        let mut config = config.map_err(AppError::Config)?;
+        // Whatever can fail comes first, so that nothing is half exchanged.
+        let certificate = self.tls.prepare(&config.tls)?;
+        self.route(&config).await?;
+        self.tls.replace(certificate);
+        self.parts.replace_directory(build::directory(&config));
+        let accounts = std::mem::take(&mut config.accounts);
+        self.parts.authenticator.replace_accounts(accounts);
+        for warning in &config.warnings {
+            tracing::warn!(warning = %warning.summary(), "configuration");
+        }
+        Ok(())
+    }
+
+    /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
+    pub(super) async fn route(&self, config: &Checked) -> Result<(), AppError> {
+        let lanes = build::lanes(&config.upstreams, &self.resolver, &self.clock)?;
+        let routes = config.routes.clone();
+        self.spool
+            .reroute(&move |account| routes.configured_route(account))
+            .await;
+        self.relay.replace(lanes);
+        Ok(())
+    }
+}
+
+fn log_report(report: &Report) {
+    for diagnostic in report.diagnostics() {
+        tracing::error!(error = %diagnostic.summary(), "configuration");
+    }
+    tracing::error!("reload failed; the old configuration stays");
+}

@@ -1,0 +1,205 @@
+//! The life of the server: start, signals, stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{self, Authenticator};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Checked};
+use crate::dns::{Resolver, SystemResolver};
+use crate::relay::Relay;
+use crate::spool::embedded::EmbeddedSpool;
+use crate::submission::{Binding, Bound, Server, ServerParts};
+use crate::telemetry;
+use crate::tls::server::Reloadable;
+
+use super::build;
+use super::error::AppError;
+use super::privileges;
+use super::reload::Reloader;
+
+/// How the server is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+}
+
+/// Runs the server until SIGTERM or SIGINT. Blocks.
+///
+/// # Errors
+/// [`AppError`] says why it did not start; nothing has been accepted then.
+pub fn serve(options: &Options) -> Result<(), AppError> {
+    let mut config = config::load(&options.config).map_err(AppError::Config)?;
+    let ports = config
+        .listeners
+        .iter()
+        .map(|listener| listener.ports.len() * listener.addresses.len())
+        .sum();
+    privileges::raise_file_limit(ports)?;
+    build::data_dir(&config.server.data_dir)?;
+    let binding = crate::submission::bind(&config.listeners)?;
+    become_user(&config)?;
+    let logging = telemetry::start(&build::log_settings(config.log)).map_err(runtime("log"))?;
+    report_start(&config, &binding);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let spool = EmbeddedSpool::open(build::spool_settings(&config.spool), Arc::clone(&clock))?;
+    let accounts = std::mem::take(&mut config.accounts);
+    let authenticator =
+        Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
+    let tls = Arc::new(Reloadable::new(&config.tls)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(runtime("runtime"))?;
+    let all = Parts {
+        config,
+        spool: Arc::new(spool),
+        clock,
+        authenticator: Arc::new(authenticator),
+        tls,
+    };
+    let served = runtime.block_on(run(all, binding.bound, options.config.clone()));
+    // What hangs in a look-up or a disk must not keep the process alive.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(logging);
+    served
+}
+
+struct Parts {
+    config: Checked,
+    spool: Arc<EmbeddedSpool>,
+    clock: Arc<dyn Clock>,
+    authenticator: Arc<Authenticator>,
+    tls: Arc<Reloadable>,
+}
+
+fn become_user(config: &Checked) -> Result<(), AppError> {
+    let Some(name) = &config.server.run_as else {
+        return Ok(());
+    };
+    let failed = |source| AppError::Privileges {
+        user: name.clone(),
+        source,
+    };
+    let user = privileges::find_user(name).map_err(failed)?;
+    if rustix::process::geteuid().is_root() {
+        user.own(&config.server.data_dir).map_err(failed)?;
+    }
+    user.assume().map_err(failed)
+}
+
+fn report_start(config: &Checked, binding: &Binding) {
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, hostname = %config.server.hostname, "starting");
+    for warning in &config.warnings {
+        tracing::warn!(warning = %warning.summary(), "configuration");
+    }
+    for skipped in &binding.skipped {
+        tracing::warn!(
+            listener = skipped.listener,
+            address = %skipped.address,
+            ports = skipped.ports.len(),
+            first = skipped.ports.first(),
+            "ports are taken by other programs and left out"
+        );
+    }
+}
+
+fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
+    move |source| AppError::Runtime { part, source }
+}
+
+async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<(), AppError> {
+    let Parts {
+        config,
+        spool,
+        clock,
+        authenticator,
+        tls,
+    } = parts;
+    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
+    let relay = Relay::new(
+        Arc::clone(&spool) as _,
+        Arc::clone(&clock),
+        build::relay_settings(&config),
+        build::chance()?,
+    );
+    let server_parts = ServerParts::new(
+        Arc::clone(&authenticator),
+        Arc::clone(&spool) as _,
+        Arc::clone(&clock),
+        Some(Arc::clone(&tls)),
+        build::directory(&config),
+    );
+    let server_parts = Arc::new(server_parts);
+    let reloader = Reloader {
+        config_file,
+        relay: Arc::clone(&relay),
+        spool: Arc::clone(&spool),
+        parts: Arc::clone(&server_parts),
+        tls,
+        resolver,
+        clock: Arc::clone(&clock),
+    };
+    reloader.route(&config).await?;
+    let mut signals = Signals::new()?;
+    let stop_relay = CancellationToken::new();
+    let relaying = tokio::task::JoinSet::from_iter([Arc::clone(&relay).run(stop_relay.clone())]);
+    let listeners = list_ports(&bound);
+    let server = Server::start(bound, &server_parts).map_err(runtime("listeners"))?;
+    build::note(&config.server.data_dir.join("listeners"), &listeners)?;
+    tracing::info!(ports = listeners.lines().count(), "ready");
+    signals.serve_until_stop(&reloader).await;
+    tracing::info!("stopping");
+    server.stop(config.server.shutdown_grace).await;
+    stop_relay.cancel();
+    relaying.join_all().await;
+    spool.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// One line for each port: the listener's name and the address.
+fn list_ports(bound: &[Bound]) -> String {
+    let mut list = String::new();
+    for port in bound {
+        list.push_str(port.name());
+        list.push(' ');
+        list.push_str(&port.address().to_string());
+        list.push('\n');
+    }
+    list
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AppError> {
+        let listen = |kind| signal(kind).map_err(runtime("signal handlers"));
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
+    async fn serve_until_stop(&mut self, reloader: &Reloader) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => reloader.reload().await,
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The set of accounts at one moment.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::password::PasswordHash;
+use crate::identity::{AccountName, Identity, Proof, TenantName};
+
+/// A configured account, as far as authentication is concerned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    /// Its name as it was written; compared without regard to letter case.
+    pub name: AccountName,
+    /// The tenant it belongs to.
+    pub tenant: Option<TenantName>,
+    /// The hash of its password; without one it can only be known by its networks.
+    pub password: Option<PasswordHash>,
+    /// Whether it may be used at all.
+    pub active: bool,
+    /// Clients in these networks need no password.
+    pub networks: Vec<IpNet>,
+}
+
+impl Account {
+    fn identity(&self, proof: Proof) -> Identity {
+        Identity {
+            account: self.name.clone(),
+            tenant: self.tenant.clone(),
+            proof,
+        }
+    }
+}
+
+/// Why accounts do not fit together.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AccountsError {
+    /// Two accounts have names that are the same when letter case does not count.
+    #[error("accounts `{0}` and `{1}` have the same name")]
+    SameName(AccountName, AccountName),
+    /// Two active accounts claim the same network, so that nobody could say whose client it is.
+    #[error("accounts `{0}` and `{1}` claim the same network")]
+    SameNetwork(AccountName, AccountName),
+}
+
+/// All accounts. Immutable: a reload makes a new set.
+#[derive(Debug)]
+pub struct Accounts {
+    list: Vec<Account>,
+    by_name: HashMap<Box<str>, usize>,
+    /// The longest prefixes first, so that the first that contains an address is the most specific one.
+    by_network: Vec<(IpNet, usize)>,
+    decoy: Option<PasswordHash>,
+}
+
+impl Accounts {
+    /// Makes the set.
+    ///
+    /// # Errors
+    /// [`AccountsError`] names the first two accounts that clash.
+    pub fn new(accounts: Vec<Account>) -> Result<Self, AccountsError> {
+        let mut by_name: HashMap<Box<str>, usize> = HashMap::with_capacity(accounts.len());
+        let mut networks: HashMap<IpNet, usize> = HashMap::new();
+        let name_of = |index: usize| accounts.get(index).map(|account| account.name.clone());
+        for (index, account) in accounts.iter().enumerate() {
+            if let Some(other) = by_name.insert(folded(account.name.as_str()), index)
+                && let Some(other) = name_of(other)
+            {
+                return Err(AccountsError::SameName(other, account.name.clone()));
+            }
+            for network in account.networks.iter().filter(|_| account.active) {
+                if let Some(other) = networks.insert(network.trunc(), index)
+                    && other != index
+                    && let Some(other) = name_of(other)
+                {
+                    return Err(AccountsError::SameNetwork(other, account.name.clone()));
+                }
+            }
+        }
+        let mut by_network: Vec<_> = networks.into_iter().collect();
+        by_network.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        let decoy = decoy(&accounts);
+        Ok(Self {
+            list: accounts,
+            by_name,
+            by_network,
+            decoy,
+        })
+    }
+
+    /// Returns the account of that name, active or not; letter case does not count.
+    pub fn find(&self, name: &str) -> Option<&Account> {
+        self.list.get(*self.by_name.get(&folded(name))?)
+    }
+
+    /// Returns who a client at that address is without a password: the active account with the narrowest network
+    /// that contains it. An IPv4 address in its IPv6 form counts as IPv4.
+    pub fn of_network(&self, address: IpAddr) -> Option<Identity> {
+        let address = address.to_canonical();
+        let (_, index) = self
+            .by_network
+            .iter()
+            .find(|(network, _)| network.contains(&address))?;
+        Some(self.list.get(*index)?.identity(Proof::Network))
+    }
+
+    /// Returns whether someone who authenticated earlier may still send: the account exists, is active and belongs
+    /// to the same tenant.
+    pub fn still_knows(&self, identity: &Identity) -> bool {
+        self.find(identity.account.as_str())
+            .is_some_and(|account| account.active && account.tenant == identity.tenant)
+    }
+
+    /// Returns all accounts, in the order they were given.
+    pub fn iter(&self) -> std::slice::Iter<'_, Account> {
+        self.list.iter()
+    }
+
+    /// Returns how many accounts there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns whether there is no account.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns what to check a password against for this name, and who it would be. For a name that cannot log in
+    /// this is a hash nobody has the password of, at the same cost.
+    pub(super) fn challenge(&self, name: &str) -> Challenge {
+        let account = self.find(name).filter(|account| account.active);
+        match account.map(|account| (account, &account.password)) {
+            Some((account, Some(hash))) => Challenge {
+                hash: Some(hash.clone()),
+                identity: Some(account.identity(Proof::Password)),
+            },
+            Some((_, None)) | None => Challenge {
+                hash: self.decoy.clone(),
+                identity: None,
+            },
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Accounts {
+    type Item = &'a Account;
+    type IntoIter = std::slice::Iter<'a, Account>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Default for Accounts {
+    /// No accounts.
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            by_name: HashMap::new(),
+            by_network: Vec::new(),
+            decoy: None,
+        }
+    }
+}
+
+/// What a password is checked against.
+pub(super) struct Challenge {
+    /// `None` only where no account has a password at all.
+    pub(super) hash: Option<PasswordHash>,
+    /// Who has authenticated if the password is right; `None` where nobody can.
+    pub(super) identity: Option<Identity>,
+}
+
+/// Letter case of names does not count, also outside of ASCII.
+pub(super) fn folded(name: &str) -> Box<str> {
+    name.to_lowercase().into()
+}
+
+/// Makes the hash for names that cannot log in as costly as that of most accounts, so that the time of an answer
+/// does not tell which names exist.
+fn decoy(accounts: &[Account]) -> Option<PasswordHash> {
+    let mut counts: HashMap<_, (usize, &PasswordHash)> = HashMap::new();
+    for hash in accounts
+        .iter()
+        .filter_map(|account| account.password.as_ref())
+    {
+        counts.entry(hash.cost()).or_insert((0, hash)).0 += 1;
+    }
+    counts
+        .into_iter()
+        .max_by_key(|(cost, (count, _))| (*count, *cost))
+        .map(|(_, (_, hash))| hash.decoy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(name: &str, networks: &[&str]) -> Account {
+        Account {
+            name: AccountName::parse(name).unwrap(),
+            tenant: None,
+            password: None,
+            active: true,
+            networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
+        }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_letter_case() {
+        let accounts = Accounts::new(vec![account("Alice@Example.com", &[])]).unwrap();
+        let found = accounts.find("aLICE@example.COM").unwrap();
+        assert_eq!(found.name.as_str(), "Alice@Example.com");
+        assert!(accounts.find("alice").is_none());
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_clash() {
+        let result = Accounts::new(vec![account("alice", &[]), account("ALICE", &[])]);
+        assert!(matches!(result, Err(AccountsError::SameName(..))));
+    }
+
+    #[test]
+    fn the_narrowest_network_wins() {
+        let accounts = Accounts::new(vec![
+            account("office", &["192.0.2.0/24"]),
+            account("printer", &["192.0.2.7/32"]),
+        ])
+        .unwrap();
+        let name = |address| {
+            accounts
+                .of_network(ip(address))
+                .map(|i| i.account.to_string())
+        };
+        assert_eq!(name("192.0.2.7").as_deref(), Some("printer"));
+        assert_eq!(name("192.0.2.8").as_deref(), Some("office"));
+        assert_eq!(name("198.51.100.1"), None);
+    }
+
+    #[test]
+    fn an_ipv4_client_on_an_ipv6_socket_is_known_by_its_network() {
+        let accounts = Accounts::new(vec![account("printer", &["192.0.2.0/24"])]).unwrap();
+        assert!(accounts.of_network(ip("::ffff:192.0.2.9")).is_some());
+    }
+
+    #[test]
+    fn two_accounts_cannot_claim_one_network() {
+        let result = Accounts::new(vec![
+            account("a", &["192.0.2.0/24"]),
+            account("b", &["192.0.2.1/24"]),
+        ]);
+        assert!(matches!(result, Err(AccountsError::SameNetwork(..))));
+    }
+
+    #[test]
+    fn an_inactive_account_is_not_known_by_its_network() {
+        let mut printer = account("printer", &["192.0.2.0/24"]);
+        printer.active = false;
+        let accounts = Accounts::new(vec![printer]).unwrap();
+        assert!(accounts.of_network(ip("192.0.2.1")).is_none());
+    }
+
+    #[test]
+    fn an_identity_ends_with_its_account() {
+        let mut alice = account("alice", &["192.0.2.0/24"]);
+        let identity = Accounts::new(vec![alice.clone()])
+            .unwrap()
+            .of_network(ip("192.0.2.1"))
+            .unwrap();
+        alice.active = false;
+        let accounts = Accounts::new(vec![alice]).unwrap();
+        assert!(!accounts.still_knows(&identity));
+        assert!(!Accounts::default().still_knows(&identity));
+    }
+}

@@ -1,0 +1,366 @@
+//! The answer to a login.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use super::account::{Accounts, Challenge, folded};
+use super::cache::{Cache, Digest};
+use super::password::PasswordHash;
+use super::pool::{Pool, Refused};
+use super::throttle::Throttle;
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::secret::Secret;
+
+/// Bounds of the authenticator.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// Threads that hash. Each uses 19 MiB while it works.
+    pub threads: usize,
+    /// Checks that may wait. More are answered [`Verdict::Unavailable`].
+    pub queue: usize,
+    /// Successes that are remembered.
+    pub remembered: usize,
+    /// How long a success is remembered.
+    pub remember_for: Duration,
+}
+
+impl Default for Settings {
+    /// A thread for every second processor, so that logins leave room for mail; 1024 waiting; 20,000 successes for
+    /// 5 minutes.
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism()
+                .map_or(1, NonZeroUsize::get)
+                .div_ceil(2),
+            queue: 1024,
+            remembered: 20_000,
+            remember_for: Duration::from_mins(5),
+        }
+    }
+}
+
+/// What became of a login.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// The password is right.
+    Accepted(Identity),
+    /// There were too many failures; the password was not looked at.
+    Throttled {
+        /// When the next try will be allowed.
+        retry_after: Duration,
+    },
+    /// The check could not be made: too many wait, or memory is short. The client may try again.
+    Unavailable,
+    /// The name is unknown or inactive, or the password wrong; which of them is not told.
+    WrongPassword {
+        /// How long the answer is to be held back: 0 to 5 seconds, growing with the failures.
+        delay: Duration,
+    },
+}
+
+/// Why an authenticator could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticatorError {
+    /// The system gives no random octets.
+    #[error("cannot read random octets for the cache of logins")]
+    Random(#[source] getrandom::Error),
+    /// The system starts no thread.
+    #[error("cannot start a thread for checking passwords")]
+    Thread(#[source] io::Error),
+}
+
+/// Checks passwords. One for the whole process; shared by all sessions.
+pub struct Authenticator {
+    accounts: RwLock<Arc<Accounts>>,
+    cache: Cache,
+    clock: Arc<dyn Clock>,
+    flights: Mutex<HashMap<Digest, Arc<OnceCell<bool>>>>,
+    pool: Pool,
+    throttle: Throttle,
+}
+
+impl Authenticator {
+    /// Starts the threads and makes the key of the cache.
+    ///
+    /// # Errors
+    /// [`AuthenticatorError`] where the system gives no thread or no random octets.
+    pub fn new(
+        settings: Settings,
+        accounts: Accounts,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthenticatorError> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(AuthenticatorError::Random)?;
+        let pool =
+            Pool::start(settings.threads, settings.queue).map_err(AuthenticatorError::Thread)?;
+        Ok(Self {
+            accounts: RwLock::new(Arc::new(accounts)),
+            cache: Cache::new(&key, settings.remembered, settings.remember_for),
+            clock,
+            flights: Mutex::default(),
+            pool,
+            throttle: Throttle::new(),
+        })
+    }
+
+    /// Returns the accounts as they are now.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&accounts)
+    }
+
+    /// Puts another set of accounts in place. Logins that are remembered stay valid where neither name nor hash
+    /// has changed; what is known of failures stays.
+    pub fn replace_accounts(&self, accounts: Accounts) {
+        let mut current = self
+            .accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(accounts);
+    }
+
+    /// Checks a name and a password for a client at `peer`.
+    ///
+    /// Takes 12 to 30 ms of CPU on another thread, but none for a login that succeeded lately. An unknown name, an
+    /// inactive account and a wrong password cost the same. Logins that are the same and come at once are checked
+    /// once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
+    pub async fn verify(&self, name: &str, password: &Secret, peer: IpAddr) -> Verdict {
+        let leave = match self.throttle.admit(name, peer, self.clock.instant()) {
+            Ok(leave) => leave,
+            Err(retry_after) => return Verdict::Throttled { retry_after },
+        };
+        let Challenge { hash, identity } = self.accounts().challenge(name);
+        let is_right = match hash {
+            Some(hash) => self.check(name, &hash, password).await,
+            None => Ok(false),
+        };
+        let now = self.clock.instant();
+        match (is_right, identity) {
+            (Ok(true), Some(identity)) => {
+                leave.succeeded(now);
+                Verdict::Accepted(identity)
+            }
+            (Ok(true | false), _) => Verdict::WrongPassword {
+                delay: leave.failed(now),
+            },
+            (Err(Refused::Failed | Refused::Full), _) => Verdict::Unavailable,
+        }
+    }
+
+    async fn check(
+        &self,
+        name: &str,
+        hash: &PasswordHash,
+        password: &Secret,
+    ) -> Result<bool, Refused> {
+        let digest = self.cache.digest(&folded(name), hash, password);
+        if self.cache.has(&digest, self.clock.instant()) {
+            return Ok(true);
+        }
+        let flight = Flight::join(self, digest);
+        let check = || self.pool.check(hash.clone(), password.clone());
+        let is_right = *flight.outcome.get_or_try_init(check).await?;
+        if is_right {
+            self.cache.insert(digest, self.clock.instant());
+        }
+        Ok(is_right)
+    }
+}
+
+/// One check that everybody shares who asks the same at the same time: a web server with fifty workers that starts
+/// costs one. Whoever leaves first only leaves; the last one clears away.
+struct Flight<'a> {
+    authenticator: &'a Authenticator,
+    digest: Digest,
+    outcome: Arc<OnceCell<bool>>,
+}
+
+impl<'a> Flight<'a> {
+    fn join(authenticator: &'a Authenticator, digest: Digest) -> Self {
+        let mut flights = authenticator
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let outcome = Arc::clone(flights.entry(digest).or_default());
+        Self {
+            authenticator,
+            digest,
+            outcome,
+        }
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut flights = self
+            .authenticator
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Two: the table's and this one. Nobody can join meanwhile, since joining takes the same lock.
+        if Arc::strong_count(&self.outcome) <= 2 {
+            flights.remove(&self.digest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Account, hash_password};
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::identity::AccountName;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    fn account(name: &str, password: &str) -> Account {
+        Account {
+            name: AccountName::parse(name).unwrap(),
+            tenant: None,
+            password: Some(hash_password(&secret(password), [3; 16]).unwrap()),
+            active: true,
+            networks: Vec::new(),
+        }
+    }
+
+    fn authenticator(accounts: Vec<Account>, threads: usize) -> (Authenticator, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::default()));
+        let settings = Settings {
+            threads,
+            queue: 1,
+            remembered: 8,
+            remember_for: Duration::from_mins(5),
+        };
+        let accounts = Accounts::new(accounts).unwrap();
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        (
+            Authenticator::new(settings, accounts, shared).unwrap(),
+            clock,
+        )
+    }
+
+    fn is_accepted(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Accepted(_))
+    }
+
+    #[tokio::test]
+    async fn the_right_password_is_accepted_in_any_case_of_the_name() {
+        let (authenticator, _) = authenticator(vec![account("alice", "secret")], 1);
+        let verdict = authenticator.verify("ALICE", &secret("secret"), PEER).await;
+        let Verdict::Accepted(identity) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(identity.account.as_str(), "alice");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_and_an_unknown_name_get_the_same_verdict() {
+        let (authenticator, _) = authenticator(vec![account("alice", "secret")], 1);
+        let wrong = authenticator.verify("alice", &secret("Secret"), PEER).await;
+        let unknown = authenticator.verify("bob", &secret("secret"), PEER).await;
+        assert_eq!(
+            wrong,
+            Verdict::WrongPassword {
+                delay: Duration::ZERO
+            }
+        );
+        assert_eq!(wrong, unknown);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_is_checked_against_a_hash_of_the_same_cost() {
+        let accounts = Accounts::new(vec![account("alice", "secret")]).unwrap();
+        let known = accounts.challenge("alice").hash.unwrap();
+        let unknown = accounts.challenge("bob");
+        assert_eq!(unknown.hash.unwrap().cost(), known.cost());
+        assert!(unknown.identity.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_inactive_account_cannot_log_in() {
+        let mut alice = account("alice", "secret");
+        alice.active = false;
+        let (authenticator, _) = authenticator(vec![alice], 1);
+        let verdict = authenticator.verify("alice", &secret("secret"), PEER).await;
+        assert!(matches!(verdict, Verdict::WrongPassword { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_login_that_succeeded_lately_needs_no_thread() {
+        let (mut authenticator, clock) = authenticator(vec![account("alice", "secret")], 1);
+        let first = authenticator.verify("alice", &secret("secret"), PEER).await;
+        assert!(is_accepted(&first));
+        authenticator.pool = Pool::start(0, 0).unwrap();
+        let second = authenticator.verify("alice", &secret("secret"), PEER).await;
+        assert!(is_accepted(&second));
+        clock.advance(Duration::from_mins(5));
+        let third = authenticator.verify("alice", &secret("secret"), PEER).await;
+        assert_eq!(third, Verdict::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_new_password_ends_what_is_remembered_of_the_old_one() {
+        let (authenticator, _) = authenticator(vec![account("alice", "old")], 1);
+        let before = authenticator.verify("alice", &secret("old"), PEER).await;
+        assert!(is_accepted(&before));
+        authenticator.replace_accounts(Accounts::new(vec![account("alice", "new")]).unwrap());
+        let old = authenticator.verify("alice", &secret("old"), PEER).await;
+        assert!(matches!(old, Verdict::WrongPassword { .. }));
+        let new = authenticator.verify("alice", &secret("new"), PEER).await;
+        assert!(is_accepted(&new));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_unavailable_and_not_a_wrong_password() {
+        let (mut authenticator, _) = authenticator(vec![account("alice", "secret")], 1);
+        authenticator.pool = Pool::start(0, 0).unwrap();
+        let verdict = authenticator.verify("alice", &secret("secret"), PEER).await;
+        assert_eq!(verdict, Verdict::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn equal_logins_at_once_are_checked_once() {
+        // The queue has one place: any second check would be refused.
+        let (authenticator, _) = authenticator(vec![account("alice", "secret")], 1);
+        let password = secret("secret");
+        let verdicts = tokio::join!(
+            authenticator.verify("alice", &password, PEER),
+            authenticator.verify("alice", &password, PEER),
+            authenticator.verify("alice", &password, PEER),
+            authenticator.verify("alice", &password, PEER),
+        );
+        assert!(
+            is_accepted(&verdicts.0)
+                && is_accepted(&verdicts.1)
+                && is_accepted(&verdicts.2)
+                && is_accepted(&verdicts.3)
+        );
+        assert!(authenticator.flights.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn too_many_failures_are_throttled_even_with_the_right_password() {
+        let (authenticator, clock) = authenticator(vec![account("alice", "secret")], 1);
+        for _ in 0..5 {
+            authenticator.verify("alice", &secret("guess"), PEER).await;
+        }
+        let verdict = authenticator.verify("alice", &secret("secret"), PEER).await;
+        let Verdict::Throttled { retry_after } = verdict else {
+            panic!("{verdict:?}")
+        };
+        clock.advance(retry_after);
+        let verdict = authenticator.verify("alice", &secret("secret"), PEER).await;
+        assert!(is_accepted(&verdict));
+    }
+}

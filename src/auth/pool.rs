@@ -1,0 +1,228 @@
+//! Threads that check passwords, away from the runtime.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use argon2::Block;
+use tokio::sync::oneshot;
+
+use super::password::{PasswordError, PasswordHash};
+use crate::secret::Secret;
+
+/// How long an idle thread keeps its memory (19 MiB with the default parameters).
+const KEEP_MEMORY: Duration = Duration::from_secs(5);
+
+/// Why a password was not checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refused {
+    /// There is not enough memory, or the pool has ended.
+    Failed,
+    /// As many checks wait as may.
+    Full,
+}
+
+/// A fixed number of threads behind a queue of fixed length.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    longest: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    hash: PasswordHash,
+    password: Secret,
+    answer: oneshot::Sender<Result<bool, PasswordError>>,
+}
+
+impl Pool {
+    /// Starts the threads. `longest` is how many checks may wait.
+    ///
+    /// # Errors
+    /// The operating system starts no more threads.
+    pub(super) fn start(threads: usize, longest: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            longest,
+        });
+        let mut pool = Self {
+            shared,
+            threads: Vec::with_capacity(threads),
+        };
+        for _ in 0..threads {
+            let shared = Arc::clone(&pool.shared);
+            let thread = thread::Builder::new()
+                .name("password".to_owned())
+                .spawn(move || shared.work())?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Checks a password. When the call is dropped while it waits, the check is not made.
+    pub(super) async fn check(
+        &self,
+        hash: PasswordHash,
+        password: Secret,
+    ) -> Result<bool, Refused> {
+        let (answer, verdict) = oneshot::channel();
+        self.shared.push(Job {
+            hash,
+            password,
+            answer,
+        })?;
+        match verdict.await {
+            Ok(Ok(is_right)) => Ok(is_right),
+            Ok(Err(_)) | Err(_) => Err(Refused::Failed),
+        }
+    }
+}
+
+impl Drop for Pool {
+    /// Ends the threads; waits for the checks that run, drops those that wait.
+    fn drop(&mut self) {
+        {
+            let mut queue = self.shared.lock();
+            queue.is_closed = true;
+            queue.jobs.clear();
+        }
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has dropped its job, whose caller has been told.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) -> Result<(), Refused> {
+        let mut queue = self.lock();
+        if queue.is_closed {
+            return Err(Refused::Failed);
+        }
+        if queue.jobs.len() >= self.longest {
+            return Err(Refused::Full);
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    fn work(&self) {
+        let mut memory = Vec::new();
+        while let Some(job) = self.next(&mut memory) {
+            if !job.answer.is_closed() {
+                let verdict = job.hash.matches(&job.password, &mut memory);
+                // The session may have gone away meanwhile; nobody wants the answer then.
+                let _heard = job.answer.send(verdict);
+            }
+        }
+    }
+
+    /// Waits for a job; gives the memory back when there is none for a while.
+    fn next(&self, memory: &mut Vec<Block>) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if queue.is_closed {
+                return None;
+            }
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            queue = if memory.is_empty() {
+                self.work
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let (queue, waited) = self
+                    .work
+                    .wait_timeout(queue, KEEP_MEMORY)
+                    .unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() {
+                    *memory = Vec::new();
+                }
+                queue
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::hash_password;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_pool_tells_right_from_wrong() {
+        let pool = Pool::start(1, 4).unwrap();
+        let hash = hash_password(&secret("right"), [1; 16]).unwrap();
+        assert_eq!(pool.check(hash.clone(), secret("right")).await, Ok(true));
+        assert_eq!(pool.check(hash, secret("wrong")).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses() {
+        let pool = Pool::start(0, 1).unwrap();
+        let hash = hash_password(&secret("right"), [1; 16]).unwrap();
+        let waiting = pool.check(hash.clone(), secret("right"));
+        tokio::pin!(waiting);
+        let first = futures_poll(&mut waiting).await;
+        assert!(first.is_none());
+        assert_eq!(pool.check(hash, secret("right")).await, Err(Refused::Full));
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_ends_answers_those_who_wait() {
+        let pool = Pool::start(0, 1).unwrap();
+        let (answer, verdict) = oneshot::channel();
+        let hash = hash_password(&secret("right"), [1; 16]).unwrap();
+        let password = secret("right");
+        pool.shared
+            .push(Job {
+                hash,
+                password,
+                answer,
+            })
+            .unwrap();
+        drop(pool);
+        assert!(verdict.await.is_err());
+    }
+
+    /// Polls once.
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        std::future::poll_fn(|context| {
+            let polled = std::pin::Pin::new(&mut *future).poll(context);
+            std::task::Poll::Ready(match polled {
+                std::task::Poll::Ready(output) => Some(output),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+}

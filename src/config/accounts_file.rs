@@ -1,0 +1,305 @@
+//! Edits of the accounts file that leave everything else in it as it is: comments, order, white space.
+//!
+//! An edit is written to a new file that takes the place of the old one, so that readers and a crash meet either the
+//! one or the other. Two edits at once wait for each other; an edit by hand in that moment is not noticed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+
+use super::diagnostic::{Report, Source};
+use super::{raw, read};
+use crate::auth::PasswordHash;
+use crate::identity::{AccountName, TenantName};
+use crate::mail::Priority;
+
+/// Why an edit was not made. The file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsFileError {
+    /// There is an account of that name, perhaps in other letter case.
+    #[error("there is an account `{0}` already")]
+    Exists(AccountName),
+    /// The file has faults; it is repaired by hand.
+    #[error("the accounts file has faults")]
+    Invalid(#[source] Report),
+    /// There is no account of that name.
+    #[error("there is no account `{0}`")]
+    Missing(AccountName),
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What an account begins with. Everything else has its default and is edited by hand.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Its name.
+    pub name: AccountName,
+    /// The hash of its password.
+    pub password: Option<PasswordHash>,
+    /// The tenant it belongs to.
+    pub tenant: Option<TenantName>,
+    /// Its priority.
+    pub priority: Option<Priority>,
+    /// A note for people.
+    pub note: Option<String>,
+    /// What it may send as: domains.
+    pub authorized_domains: Vec<String>,
+    /// What it may send as: addresses.
+    pub authorized_senders: Vec<String>,
+}
+
+/// The accounts file. Every edit blocks on the disk, and is durable when it returns.
+#[derive(Clone, Debug)]
+pub struct AccountsFile {
+    path: PathBuf,
+}
+
+impl AccountsFile {
+    /// Names the file, which need not exist.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Adds an account at the end. The file is made, readable by its owner alone, where there is none.
+    ///
+    /// # Errors
+    /// [`AccountsFileError::Exists`], or that the file cannot be read or written.
+    pub fn add(&self, account: &NewAccount) -> Result<(), AccountsFileError> {
+        self.edit(|accounts| {
+            if let Some(key) = key_of(accounts, &account.name) {
+                let existing = AccountName::parse(&key).unwrap_or_else(|_| account.name.clone());
+                return Err(AccountsFileError::Exists(existing));
+            }
+            accounts.insert(account.name.as_str(), Item::Table(table_of(account)));
+            Ok(())
+        })
+    }
+
+    /// Sets the password of an account.
+    ///
+    /// # Errors
+    /// [`AccountsFileError::Missing`], or that the file cannot be read or written.
+    pub fn set_password(
+        &self,
+        name: &AccountName,
+        hash: &PasswordHash,
+    ) -> Result<(), AccountsFileError> {
+        self.edit(|accounts| set(accounts, name, "password", hash.as_str().into()))
+    }
+
+    /// Lets an account be used again.
+    ///
+    /// # Errors
+    /// [`AccountsFileError::Missing`], or that the file cannot be read or written.
+    pub fn enable(&self, name: &AccountName) -> Result<(), AccountsFileError> {
+        self.edit(|accounts| set(accounts, name, "active", true.into()))
+    }
+
+    /// Keeps an account from being used.
+    ///
+    /// # Errors
+    /// [`AccountsFileError::Missing`], or that the file cannot be read or written.
+    pub fn disable(&self, name: &AccountName) -> Result<(), AccountsFileError> {
+        self.edit(|accounts| set(accounts, name, "active", false.into()))
+    }
+
+    /// Removes an account, with the comment above it.
+    ///
+    /// # Errors
+    /// [`AccountsFileError::Missing`], or that the file cannot be read or written.
+    pub fn delete(&self, name: &AccountName) -> Result<(), AccountsFileError> {
+        self.edit(|accounts| {
+            let key = key_of(accounts, name);
+            let removed = key.and_then(|key| accounts.remove(&key));
+            removed.map(drop).ok_or_else(|| missing(name))
+        })
+    }
+
+    fn edit(
+        &self,
+        change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
+    ) -> Result<(), AccountsFileError> {
+        // Through a symbolic link, so that the file it points to is exchanged and not the link.
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let unwritable = |source| AccountsFileError::Write {
+            path: path.clone(),
+            source,
+        };
+        let folder = folder_of(&path);
+        let folder = File::open(folder).map_err(unwritable)?;
+        // The folder is locked, since the file itself is another one after every edit.
+        folder.lock().map_err(unwritable)?;
+        let text = self.read(&path)?;
+        let mut document = self.parse(&text)?;
+        let accounts = document
+            .entry("account")
+            .or_insert_with(|| Item::Table(implicit_table()));
+        match accounts.as_table_like_mut() {
+            Some(accounts) => change(accounts)?,
+            None => return Err(self.invalid(&text)),
+        }
+        let edited = document.to_string();
+        self.parse(&edited)?;
+        replace(&path, &edited).map_err(unwritable)?;
+        folder.sync_all().map_err(unwritable)
+    }
+
+    fn read(&self, path: &Path) -> Result<String, AccountsFileError> {
+        match fs::read_to_string(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(AccountsFileError::Read {
+                    path: self.path.clone(),
+                    source,
+                })
+            }
+            Err(_) => Ok(String::new()),
+            Ok(text) => Ok(text),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<DocumentMut, AccountsFileError> {
+        text.parse().map_err(|_| self.invalid(text))
+    }
+
+    fn invalid(&self, text: &str) -> AccountsFileError {
+        let source = Source::new(&self.path, text.to_owned());
+        let reading = read::read::<raw::AccountsRoot>(&source);
+        AccountsFileError::Invalid(Report::new(reading.diagnostics))
+    }
+}
+
+fn missing(name: &AccountName) -> AccountsFileError {
+    AccountsFileError::Missing(name.clone())
+}
+
+/// Returns the key as it is in the file; letter case does not count.
+fn key_of(accounts: &dyn TableLike, name: &AccountName) -> Option<String> {
+    let wanted = name.as_str().to_lowercase();
+    let mut keys = accounts.iter().map(|(key, _)| key);
+    keys.find(|key| key.to_lowercase() == wanted)
+        .map(str::to_owned)
+}
+
+/// Sets a key of an account, keeping the comment beside it.
+fn set(
+    accounts: &mut dyn TableLike,
+    name: &AccountName,
+    key: &str,
+    mut value: Value,
+) -> Result<(), AccountsFileError> {
+    let account = key_of(accounts, name)
+        .and_then(|name| accounts.get_mut(&name))
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| missing(name))?;
+    if let Some(old) = account.get(key).and_then(Item::as_value) {
+        value.decor_mut().clone_from(old.decor());
+    }
+    match account.get_mut(key) {
+        Some(item) => *item = Item::Value(value),
+        None => drop(account.insert(key, Item::Value(value))),
+    }
+    Ok(())
+}
+
+fn implicit_table() -> Table {
+    let mut table = Table::new();
+    table.set_implicit(true);
+    table
+}
+
+fn table_of(account: &NewAccount) -> Table {
+    let mut table = Table::new();
+    table.decor_mut().set_prefix("\n");
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            table.insert(key, Item::Value(value));
+        }
+    };
+    let list = |entries: &[String]| {
+        let entries: Array = entries.iter().map(String::as_str).collect();
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    };
+    let hash = account.password.as_ref();
+    put("password", hash.map(|hash| hash.as_str().into()));
+    put("active", Some(true.into()));
+    put(
+        "tenant",
+        account.tenant.as_ref().map(|name| name.as_str().into()),
+    );
+    let priority = account.priority.map(Priority::number);
+    put("priority", priority.map(|number| i64::from(number).into()));
+    put("note", account.note.as_deref().map(Value::from));
+    put("authorized_domains", list(&account.authorized_domains));
+    put("authorized_senders", list(&account.authorized_senders));
+    table
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Puts a new file in the place of the old one, with its mode and owner.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let old = match fs::metadata(path) {
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    // What an interrupted edit may have left; nobody else writes it, since the folder is locked.
+    if let Err(error) = fs::remove_file(&temporary)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| old.map_or(Ok(()), |old| keep(&file, &old)))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to tell; the file that is left is overwritten by the next edit.
+        let _removed = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn keep(file: &File, old: &fs::Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(old.permissions())
+}
+
+#[cfg(test)]
+mod tests;

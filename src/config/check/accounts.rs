@@ -1,0 +1,328 @@
+//! Accounts: who may log in, what each may send as, and which way its mail goes.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::context::Context;
+use super::list::{entries, route, unknown_name};
+use super::tenants::Names;
+use crate::auth::{Account, PasswordHash};
+use crate::config::raw;
+use crate::identity::{AccountName, TenantName};
+use crate::mail::{Domain, Mailbox, Priority};
+use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
+use crate::route::Table;
+use crate::submission::{PriorityHeader, Profile, StrictAddresses};
+
+/// The accounts in three views.
+#[derive(Default)]
+pub(in crate::config) struct CheckedAccounts {
+    pub(in crate::config) accounts: Vec<Account>,
+    pub(in crate::config) profiles: HashMap<AccountName, Profile>,
+    pub(in crate::config) notes: HashMap<AccountName, String>,
+}
+
+/// Returns the accounts without errors, and adds them to the routes.
+pub(in crate::config) fn accounts(
+    context: &mut Context,
+    raw: &raw::AccountsRoot,
+    defaults: &raw::AccountDefaults,
+    (names, routes): (&Names, &mut Table),
+) -> CheckedAccounts {
+    let mut checked = CheckedAccounts::default();
+    let mut folded: HashMap<String, AccountName> = HashMap::new();
+    let mut networks: HashMap<IpNet, AccountName> = HashMap::new();
+    let mut in_file: Vec<_> = raw.account.iter().collect();
+    in_file.sort_by_key(|(key, _)| key.span().start);
+    for (key, spanned) in in_file {
+        let Some(name) = name(context, key, &mut folded) else {
+            continue;
+        };
+        let account = spanned.get_ref();
+        let own_networks = own_networks(context, account, &name, &mut networks);
+        let password = password(context, account);
+        warn_of_unusable(context, account, key);
+        let tenant = tenant(context, account, names);
+        let own_route = account
+            .upstream
+            .as_ref()
+            .and_then(|list| route(context, list, &names.upstreams));
+        routes.add_account(name.clone(), tenant.as_ref(), own_route);
+        let profile = profile(context, account, defaults, key);
+        checked.profiles.insert(name.clone(), profile);
+        checked
+            .notes
+            .extend(account.note.clone().map(|note| (name.clone(), note)));
+        checked.accounts.push(Account {
+            name,
+            tenant,
+            password,
+            active: account.active,
+            networks: own_networks,
+        });
+    }
+    checked
+}
+
+fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned<String>) {
+    let name = key.get_ref().as_str();
+    let is_reported = context.is_wrong_below(&["account", name]);
+    let has_proof = account.password.is_some() || account.networks.is_some();
+    if account.active && !has_proof && !is_reported {
+        let message = format!("nobody can use account `{name}`: it has no password");
+        let hint = format!(
+            "posthouse account passwd {name} sets one; `networks` lets addresses in without one"
+        );
+        context.warning(key.span(), message, hint);
+    }
+}
+
+fn name(
+    context: &mut Context,
+    key: &Spanned<String>,
+    folded: &mut HashMap<String, AccountName>,
+) -> Option<AccountName> {
+    let name = match AccountName::parse(key.get_ref()) {
+        Ok(name) => name,
+        Err(error) => {
+            let message = format!("`{}` cannot be the name of an account", key.get_ref());
+            context.error(key.span(), message, error.to_string());
+            return None;
+        }
+    };
+    if let Some(other) = folded.insert(name.as_str().to_lowercase(), name.clone()) {
+        let message = format!("accounts `{other}` and `{name}` differ only in letter case");
+        let hint = "letter case of names does not count; give one of them another name";
+        context.error(key.span(), message, hint);
+        return None;
+    }
+    Some(name)
+}
+
+fn password(context: &mut Context, account: &raw::Account) -> Option<PasswordHash> {
+    let password = account.password.as_ref()?;
+    match PasswordHash::parse(password.get_ref().0.expose()) {
+        Ok(hash) => Some(hash),
+        Err(error) => {
+            let message = format!("the password is not usable: {error}");
+            let hint = "posthouse account passwd NAME sets one; posthouse hash-password makes the \
+                        hash of one you have";
+            context.error(password.span(), message, hint);
+            None
+        }
+    }
+}
+
+fn tenant(context: &mut Context, account: &raw::Account, names: &Names) -> Option<TenantName> {
+    let tenant = account.tenant.as_ref()?;
+    let found = names
+        .tenants
+        .iter()
+        .find(|known| known.as_str() == tenant.get_ref());
+    if found.is_none() {
+        let mut known: Vec<&str> = names.tenants.iter().map(TenantName::as_str).collect();
+        known.sort_unstable();
+        let hint = unknown_name("tenants", tenant.get_ref(), &known);
+        let message = format!("unknown tenant `{}`", tenant.get_ref());
+        context.error(tenant.span(), message, hint);
+    }
+    found.cloned()
+}
+
+fn own_networks(
+    context: &mut Context,
+    account: &raw::Account,
+    name: &AccountName,
+    taken: &mut HashMap<IpNet, AccountName>,
+) -> Vec<IpNet> {
+    let list = account.networks.as_ref();
+    let entries = list.and_then(|list| entries(context, list));
+    let mut networks = Vec::new();
+    for (entry, place) in entries.unwrap_or_default() {
+        let network = match network(&entry) {
+            Ok(network) => network,
+            Err((message, hint)) => {
+                context.error(place, message, hint);
+                continue;
+            }
+        };
+        if account.active
+            && let Some(other) = taken.insert(network, name.clone())
+        {
+            let message = format!("network `{network}` also belongs to account `{other}`");
+            context.error(place, message, "a network belongs to one account");
+        }
+        networks.push(network);
+    }
+    networks
+}
+
+/// Reads a network; on failure gives message and hint.
+fn network(entry: &str) -> Result<IpNet, (String, String)> {
+    let parsed = entry
+        .parse::<IpNet>()
+        .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+    let refused = |what: &str, hint: &str| Err((format!("`{entry}` {what}"), hint.to_owned()));
+    let Ok(network) = parsed else {
+        let hint = "for example \"192.0.2.0/28\", \"2001:db8::/64\" or one address";
+        return refused("is not a network", hint);
+    };
+    if network.prefix_len() == 0 {
+        let what = "is the whole internet: anybody could send";
+        return refused(what, "name the network of the devices");
+    }
+    let is_mapped = match network.addr() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+    };
+    if is_mapped {
+        // Clients are compared by their IPv4 address, so that this would never match.
+        let hint = "write it as IPv4, such as \"192.0.2.0/28\"";
+        return refused("is IPv4 written as IPv6", hint);
+    }
+    if network.trunc().addr() != network.addr() {
+        let hint = format!("did you mean \"{}\"?", network.trunc());
+        return refused("has more bits than its prefix", &hint);
+    }
+    Ok(network)
+}
+
+fn profile(
+    context: &mut Context,
+    account: &raw::Account,
+    defaults: &raw::AccountDefaults,
+    key: &Spanned<String>,
+) -> Profile {
+    let priority = |number: u64| u8::try_from(number).ok().and_then(Priority::from_number);
+    let own = priority(account.priority.unwrap_or(defaults.priority).get());
+    let max = priority(account.max_priority.unwrap_or(defaults.max_priority).get());
+    let is_strict = account
+        .strict_addresses
+        .unwrap_or(defaults.strict_addresses);
+    let header = account.priority_header.unwrap_or(defaults.priority_header);
+    Profile {
+        rules: rules(context, account, defaults, key),
+        priority: own.unwrap_or_default(),
+        max_priority: max.filter(|max| *max != Priority::VeryHigh),
+        priority_header: match header {
+            raw::PriorityHeader::Keep => PriorityHeader::Keep,
+            raw::PriorityHeader::Set => PriorityHeader::Set,
+            raw::PriorityHeader::Strip => PriorityHeader::Strip,
+        },
+        strict_addresses: if is_strict {
+            StrictAddresses::On
+        } else {
+            StrictAddresses::Off
+        },
+    }
+}
+
+fn rules(
+    context: &mut Context,
+    account: &raw::Account,
+    defaults: &raw::AccountDefaults,
+    key: &Spanned<String>,
+) -> Rules {
+    let checks_header = account
+        .check_header_from
+        .unwrap_or(defaults.check_header_from);
+    let ignores_detail = account.plus_addressing.unwrap_or(defaults.plus_addressing);
+    let on_unauthorized = account.on_unauthorized.unwrap_or(defaults.on_unauthorized);
+    Rules {
+        grants: grants(context, account, key),
+        scope: if checks_header {
+            Scope::EnvelopeAndHeader
+        } else {
+            Scope::Envelope
+        },
+        detail: if ignores_detail {
+            Detail::Ignored
+        } else {
+            Detail::Significant
+        },
+        on_unauthorized: match on_unauthorized {
+            raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
+            raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
+        },
+    }
+}
+
+fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) -> Grants {
+    let mut grants = Vec::new();
+    let mut is_written = false;
+    for (list, parse) in [
+        (&account.authorized_domains, domain as Parse),
+        (&account.authorized_senders, sender),
+    ] {
+        let Some(list) = list else { continue };
+        let Some(entries) = entries(context, list) else {
+            is_written = true;
+            continue;
+        };
+        is_written |= !entries.is_empty();
+        for (entry, place) in entries {
+            match parse(&entry) {
+                Ok(grant) => grants.push(grant),
+                Err((message, hint)) => context.error(place, message, hint),
+            }
+        }
+    }
+    if is_written {
+        // Never `Anyone`, even if no entry could be read: the errors refuse the file, and this is the second lock.
+        return Grants::Only(grants);
+    }
+    let name = key.get_ref().as_str();
+    if !context.is_wrong_below(&["account", name]) {
+        let message = format!("account `{name}` may send as anyone");
+        let hint = "list what it may send as in authorized_domains and authorized_senders";
+        context.warning(key.span(), message, hint);
+    }
+    Grants::Anyone
+}
+
+type Parse = fn(&str) -> Result<Grant, (String, String)>;
+
+fn domain(entry: &str) -> Result<Grant, (String, String)> {
+    let refused = |hint: String| Err((format!("`{entry}` is not a domain"), hint));
+    if let Some(parent) = entry.strip_prefix("*.") {
+        return match Domain::parse(parent) {
+            Ok(domain) if domain.as_ascii().contains('.') => Ok(Grant::Subdomains(domain)),
+            Ok(_) => refused(format!("this would be every domain below `{parent}`")),
+            Err(_) => refused("for example \"*.example.com\"".to_owned()),
+        };
+    }
+    match Domain::parse(entry) {
+        Ok(domain) => Ok(Grant::Domain(domain)),
+        Err(_) if entry == "*" => {
+            refused("leave both lists out to let the account send as anyone".to_owned())
+        }
+        Err(_) if Mailbox::parse(entry).is_ok() => {
+            refused("addresses are listed in authorized_senders".to_owned())
+        }
+        Err(_) => match entry.trim_start_matches('@').trim_end_matches('.') {
+            bare if Domain::parse(bare).is_ok() => refused(format!("write \"{bare}\"")),
+            _ => refused("for example \"example.com\" or \"*.example.com\"".to_owned()),
+        },
+    }
+}
+
+fn sender(entry: &str) -> Result<Grant, (String, String)> {
+    if let Some(domain) = entry.strip_prefix("*@") {
+        let message = format!("`{entry}` is one address, of somebody called `*`");
+        return Err((message, format!("list \"{domain}\" in authorized_domains")));
+    }
+    Mailbox::parse(entry).map(Grant::Mailbox).map_err(|error| {
+        let hint = if Domain::parse(entry.trim_start_matches('@')).is_ok() {
+            "whole domains are listed in authorized_domains"
+        } else {
+            "for example \"info@example.com\", without a display name"
+        };
+        (
+            format!("`{entry}` is not an address: {error}"),
+            hint.to_owned(),
+        )
+    })
+}

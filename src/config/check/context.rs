@@ -1,0 +1,111 @@
+//! What every check needs: the file, and a place for what it finds.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::diagnostic::{Diagnostic, Severity, Source};
+use crate::config::read;
+
+/// A file that is being checked.
+pub(in crate::config) struct Context {
+    source: Arc<Source>,
+    diagnostics: Vec<Diagnostic>,
+    /// Keys that are there but wrong; they have been reported.
+    removed: HashSet<read::Path>,
+    /// Whether users other than owner and group can read the file.
+    pub(in crate::config) is_readable_by_others: bool,
+}
+
+impl Context {
+    pub(in crate::config) fn new(
+        source: &Arc<Source>,
+        removed: HashSet<read::Path>,
+        is_readable_by_others: bool,
+    ) -> Self {
+        Self {
+            source: Arc::clone(source),
+            diagnostics: Vec::new(),
+            removed,
+            is_readable_by_others,
+        }
+    }
+
+    /// Records an error. An empty place stands for a value that is in no file.
+    pub(in crate::config) fn error(
+        &mut self,
+        place: Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.record(Severity::Error, place, message.into(), hint.into());
+    }
+
+    /// Records a warning.
+    pub(in crate::config) fn warning(
+        &mut self,
+        place: Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.record(Severity::Warning, place, message.into(), hint.into());
+    }
+
+    /// Records that a key is missing in the table at `place`, unless it is there and wrong.
+    pub(in crate::config) fn missing(
+        &mut self,
+        place: Range<usize>,
+        path: &[&str],
+        hint: impl Into<String>,
+    ) {
+        if !self.is_wrong(path) {
+            let key = path.last().copied().unwrap_or_default();
+            self.error(place, format!("`{key}` is missing"), hint);
+        }
+    }
+
+    /// Returns whether a key is in the file but had to be left out since it is wrong.
+    pub(in crate::config) fn is_wrong(&self, path: &[&str]) -> bool {
+        let path: read::Path = path.iter().map(|key| (*key).to_owned()).collect();
+        self.removed.contains(&path)
+    }
+
+    /// Returns whether anything in a table had to be left out since it is wrong.
+    pub(in crate::config) fn is_wrong_below(&self, path: &[&str]) -> bool {
+        let is_below = |removed: &read::Path| {
+            let start = removed.iter().map(String::as_str).take(path.len());
+            start.eq(path.iter().copied())
+        };
+        self.removed.iter().any(is_below)
+    }
+
+    /// Returns a path of the file as seen from here: relative ones start at the folder of the file.
+    pub(in crate::config) fn path(&self, path: &Path) -> PathBuf {
+        let folder = self.source.path.parent().unwrap_or(Path::new(""));
+        folder.join(path)
+    }
+
+    /// Returns the place of `part`, a piece of the text that stands at `place`; all of it where the piece is written
+    /// with escapes.
+    pub(in crate::config) fn place_of(&self, part: &str, place: &Range<usize>) -> Range<usize> {
+        let text = self.source.text.get(place.clone()).unwrap_or_default();
+        match text.find(part) {
+            Some(at) if !part.is_empty() => {
+                let start = place.start + at;
+                start..start + part.len()
+            }
+            _ => place.clone(),
+        }
+    }
+
+    pub(in crate::config) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+
+    fn record(&mut self, severity: Severity, place: Range<usize>, message: String, hint: String) {
+        let place = (place.start < place.end).then_some(place);
+        let diagnostic = Diagnostic::new(severity, &self.source, place, message);
+        self.diagnostics.push(diagnostic.with_hint(hint));
+    }
+}

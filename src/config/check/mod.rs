@@ -1,0 +1,16 @@
+//! From the shape of the files to the settings of each module.
+
+mod accounts;
+mod context;
+mod list;
+mod listeners;
+mod server;
+mod tenants;
+mod upstreams;
+
+pub(super) use accounts::{CheckedAccounts, accounts};
+pub(super) use context::Context;
+pub(super) use listeners::listeners;
+pub(super) use server::{server, session, spool, system_mail, tls};
+pub(super) use tenants::relay;
+pub(super) use upstreams::{plan, upstreams};

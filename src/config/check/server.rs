@@ -1,0 +1,232 @@
+//! The server as a whole: its name, its sessions, its certificate, its spool, its own mail.
+
+use std::error::Error;
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::context::Context;
+use crate::config::checked::{Server, SpoolLimits, SystemMail};
+use crate::config::raw;
+use crate::mail::{Domain, Mailbox};
+use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
+use crate::tls::server::{ServerTlsError, Settings as TlsSettings, check_files};
+
+/// Returns the section `[server]`, or `None` after an error.
+pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Option<Server> {
+    let run_as = raw.run_as.as_ref();
+    if let Some(user) = run_as
+        && (user.get_ref().is_empty() || user.get_ref().contains(['\0', ':', '/', ' ']))
+    {
+        let hint = "for example: run_as = \"posthouse\"";
+        context.error(user.span(), "this is not the name of a user", hint);
+    }
+    Some(Server {
+        hostname: hostname(context, raw.hostname.as_ref())?,
+        data_dir: context.path(&raw.data_dir),
+        run_as: run_as.map(|user| user.get_ref().clone()),
+        shutdown_grace: raw.shutdown_grace.get(),
+    })
+}
+
+fn hostname(context: &mut Context, raw: Option<&Spanned<String>>) -> Option<Domain> {
+    const HINT: &str = "for example: hostname = \"relay.example.com\"";
+    if let Some(raw) = raw {
+        let domain = Domain::parse(raw.get_ref());
+        if domain.is_err() {
+            let message = format!("`{}` is not a domain name", raw.get_ref());
+            context.error(raw.span(), message, HINT);
+        }
+        return domain.ok();
+    }
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let domain = Domain::parse(&name).ok();
+    let is_reported = context.is_wrong(&["server", "hostname"]);
+    if domain.is_none() && !is_reported {
+        let message =
+            format!("`hostname` is missing, and the machine's name `{name}` is no domain");
+        context.error(0..0, message, HINT);
+    }
+    if domain.is_some() && !name.contains('.') && !is_reported {
+        let message = format!("posthouse calls itself `{name}`, which is no full domain name");
+        let hint = "some upstreams refuse that; set `hostname` in [server]";
+        context.warning(0..0, message, hint);
+    }
+    domain
+}
+
+/// Returns what all sessions have in common; the listeners set the rest.
+pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server::Settings {
+    let (limits, timeouts) = (&raw.limits, &raw.timeouts);
+    let octets = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    server::Settings {
+        hostname,
+        tls: TlsMode::StartTls,
+        auth: AuthRule::AfterTls,
+        bare_newlines: match raw.bare_newlines {
+            raw::BareNewlines::Refuse => BareNewlines::Refuse,
+            raw::BareNewlines::Repair => BareNewlines::Repair,
+        },
+        limits: server::Limits {
+            message_size: limits.message_size.get(),
+            recipients: limits.recipients.to(),
+            command_line: octets(limits.command_line.get()),
+            auth_line: octets(limits.auth_line.get()),
+            data_line: octets(limits.data_line.get()),
+            errors: limits.errors.to(),
+            auth_failures: limits.auth_failures.to(),
+            idle_commands: limits.idle_commands.to(),
+            messages: limits.messages.to(),
+        },
+        timeouts: server::Timeouts {
+            before_auth: timeouts.before_auth.get(),
+            command: timeouts.command.get(),
+            data: timeouts.data.get(),
+            handshake: timeouts.handshake.get(),
+        },
+    }
+}
+
+/// Returns where the certificate comes from, or `None` after an error.
+pub(in crate::config) fn tls(
+    context: &mut Context,
+    raw: &Spanned<raw::Tls>,
+    server: &Server,
+) -> Option<TlsSettings> {
+    let raw::Tls {
+        certificate,
+        key,
+        self_signed,
+    } = raw.get_ref();
+    match (certificate, key, self_signed) {
+        (Some(certificate), Some(key), None) => files(context, certificate, key),
+        (None, None, _) => Some(TlsSettings::SelfSigned {
+            directory: server.data_dir.join("tls"),
+            name: server.hostname.as_ascii().to_owned(),
+        }),
+        (Some(certificate), None, None) => {
+            let hint = "name the file with the private key: key = \"certs/server.key\"";
+            context.missing(certificate.span(), &["tls", "key"], hint);
+            None
+        }
+        (None, Some(key), None) => {
+            let hint = "name the file with the certificate: certificate = \"certs/server.pem\"";
+            context.missing(key.span(), &["tls", "certificate"], hint);
+            None
+        }
+        (_, _, Some(self_signed)) => {
+            let message = "there is a certificate already, and a self-signed one";
+            let hint = "take [tls.self_signed] out, or `certificate` and `key`";
+            context.error(self_signed.span(), message, hint);
+            None
+        }
+    }
+}
+
+fn files(
+    context: &mut Context,
+    certificate: &Spanned<std::path::PathBuf>,
+    key: &Spanned<std::path::PathBuf>,
+) -> Option<TlsSettings> {
+    let (certificate_path, key_path) = (
+        context.path(certificate.get_ref()),
+        context.path(key.get_ref()),
+    );
+    if let Err(error) = check_files(&certificate_path, &key_path) {
+        let place = if about(&error) == Some(certificate_path.as_path()) {
+            certificate.span()
+        } else {
+            key.span()
+        };
+        let hint = "both are PEM files; certs/README.md tells how to make or place them";
+        context.error(place, chain(&error), hint);
+        return None;
+    }
+    warn_of_exposed_key(context, key.span(), &key_path);
+    Some(TlsSettings::Files {
+        certificate: certificate_path,
+        key: key_path,
+    })
+}
+
+fn warn_of_exposed_key(context: &mut Context, place: Range<usize>, path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o004 != 0 {
+        let message = format!("others can read the private key {}", path.display());
+        context.warning(place, message, format!("chmod 600 {}", path.display()));
+    }
+}
+
+fn about(error: &ServerTlsError) -> Option<&Path> {
+    match error {
+        ServerTlsError::Read { path, .. }
+        | ServerTlsError::NoCertificate { path }
+        | ServerTlsError::NoKey { path }
+        | ServerTlsError::Damaged { path, .. }
+        | ServerTlsError::Store { path, .. } => Some(path),
+        ServerTlsError::Refused { certificate, .. } => Some(certificate),
+        ServerTlsError::Mismatch { key, .. } => Some(key),
+        ServerTlsError::Make { .. } | ServerTlsError::Tickets(_) => None,
+    }
+}
+
+/// Returns the bounds of the spool.
+pub(in crate::config) fn spool(raw: &raw::Spool, server: &Server) -> SpoolLimits {
+    SpoolLimits {
+        directory: server.data_dir.join("spool"),
+        segment_size: raw.segment_size.get(),
+        memory_budget: raw.memory_budget.get(),
+        max_messages: raw.max_messages.get(),
+        max_octets: raw.max_size.get(),
+        min_free: raw.min_free.get(),
+    }
+}
+
+/// Returns the sender of posthouse's own mail, or `None` after an error.
+pub(in crate::config) fn system_mail(
+    context: &mut Context,
+    raw: &raw::SystemMail,
+    hostname: &Domain,
+) -> Option<SystemMail> {
+    let name = raw.name.get_ref();
+    if name.chars().any(char::is_control) {
+        let message = "a display name has no control characters";
+        context.error(raw.name.span(), message, "write it in one line");
+    }
+    let (text, place) = match &raw.sender {
+        Some(sender) => (sender.get_ref().clone(), sender.span()),
+        None => (format!("mailer-daemon@{}", hostname.as_ascii()), 0..0),
+    };
+    let sender = match Mailbox::parse(&text) {
+        Ok(sender) => sender,
+        Err(error) => {
+            let message = format!("`{text}` is not an address: {error}");
+            context.error(
+                place,
+                message,
+                "for example: sender = \"postmaster@example.com\"",
+            );
+            return None;
+        }
+    };
+    Some(SystemMail {
+        sender,
+        name: name.clone(),
+    })
+}
+
+/// Joins an error and its causes.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,114 @@
+//! A configuration that can be used.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::diagnostic::Diagnostic;
+use crate::auth::Accounts;
+use crate::identity::{AccountName, UpstreamName};
+use crate::mail::{Domain, Mailbox};
+use crate::route::Table;
+use crate::schedule::RetryPlan;
+use crate::submission::{ListenerSettings, Profile};
+use crate::tls;
+use crate::upstream::smtp;
+
+/// All settings, each in the form its module takes.
+#[derive(Debug)]
+pub struct Checked {
+    /// The server as a whole.
+    pub server: Server,
+    /// Logging.
+    pub log: Log,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<ListenerSettings>,
+    /// Where the certificate of the listeners comes from.
+    pub tls: tls::server::Settings,
+    /// Who may log in.
+    pub accounts: Accounts,
+    /// What is done for the mail of each account; has every account.
+    pub profiles: HashMap<AccountName, Profile>,
+    /// The notes of the accounts that have one.
+    pub notes: HashMap<AccountName, String>,
+    /// The file of the accounts, for edits; it need not exist.
+    pub accounts_file: PathBuf,
+    /// Which upstream takes whose mail.
+    pub routes: Table,
+    /// The upstreams.
+    pub upstreams: BTreeMap<UpstreamName, Upstream>,
+    /// The retry plan of `[relay]`, for what has no upstream.
+    pub retry: RetryPlan,
+    /// Bounds of the spool.
+    pub spool: SpoolLimits,
+    /// The sender of posthouse's own mail.
+    pub system_mail: SystemMail,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The section `[server]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    /// The name in greeting, EHLO and `Received:`.
+    pub hostname: Domain,
+    /// Where the spool, the control socket and the self-signed certificate are.
+    pub data_dir: PathBuf,
+    /// The user to become after the ports are bound. Not looked up yet.
+    pub run_as: Option<String>,
+    /// How long transactions that run may go on after SIGTERM.
+    pub shutdown_grace: Duration,
+}
+
+/// The section `[log]`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Log {
+    /// What is logged: this and what is worse.
+    pub level: tracing::Level,
+    /// How.
+    pub format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// One JSON object each line.
+    Json,
+    /// One line of text each.
+    Text,
+}
+
+/// An upstream: how it is reached, and when it is tried again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Upstream {
+    /// How it is reached.
+    pub smtp: smtp::Settings,
+    /// When a deferred message is attempted again.
+    pub retry: RetryPlan,
+}
+
+/// The section `[spool]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpoolLimits {
+    /// Where the segments are.
+    pub directory: PathBuf,
+    /// The size of a segment, in octets.
+    pub segment_size: u64,
+    /// Octets of recent messages that are kept in memory.
+    pub memory_budget: u64,
+    /// Messages that may wait.
+    pub max_messages: u64,
+    /// Octets of messages that may wait.
+    pub max_octets: u64,
+    /// Octets of the file system that are left free.
+    pub min_free: u64,
+}
+
+/// The section `[system_mail]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SystemMail {
+    /// The address in `From:` of posthouse's own mail.
+    pub sender: Mailbox,
+    /// The name beside it.
+    pub name: String,
+}

@@ -1,0 +1,187 @@
+//! From files to settings.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use super::check::{self, CheckedAccounts, Context};
+use super::checked::{Checked, Log, LogFormat, Upstream};
+use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::{raw, read};
+use crate::auth::Accounts;
+use crate::identity::UpstreamName;
+use crate::mail::Domain;
+
+/// The largest file, in octets: some 100,000 accounts.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Reads and checks a configuration, with the accounts file and the secrets and certificates it names.
+///
+/// Relative paths start at the folder of the file that holds them. Reads files, looks up nothing in the network,
+/// creates nothing. Blocks on the disk.
+///
+/// # Errors
+/// The [`Report`] has every fault of both files, and the warnings.
+pub fn load(path: &Path) -> Result<Checked, Report> {
+    let mut found = Vec::new();
+    let Some((root, mut context)) = open::<raw::Root>(path, Missing::IsError, &mut found) else {
+        return Err(Report::new(found));
+    };
+    let checked = check_root(&root, &mut context, &mut found);
+    found.extend(context.into_diagnostics());
+    found.sort_by_key(Diagnostic::order);
+    let has_errors = found.iter().any(|d| d.severity() == Severity::Error);
+    match checked {
+        Some(mut checked) if !has_errors => {
+            checked.warnings = found;
+            Ok(checked)
+        }
+        _ => Err(Report::new(found)),
+    }
+}
+
+/// What it means that a file is not there.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Missing {
+    IsEmpty,
+    IsError,
+}
+
+fn check_root(
+    root: &raw::Root,
+    context: &mut Context,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Checked> {
+    let server = check::server(context, &root.server);
+    // With a wrong name the rest is checked all the same; the result is not used then.
+    let hostname = server
+        .as_ref()
+        .map_or_else(placeholder, |server| server.hostname.clone());
+    let session = check::session(&root.session, hostname.clone());
+    let listeners = check::listeners(context, &root.listener, &session);
+    let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
+    let upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, &hostname);
+    let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
+    let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
+    let accounts_file = context.path(root.accounts.file.get_ref());
+    let defaults = &root.accounts.defaults;
+    let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
+        |(raw, mut context)| {
+            let checked = check::accounts(&mut context, &raw, defaults, (&names, &mut routes));
+            found.extend(context.into_diagnostics());
+            checked
+        },
+    );
+    let is_empty = accounts
+        .as_ref()
+        .is_some_and(|all| all.accounts.is_empty() && !has_error_in(found, &accounts_file));
+    if is_empty {
+        let message = format!("there is no account in {}", accounts_file.display());
+        let hint = "posthouse account add NAME makes one";
+        context.warning(root.accounts.file.span(), message, hint);
+    }
+    let system_mail = check::system_mail(context, &root.system_mail, &hostname);
+    let server = server?;
+    let tls = check::tls(context, &root.tls, &server);
+    let CheckedAccounts {
+        accounts,
+        profiles,
+        notes,
+    } = accounts?;
+    Some(Checked {
+        log: log(&root.log),
+        listeners,
+        tls: tls?,
+        accounts: Accounts::new(accounts).ok()?,
+        profiles,
+        notes,
+        accounts_file,
+        routes,
+        upstreams: usable(upstreams)?,
+        retry: retry?,
+        spool: check::spool(&root.spool, &server),
+        system_mail: system_mail?,
+        warnings: Vec::new(),
+        server,
+    })
+}
+
+fn has_error_in(found: &[Diagnostic], path: &Path) -> bool {
+    let is_error = |d: &Diagnostic| d.severity() == Severity::Error && d.path() == path;
+    found.iter().any(is_error)
+}
+
+fn usable(
+    upstreams: Vec<(UpstreamName, Option<Upstream>)>,
+) -> Option<BTreeMap<UpstreamName, Upstream>> {
+    upstreams
+        .into_iter()
+        .map(|(name, upstream)| Some((name, upstream?)))
+        .collect()
+}
+
+fn placeholder() -> Domain {
+    Domain::from(std::net::IpAddr::from([127, 0, 0, 1]))
+}
+
+fn log(raw: &raw::Log) -> Log {
+    Log {
+        level: match raw.level {
+            raw::LogLevel::Error => tracing::Level::ERROR,
+            raw::LogLevel::Warn => tracing::Level::WARN,
+            raw::LogLevel::Info => tracing::Level::INFO,
+            raw::LogLevel::Debug => tracing::Level::DEBUG,
+            raw::LogLevel::Trace => tracing::Level::TRACE,
+        },
+        format: match raw.format {
+            raw::LogFormat::Json => LogFormat::Json,
+            raw::LogFormat::Text => LogFormat::Text,
+        },
+    }
+}
+
+/// Reads a file into its shape; `None` after an error that leaves nothing to check.
+fn open<T: DeserializeOwned + Default>(
+    path: &Path,
+    missing: Missing,
+    found: &mut Vec<Diagnostic>,
+) -> Option<(T, Context)> {
+    let (text, is_readable_by_others) = match text_of(path) {
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::IsEmpty => {
+            (String::new(), false)
+        }
+        Err(error) => {
+            let source = Source::new(path, String::new());
+            let message = format!("cannot read the file: {error}");
+            found.push(Diagnostic::new(Severity::Error, &source, None, message));
+            return None;
+        }
+    };
+    let source = Source::new(path, text);
+    let reading = read::read::<T>(&source);
+    found.extend(reading.diagnostics);
+    if !reading.is_toml {
+        return None;
+    }
+    let context = Context::new(&source, reading.removed, is_readable_by_others);
+    Some((reading.raw, context))
+}
+
+fn text_of(path: &Path) -> io::Result<(String, bool)> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    let mut text = String::new();
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE {
+        return Err(io::Error::other("it is larger than 64 MiB"));
+    }
+    Ok((text, mode & 0o004 != 0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::identity::{AccountName, Route};
+use crate::mail::{Mailbox, Priority};
+use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
+use crate::smtp::server::{AuthRule, TlsMode};
+use crate::submission::{PriorityHeader, StrictAddresses};
+use crate::tls::server::Settings as TlsSettings;
+use crate::upstream::smtp::{PlainTextLogin, TlsPolicy, Verification};
+
+const POSTHOUSE: &str = r#"
+[server]
+hostname = "relay.example.com"
+
+[[listener]]
+name = "printers"
+address = "127.0.0.1; [::1]"
+ports = "25;1025-1030"
+tls = "off"
+auth = "off"
+
+[relay]
+upstream = ["main", "spare"]
+
+[upstream.main.smtp]
+host = "smtp.example.net"
+tls = "implicit"
+username = "relay@example.com"
+password = { inline = "hunter2" }
+retry = { first = "2m" }
+
+[upstream.spare.smtp]
+host = "[2001:db8::25]"
+fingerprint = "AB:ab:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:01"
+
+[tenant.provider]
+upstream = "spare"
+
+[tenant.acme]
+parent = "provider"
+
+[accounts.defaults]
+priority = 4
+plus_addressing = true
+"#;
+
+const ACCOUNTS: &str = r#"
+[account.alice]
+networks = ["192.0.2.0/28", "2001:db8::1"]
+tenant = "acme"
+max_priority = 2
+authorized_domains = " example.com ; *.Example.NET;"
+authorized_senders = ['"a,b;c"@example.org']
+note = "web shop"
+
+[account.bob]
+networks = "198.51.100.7"
+active = false
+plus_addressing = false
+priority = 1
+priority_header = "strip"
+strict_addresses = false
+check_header_from = false
+on_unauthorized = "alert"
+"#;
+
+fn put(folder: &Path, name: &str, text: &str) {
+    let mut file = File::create(folder.join(name)).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn load_texts(posthouse: &str, accounts: &str) -> Result<Checked, Report> {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "posthouse.toml", posthouse);
+    put(folder.path(), "accounts.toml", accounts);
+    load(&folder.path().join("posthouse.toml"))
+}
+
+fn checked() -> Checked {
+    load_texts(POSTHOUSE, ACCOUNTS).unwrap()
+}
+
+fn account(name: &str) -> AccountName {
+    AccountName::parse(name).unwrap()
+}
+
+fn upstream(name: &str) -> UpstreamName {
+    UpstreamName::parse(name).unwrap()
+}
+
+#[test]
+fn a_listener_has_what_is_written_and_the_rest_by_default() {
+    let listeners = checked().listeners;
+    let [printers] = &*listeners else {
+        panic!("{listeners:?}")
+    };
+    assert_eq!(
+        printers.addresses,
+        ["127.0.0.1", "::1"].map(|a| a.parse::<IpAddr>().unwrap())
+    );
+    assert_eq!(printers.ports.to_string(), "25, 1025-1030");
+    assert_eq!(printers.session.tls, TlsMode::Off);
+    assert_eq!(printers.session.auth, AuthRule::Off);
+    assert_eq!(
+        printers.session.limits,
+        crate::smtp::server::Limits::default()
+    );
+    assert_eq!(
+        printers.session.timeouts,
+        crate::smtp::server::Timeouts::default()
+    );
+}
+
+#[test]
+fn an_upstream_has_its_login_and_its_own_retry_plan() {
+    let checked = checked();
+    let main = &checked.upstreams[&upstream("main")];
+    let login = main.smtp.login.as_ref().unwrap();
+    assert_eq!((main.smtp.tls, main.smtp.port), (TlsPolicy::Implicit, 465));
+    assert_eq!(login.password.expose(), "hunter2");
+    assert_eq!(login.over_plain_text, PlainTextLogin::Forbidden);
+    assert_eq!(main.retry.first().as_secs(), 120);
+    assert_eq!(main.retry.lifetime(), checked.retry.lifetime());
+    assert_eq!(main.smtp.helo.as_ascii(), "relay.example.com");
+}
+
+#[test]
+fn an_upstream_may_be_an_address_with_a_pinned_certificate() {
+    let checked = checked();
+    let spare = &checked.upstreams[&upstream("spare")].smtp;
+    assert_eq!((&*spare.host, spare.port), ("2001:db8::25", 587));
+    let Verification::Fingerprint(digest) = &spare.verification else {
+        panic!("{:?}", spare.verification)
+    };
+    assert_eq!((digest[0], digest[1], digest[31]), (0xab, 0xab, 1));
+}
+
+#[test]
+fn both_forms_of_a_list_give_its_entries() {
+    let checked = checked();
+    let domain = |text| Domain::parse(text).unwrap();
+    let expected = Grants::Only(vec![
+        Grant::Domain(domain("example.com")),
+        Grant::Subdomains(domain("example.net")),
+        Grant::Mailbox(Mailbox::parse("\"a,b;c\"@example.org").unwrap()),
+    ]);
+    assert_eq!(checked.profiles[&account("alice")].rules.grants, expected);
+}
+
+#[test]
+fn an_account_takes_the_defaults_it_does_not_override() {
+    let checked = checked();
+    let (alice, bob) = (
+        &checked.profiles[&account("alice")],
+        &checked.profiles[&account("bob")],
+    );
+    assert_eq!(
+        (alice.priority, bob.priority),
+        (Priority::Low, Priority::VeryHigh)
+    );
+    assert_eq!(
+        (alice.max_priority, bob.max_priority),
+        (Some(Priority::High), None)
+    );
+    assert_eq!(
+        (alice.rules.detail, bob.rules.detail),
+        (Detail::Ignored, Detail::Significant)
+    );
+    assert_eq!(alice.rules.on_unauthorized, OnUnauthorized::Reject);
+    assert_eq!(bob.rules.on_unauthorized, OnUnauthorized::Alert);
+    assert_eq!(
+        (alice.rules.scope, bob.rules.scope),
+        (Scope::EnvelopeAndHeader, Scope::Envelope)
+    );
+    assert_eq!(bob.rules.grants, Grants::Anyone);
+    assert_eq!(bob.priority_header, PriorityHeader::Strip);
+    assert_eq!(bob.strict_addresses, StrictAddresses::Off);
+}
+
+#[test]
+fn an_account_is_known_by_its_network_and_routed_by_its_tenant() {
+    let checked = checked();
+    let identity = checked
+        .accounts
+        .of_network("192.0.2.3".parse().unwrap())
+        .unwrap();
+    let route = |name| {
+        checked
+            .routes
+            .route(&account(name))
+            .as_ref()
+            .map(Route::to_string)
+    };
+    assert_eq!(identity.account, account("alice"));
+    assert_eq!(route("alice").as_deref(), Some("spare"));
+    assert_eq!(route("bob").as_deref(), Some("main,spare"));
+    assert_eq!(checked.notes[&account("alice")], "web shop");
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    put(
+        folder.path(),
+        "posthouse.toml",
+        "[server]\nhostname = \"relay.example.com\"\n",
+    );
+    let checked = load(&folder.path().join("posthouse.toml")).unwrap();
+    assert_eq!(checked.server.data_dir, folder.path().join("data"));
+    assert_eq!(checked.spool.directory, folder.path().join("data/spool"));
+    assert_eq!(checked.accounts_file, folder.path().join("accounts.toml"));
+    let directory = folder.path().join("data/tls");
+    let name = "relay.example.com".to_owned();
+    assert_eq!(checked.tls, TlsSettings::SelfSigned { directory, name });
+    assert_eq!(
+        checked.system_mail.sender.to_string(),
+        "mailer-daemon@relay.example.com"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let report = load(Path::new("/no/such/posthouse.toml")).unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "/no/such/posthouse.toml: cannot read the file: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn a_list_that_cannot_be_read_never_lets_an_account_send_as_anyone() {
+    for list in [
+        "5",
+        "true",
+        "{}",
+        "[5]",
+        "[[\"example.com\"]]",
+        "\"a,b\"",
+        "\";\"",
+        "\";;\"",
+        "[\"\"]",
+    ] {
+        let accounts =
+            format!("[account.alice]\nnetworks = \"192.0.2.1\"\nauthorized_domains = {list}\n");
+        assert!(load_texts(POSTHOUSE, &accounts).is_err(), "{list}");
+    }
+}
+
+#[test]
+fn faults_of_both_files_are_reported_together() {
+    let posthouse = POSTHOUSE.replace("hostname = \"relay", "hostname = \"-relay");
+    let accounts = ACCOUNTS.replace("max_priority = 2", "max_priority = 9");
+    let report = load_texts(&posthouse, &accounts).unwrap_err();
+    let files: Vec<_> = report
+        .diagnostics()
+        .iter()
+        .filter(|diagnostic| diagnostic.severity() == Severity::Error)
+        .map(|diagnostic| diagnostic.path().file_name().unwrap().to_owned())
+        .collect();
+    assert_eq!(files, ["accounts.toml", "posthouse.toml"]);
+}
+
+#[test]
+fn the_debug_form_of_a_configuration_shows_no_password() {
+    assert!(!format!("{:?}", checked()).contains("hunter2"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A line is put in, cut out or exchanged anywhere; whatever it is, there is an answer, and it can be shown.
+    #[test]
+    fn no_file_makes_the_check_fall_over(
+        line in 0_usize..60,
+        text in "[ -~äß\t\"'=\\[\\]{}#.,;]{0,40}",
+    ) {
+        let mut lines: Vec<_> = POSTHOUSE.lines().collect();
+        let at = line.min(lines.len() - 1);
+        lines[at] = &text;
+        match load_texts(&lines.join("\n"), &text) {
+            Ok(checked) => prop_assert!(checked.warnings.iter().all(|w| !w.to_string().is_empty())),
+            Err(report) => prop_assert!(!report.to_string().is_empty()),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Keys with a few values to choose from.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+        pub(in crate::config) enum $name {
+            $($(#[$attribute])* #[serde(rename = $text)] $variant),*
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text),* })
+            }
+        }
+    };
+}
+
+choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", Debug = "debug", Trace = "trace" });
+choices!(LogFormat { #[default] Text = "text", Json = "json" });
+choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
+choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
+choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });
+choices!(TlsPolicy {
+    Disabled = "disabled",
+    Opportunistic = "opportunistic",
+    #[default]
+    Required = "required",
+    Implicit = "implicit",
+});
+choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
+choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
+choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert" });

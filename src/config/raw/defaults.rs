@@ -1,0 +1,230 @@
+//! The defaults.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::{
+    Account, AccountDefaults, Accounts, AuthRule, Limits, List, Listener, Log, Named,
+    OnUnauthorized, OwnRetry, PriorityHeader, Relay, Retry, Root, Server, Session, Smtp, Smtputf8,
+    Spool, SystemMail, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
+};
+use crate::config::units::{ByteSize, Number, Span};
+use crate::schedule::RetryPlan;
+use crate::smtp::server;
+use crate::upstream::smtp;
+
+impl Default for Root {
+    /// The listeners of the product: every submission port, and implicit TLS on 465.
+    fn default() -> Self {
+        let listener = |name: &str, ports: &[&str], tls| Listener {
+            name: Some(unplaced(name.to_owned())),
+            ports: Some(unplaced(List::of(ports))),
+            tls,
+            ..Listener::default()
+        };
+        Self {
+            server: Server::default(),
+            log: Log::default(),
+            listener: vec![
+                unplaced(listener(
+                    "submission",
+                    &["25", "587", "1025-5000"],
+                    TlsMode::StartTls,
+                )),
+                unplaced(listener("submissions", &["465"], TlsMode::Implicit)),
+            ],
+            session: Session::default(),
+            tls: unplaced(Tls::default()),
+            relay: Relay::default(),
+            upstream: Named::new(),
+            tenant: Named::new(),
+            accounts: Accounts::default(),
+            spool: Spool::default(),
+            system_mail: SystemMail::default(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            hostname: None,
+            data_dir: "data".into(),
+            run_as: None,
+            shutdown_grace: Span::of(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            name: None,
+            address: unplaced(List::of(&["[::]"])),
+            ports: None,
+            tls: TlsMode::default(),
+            auth: unplaced(AuthRule::default()),
+            on_port_in_use: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let limits = server::Limits::default();
+        Self {
+            message_size: ByteSize::of(limits.message_size),
+            recipients: Number::of(limits.recipients.into()),
+            command_line: ByteSize::of(limits.command_line as u64),
+            auth_line: ByteSize::of(limits.auth_line as u64),
+            data_line: ByteSize::of(limits.data_line as u64),
+            errors: Number::of(limits.errors.into()),
+            auth_failures: Number::of(limits.auth_failures.into()),
+            idle_commands: Number::of(limits.idle_commands.into()),
+            messages: Number::of(limits.messages.into()),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let timeouts = server::Timeouts::default();
+        Self {
+            before_auth: Span::of(timeouts.before_auth),
+            command: Span::of(timeouts.command),
+            data: Span::of(timeouts.data),
+            handshake: Span::of(timeouts.handshake),
+        }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            upstream: None,
+            retry: Retry::default(),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let plan = RetryPlan::default();
+        Self {
+            first: unplaced(Span::of(plan.first())),
+            longest: unplaced(Span::of(plan.longest())),
+            lifetime: unplaced(Span::of(plan.lifetime())),
+        }
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Self {
+            host: None,
+            port: None,
+            mx: false,
+            tls: unplaced(TlsPolicy::default()),
+            verify: unplaced(true),
+            ca_file: None,
+            fingerprint: None,
+            username: None,
+            password: None,
+            plain_text_login: unplaced(false),
+            helo: None,
+            local_address: None,
+            connections: Number::of(20),
+            messages_per_connection: Number::of(1000),
+            recipients_per_message: Number::of(100),
+            keep_idle: Span::of(Duration::from_secs(30)),
+            smtputf8: Smtputf8::default(),
+            timeout: UpstreamTimeouts::default(),
+            retry: OwnRetry::default(),
+        }
+    }
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        let timeouts = smtp::Timeouts::default();
+        Self {
+            connect: Span::of(timeouts.connect),
+            command: Span::of(timeouts.command),
+            data: Span::of(timeouts.data),
+            final_reply: Span::of(timeouts.final_reply),
+        }
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            file: unplaced("accounts.toml".into()),
+            defaults: AccountDefaults::default(),
+        }
+    }
+}
+
+impl Default for AccountDefaults {
+    fn default() -> Self {
+        Self {
+            priority: Number::of(3),
+            max_priority: Number::of(1),
+            priority_header: PriorityHeader::default(),
+            strict_addresses: true,
+            check_header_from: true,
+            plus_addressing: false,
+            on_unauthorized: OnUnauthorized::default(),
+        }
+    }
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            password: None,
+            active: true,
+            tenant: None,
+            upstream: None,
+            networks: None,
+            authorized_domains: None,
+            authorized_senders: None,
+            priority: None,
+            max_priority: None,
+            priority_header: None,
+            strict_addresses: None,
+            check_header_from: None,
+            plus_addressing: None,
+            on_unauthorized: None,
+            note: None,
+        }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            segment_size: ByteSize::of(64 << 20),
+            memory_budget: ByteSize::of(64 << 20),
+            max_messages: Number::of(1_000_000),
+            max_size: ByteSize::of(100 << 30),
+            min_free: ByteSize::of(256 << 20),
+        }
+    }
+}
+
+impl Default for SystemMail {
+    fn default() -> Self {
+        Self {
+            sender: None,
+            name: unplaced("Mail Delivery System".to_owned()),
+        }
+    }
+}
+
+/// A value that stands in no file.
+fn unplaced<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}

@@ -1,0 +1,19 @@
+//! The shape of the files, with all defaults: each `Default` here is the only place of its values.
+//!
+//! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
+
+mod choices;
+mod defaults;
+mod list;
+mod tables;
+
+pub(super) use choices::{
+    AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, PriorityHeader,
+    Smtputf8, TlsMode, TlsPolicy,
+};
+pub(super) use list::{Hidden, List};
+pub(super) use tables::{
+    Account, AccountDefaults, Accounts, AccountsRoot, Limits, Listener, Log, Named, OwnRetry,
+    Relay, Retry, Root, SecretSource, Server, Session, Smtp, Spool, SystemMail, Tenant, Timeouts,
+    Tls, Upstream, UpstreamTimeouts,
+};

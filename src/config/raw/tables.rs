@@ -1,0 +1,252 @@
+//! The tables of both files.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    AuthRule, BareNewlines, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
+    PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
+};
+use crate::config::units::{ByteSize, Number, Span};
+
+/// A table whose keys are names that people choose.
+pub(in crate::config) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
+
+/// `posthouse.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Root {
+    pub(in crate::config) server: Server,
+    pub(in crate::config) log: Log,
+    pub(in crate::config) listener: Vec<Spanned<Listener>>,
+    pub(in crate::config) session: Session,
+    pub(in crate::config) tls: Spanned<Tls>,
+    pub(in crate::config) relay: Relay,
+    pub(in crate::config) upstream: Named<Upstream>,
+    pub(in crate::config) tenant: Named<Tenant>,
+    pub(in crate::config) accounts: Accounts,
+    pub(in crate::config) spool: Spool,
+    pub(in crate::config) system_mail: SystemMail,
+}
+
+/// `accounts.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct AccountsRoot {
+    pub(in crate::config) account: Named<Account>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Server {
+    pub(in crate::config) hostname: Option<Spanned<String>>,
+    pub(in crate::config) data_dir: PathBuf,
+    pub(in crate::config) run_as: Option<Spanned<String>>,
+    pub(in crate::config) shutdown_grace: Span<0>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Log {
+    pub(in crate::config) level: LogLevel,
+    pub(in crate::config) format: LogFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Listener {
+    pub(in crate::config) name: Option<Spanned<String>>,
+    pub(in crate::config) address: Spanned<List>,
+    pub(in crate::config) ports: Option<Spanned<List>>,
+    pub(in crate::config) tls: TlsMode,
+    pub(in crate::config) auth: Spanned<AuthRule>,
+    pub(in crate::config) on_port_in_use: Option<OnPortInUse>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Session {
+    pub(in crate::config) bare_newlines: BareNewlines,
+    pub(in crate::config) limits: Limits,
+    pub(in crate::config) timeouts: Timeouts,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Limits {
+    pub(in crate::config) message_size: ByteSize<1024>,
+    pub(in crate::config) recipients: Number<1, 65_535>,
+    pub(in crate::config) command_line: ByteSize<512>,
+    pub(in crate::config) auth_line: ByteSize<512>,
+    pub(in crate::config) data_line: ByteSize<1000>,
+    pub(in crate::config) errors: Number<1, 1_000_000>,
+    pub(in crate::config) auth_failures: Number<1, 1_000>,
+    pub(in crate::config) idle_commands: Number<1, 1_000_000>,
+    pub(in crate::config) messages: Number<1, 4_294_967_295>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Timeouts {
+    pub(in crate::config) before_auth: Span<1000>,
+    pub(in crate::config) command: Span<1000>,
+    pub(in crate::config) data: Span<1000>,
+    pub(in crate::config) handshake: Span<1000>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Tls {
+    pub(in crate::config) certificate: Option<Spanned<PathBuf>>,
+    pub(in crate::config) key: Option<Spanned<PathBuf>>,
+    pub(in crate::config) self_signed: Option<Spanned<SelfSigned>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct SelfSigned {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Relay {
+    pub(in crate::config) enabled: bool,
+    pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) retry: Retry,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Retry {
+    pub(in crate::config) first: Spanned<Span<1000>>,
+    pub(in crate::config) longest: Spanned<Span<1000>>,
+    pub(in crate::config) lifetime: Spanned<Span<1000>>,
+}
+
+/// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct OwnRetry {
+    pub(in crate::config) first: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) longest: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) lifetime: Option<Spanned<Span<1000>>>,
+}
+
+/// One kind of upstream each; exactly one is set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Upstream {
+    pub(in crate::config) smtp: Option<Spanned<Smtp>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Smtp {
+    pub(in crate::config) host: Option<Spanned<String>>,
+    pub(in crate::config) port: Option<Number<1, 65_535>>,
+    pub(in crate::config) mx: bool,
+    pub(in crate::config) tls: Spanned<TlsPolicy>,
+    pub(in crate::config) verify: Spanned<bool>,
+    pub(in crate::config) ca_file: Option<Spanned<PathBuf>>,
+    pub(in crate::config) fingerprint: Option<Spanned<String>>,
+    pub(in crate::config) username: Option<Spanned<String>>,
+    pub(in crate::config) password: Option<Spanned<SecretSource>>,
+    pub(in crate::config) plain_text_login: Spanned<bool>,
+    pub(in crate::config) helo: Option<Spanned<String>>,
+    pub(in crate::config) local_address: Option<Spanned<String>>,
+    pub(in crate::config) connections: Number<1, 10_000>,
+    pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
+    pub(in crate::config) recipients_per_message: Number<1, 65_535>,
+    pub(in crate::config) keep_idle: Span<0>,
+    pub(in crate::config) smtputf8: Smtputf8,
+    pub(in crate::config) timeout: UpstreamTimeouts,
+    pub(in crate::config) retry: OwnRetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct UpstreamTimeouts {
+    pub(in crate::config) connect: Span<1000>,
+    pub(in crate::config) command: Span<1000>,
+    pub(in crate::config) data: Span<1000>,
+    #[serde(rename = "final")]
+    pub(in crate::config) final_reply: Span<1000>,
+}
+
+/// Where a secret stands; exactly one is set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct SecretSource {
+    pub(in crate::config) file: Option<Spanned<PathBuf>>,
+    pub(in crate::config) env: Option<Spanned<String>>,
+    pub(in crate::config) inline: Option<Spanned<Hidden>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Tenant {
+    pub(in crate::config) parent: Option<Spanned<String>>,
+    pub(in crate::config) upstream: Option<Spanned<List>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Accounts {
+    pub(in crate::config) file: Spanned<PathBuf>,
+    pub(in crate::config) defaults: AccountDefaults,
+}
+
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the file; they become enums in the check"
+)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct AccountDefaults {
+    pub(in crate::config) priority: Number<1, 5>,
+    pub(in crate::config) max_priority: Number<1, 5>,
+    pub(in crate::config) priority_header: PriorityHeader,
+    pub(in crate::config) strict_addresses: bool,
+    pub(in crate::config) check_header_from: bool,
+    pub(in crate::config) plus_addressing: bool,
+    pub(in crate::config) on_unauthorized: OnUnauthorized,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Account {
+    pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) active: bool,
+    pub(in crate::config) tenant: Option<Spanned<String>>,
+    pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) networks: Option<Spanned<List>>,
+    pub(in crate::config) authorized_domains: Option<Spanned<List>>,
+    pub(in crate::config) authorized_senders: Option<Spanned<List>>,
+    pub(in crate::config) priority: Option<Number<1, 5>>,
+    pub(in crate::config) max_priority: Option<Number<1, 5>>,
+    pub(in crate::config) priority_header: Option<PriorityHeader>,
+    pub(in crate::config) strict_addresses: Option<bool>,
+    pub(in crate::config) check_header_from: Option<bool>,
+    pub(in crate::config) plus_addressing: Option<bool>,
+    pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) note: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Spool {
+    pub(in crate::config) segment_size: ByteSize<{ 1 << 20 }>,
+    pub(in crate::config) memory_budget: ByteSize<0>,
+    pub(in crate::config) max_messages: Number<1, 1_000_000_000>,
+    pub(in crate::config) max_size: ByteSize<{ 1 << 20 }>,
+    pub(in crate::config) min_free: ByteSize<0>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct SystemMail {
+    pub(in crate::config) sender: Option<Spanned<String>>,
+    pub(in crate::config) name: Spanned<String>,
+}

@@ -1,0 +1,572 @@
+//! The complete sample: every key with its meaning, its unit and its default.
+//!
+//! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
+//! sample cannot say anything else than what happens.
+
+use std::fmt::{Display, Write as _};
+
+use super::raw;
+
+/// Returns the sample configuration, which is also what `posthouse check --defaults` prints.
+///
+/// A key behind `#` without a space has its default, or an example where the text says so; every other comment is
+/// prose.
+pub fn defaults_toml() -> String {
+    let root = raw::Root::default();
+    let mut sample = Sample(INTRODUCTION.to_owned());
+    server(&mut sample, &root);
+    listeners(&mut sample, &root);
+    tls(&mut sample);
+    relay(&mut sample, &root.relay);
+    upstream(&mut sample, &raw::Smtp::default());
+    timeouts(&mut sample, &raw::Smtp::default().timeout);
+    tenant(&mut sample);
+    accounts(&mut sample, &root.accounts);
+    session(&mut sample, &root.session);
+    spool(&mut sample, &root.spool);
+    system_mail(&mut sample, &root.system_mail);
+    account(&mut sample, &raw::Account::default());
+    sample.0
+}
+
+const INTRODUCTION: &str = "\
+# posthouse: the complete configuration. Every key is here.
+#
+# To begin, fill in three values: host, username and password under [upstream.main.smtp]. Then make an account
+# and start:
+#
+#   posthouse account add alice --config config/posthouse.toml
+#   posthouse serve --config config/posthouse.toml
+#
+# A key behind a # without a space, such as `#shutdown_grace = \"30s\"`, is shown with its default: take the # away to
+# change it. Where the text says \"example\" there is no default, or it depends on other keys.
+#
+# Lengths of time have a unit: \"500ms\", \"30s\", \"5m\", \"4h\", \"5d\", \"1h 30m\". So have sizes: \"64 KiB\" (1024 octets each),
+# \"25 MB\" (1000 each). Lists are arrays, [\"a\", \"b\"], or one text with semicolons, \"a;b\". Relative paths start at the
+# folder of this file. `posthouse check` tells what is wrong with a file, and where.
+";
+
+/// The text so far.
+struct Sample(String);
+
+impl Sample {
+    /// A table that is in force.
+    fn table(&mut self, header: &str, prose: &str) {
+        self.0.push('\n');
+        self.prose(prose);
+        self.line(header);
+    }
+
+    /// A table that is only shown.
+    fn shown_table(&mut self, header: &str, prose: &str) {
+        self.0.push('\n');
+        self.prose(prose);
+        self.line(&format!("#{header}"));
+    }
+
+    /// A key that is in force.
+    fn set(&mut self, key: &str, value: impl Display, prose: &str) {
+        self.prose(prose);
+        self.line(&format!("{key} = {value}"));
+    }
+
+    /// A key with its default, or an example.
+    fn shown(&mut self, key: &str, value: impl Display, prose: &str) {
+        self.prose(prose);
+        self.line(&format!("#{key} = {value}"));
+    }
+
+    fn prose(&mut self, prose: &str) {
+        for line in prose.lines() {
+            self.line(&format!("# {line}"));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        // Writing to a string cannot fail.
+        let _written = writeln!(self.0, "{}", line.trim_end());
+    }
+}
+
+/// Puts a value in quotes.
+fn text(value: impl Display) -> String {
+    format!("\"{value}\"")
+}
+
+fn list(list: &raw::List) -> String {
+    match list {
+        raw::List::Array(entries) => {
+            let entries: Vec<_> = entries.iter().map(|entry| text(entry.get_ref())).collect();
+            format!("[{}]", entries.join(", "))
+        }
+        raw::List::Text(entries) => text(entries),
+    }
+}
+
+fn server(sample: &mut Sample, root: &raw::Root) {
+    let (server, log) = (&root.server, &root.log);
+    sample.table("[server]", "");
+    sample.shown(
+        "hostname",
+        text("relay.example.com"),
+        "The name in greeting, EHLO, Received: and the self-signed certificate (example; by default the name of the\n\
+         machine). It should be a full domain name, since some upstreams refuse others.",
+    );
+    sample.shown(
+        "data_dir",
+        text(server.data_dir.display()),
+        "Where the spool and the self-signed certificate are kept. A service of the system takes \"/var/lib/posthouse\".",
+    );
+    sample.shown(
+        "run_as",
+        text("posthouse"),
+        "The user to become after the ports are bound, when started as root (example; by default posthouse stays who\n\
+         it is). That user must be able to read this file, the accounts, secrets and certificates, for reloads.",
+    );
+    sample.shown(
+        "shutdown_grace",
+        text(server.shutdown_grace),
+        "How long transactions that run may go on after SIGTERM; \"0s\" ends them at once. Nothing accepted is lost.",
+    );
+    sample.table("[log]", "");
+    sample.shown(
+        "level",
+        text(log.level),
+        "\"error\", \"warn\", \"info\", \"debug\" or \"trace\".",
+    );
+    sample.shown(
+        "format",
+        text(log.format),
+        "\"text\", or \"json\" for one object each line.",
+    );
+}
+
+fn listeners(sample: &mut Sample, root: &raw::Root) {
+    let default = raw::Listener::default();
+    for (index, listener) in root.listener.iter().map(toml::Spanned::get_ref).enumerate() {
+        let prose = match index {
+            0 => {
+                "Where clients connect. Without any [[listener]] there are these two. Ports below 1024 may be bound by root\n\
+                 alone (see run_as), or by a program with the capability CAP_NET_BIND_SERVICE."
+            }
+            _ => "Implicit TLS, today's standard for mail clients (RFC 8314).",
+        };
+        sample.table("[[listener]]", prose);
+        let (name, ports) = (&listener.name, &listener.ports);
+        if let (Some(name), Some(ports)) = (name, ports) {
+            let shown = |first: &'static str| if index == 0 { first } else { "" };
+            sample.set("name", text(name.get_ref()), shown("For the log."));
+            sample.set(
+                "ports",
+                list(ports.get_ref()),
+                shown("Single ports and ranges, 1 to 65535."),
+            );
+            sample.set(
+                "tls",
+                text(listener.tls),
+                shown("\"starttls\" offers it, \"implicit\" begins with it, \"off\" has none."),
+            );
+        }
+        if index == 0 {
+            sample.shown(
+                "address",
+                list(default.address.get_ref()),
+                "IP addresses. \"[::]\" is every address of the machine, IPv4 too.",
+            );
+            sample.shown(
+                "auth",
+                text(default.auth.get_ref()),
+                "When a client may log in: \"after-tls\", \"always\" (also in plain text: dangerous), \"off\" (only accounts known\n\
+                 by their `networks` can send).",
+            );
+            sample.shown(
+                "on_port_in_use",
+                text(raw::OnPortInUse::Skip),
+                "When another program has a port: \"fail\" does not start, \"skip\" leaves it out with a warning (example; by\n\
+                 default a single port fails and a port of a range is skipped).",
+            );
+        }
+    }
+}
+
+fn tls(sample: &mut Sample) {
+    sample.table(
+        "[tls]",
+        "The certificate of the listeners. Without one posthouse makes a self-signed one at the first start, which mail\n\
+         clients warn of. certs/README.md tells how to get a real one.",
+    );
+    sample.shown(
+        "certificate",
+        text("../certs/server.pem"),
+        "PEM file: the certificate, followed by those that lead to its root (example).",
+    );
+    sample.shown(
+        "key",
+        text("../certs/server.key"),
+        "PEM file: its private key, not encrypted (example).",
+    );
+    sample.shown_table(
+        "[tls.self_signed]",
+        "Says in words that the self-signed one is wanted.",
+    );
+}
+
+fn relay(sample: &mut Sample, relay: &raw::Relay) {
+    sample.table("[relay]", "");
+    sample.shown(
+        "enabled",
+        relay.enabled,
+        "The master switch. With `false` nothing is accepted: 451 4.3.2.",
+    );
+    sample.set(
+        "upstream",
+        "[\"main\"]",
+        "The upstreams of accounts and tenants that name none; a list is failover order (no default).",
+    );
+    sample.table(
+        "[relay.retry]",
+        "When deferred mail is tried again: after `first`, then after twice as long each time up to `longest`, with some\n\
+         spread, until `lifetime` is over and the sender gets a report.",
+    );
+    sample.shown("first", text(relay.retry.first.get_ref()), "");
+    sample.shown("longest", text(relay.retry.longest.get_ref()), "");
+    sample.shown("lifetime", text(relay.retry.lifetime.get_ref()), "");
+}
+
+fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
+    sample.table(
+        "[upstream.main.smtp]",
+        "A server that takes mail over, here called \"main\". There may be any number: [upstream.NAME.smtp].",
+    );
+    sample.set(
+        "host",
+        text("smtp.example.net"),
+        "Host name or IP address. FILL IN.",
+    );
+    sample.set(
+        "username",
+        text("relay@example.com"),
+        "The login; leave both out where the server needs none. FILL IN.",
+    );
+    sample.set(
+        "password",
+        "{ inline = \"change me\" }",
+        "Better than inline: { file = \"secrets/main\" }, a file of mode 600, or { env = \"MAIN_PASSWORD\" }. FILL IN.",
+    );
+    sample.shown(
+        "tls",
+        text(smtp.tls.get_ref()),
+        "\"required\": STARTTLS or nothing. \"implicit\": TLS from the beginning (SMTPS). \"opportunistic\": STARTTLS where it\n\
+         is offered, else plain text. \"disabled\": plain text.",
+    );
+    sample.shown(
+        "port",
+        587,
+        "By default 465 where tls is \"implicit\", 25 where mx is true, else 587 (example).",
+    );
+    sample.shown(
+        "mx",
+        smtp.mx,
+        "Whether `host` is a domain whose MX records name the servers.",
+    );
+    upstream_trust(sample, smtp);
+    upstream_bounds(sample, smtp);
+}
+
+fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
+    sample.shown(
+        "verify",
+        smtp.verify.get_ref(),
+        "Whether the certificate is checked: by the authorities the system trusts, or by one of the next two keys.",
+    );
+    sample.shown(
+        "ca_file",
+        text("../certs/upstream-ca.pem"),
+        "PEM file with the authorities to trust instead (example).",
+    );
+    sample.shown(
+        "fingerprint",
+        text("00".repeat(32)),
+        "SHA-256 of the one certificate to trust; names and dates do not count then (example).",
+    );
+    sample.shown(
+        "plain_text_login",
+        smtp.plain_text_login.get_ref(),
+        "Whether the password may be sent without TLS. Dangerous.",
+    );
+}
+
+fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
+    sample.shown(
+        "helo",
+        text("relay.example.com"),
+        "The name in EHLO (example; by default `hostname` of [server]).",
+    );
+    sample.shown(
+        "local_address",
+        text("192.0.2.25"),
+        "The address connections come from (example; by default the system chooses).",
+    );
+    sample.shown(
+        "connections",
+        smtp.connections,
+        "Connections at once, 1 to 10000.",
+    );
+    sample.shown(
+        "messages_per_connection",
+        smtp.messages_per_connection,
+        "Messages after which a connection is closed.",
+    );
+    sample.shown(
+        "recipients_per_message",
+        smtp.recipients_per_message,
+        "Recipients of one transaction, 1 to 65535; a message with more takes several.",
+    );
+    sample.shown(
+        "keep_idle",
+        text(smtp.keep_idle),
+        "How long an unused connection is kept; \"0s\" closes it at once.",
+    );
+    sample.shown(
+        "smtputf8",
+        text(smtp.smtputf8),
+        "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
+    );
+    sample.shown(
+        "retry",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "A retry plan of its own; what is left out comes from [relay.retry] (example).",
+    );
+}
+
+fn timeouts(sample: &mut Sample, timeouts: &raw::UpstreamTimeouts) {
+    sample.table(
+        "[upstream.main.smtp.timeout]",
+        "How long an attempt waits (RFC 5321 section 4.5.3.2).",
+    );
+    sample.shown(
+        "connect",
+        text(timeouts.connect),
+        "For the connection, and as long again for the TLS handshake.",
+    );
+    sample.shown(
+        "command",
+        text(timeouts.command),
+        "For the greeting, and for the reply to a command.",
+    );
+    sample.shown(
+        "data",
+        text(timeouts.data),
+        "For progress while the message is sent.",
+    );
+    sample.shown(
+        "final",
+        text(timeouts.final_reply),
+        "For the reply after the message. Less than 10 minutes means that recipients get copies.",
+    );
+}
+
+fn tenant(sample: &mut Sample) {
+    sample.shown_table(
+        "[tenant.acme]",
+        "A customer with accounts and perhaps an upstream of its own; any number, [tenant.NAME] (example).",
+    );
+    sample.shown(
+        "parent",
+        text("provider"),
+        "Another tenant, whose upstream counts where this one has none (example; none by default).",
+    );
+    sample.shown(
+        "upstream",
+        "[\"acme\"]",
+        "Upstreams in failover order (example; those of the parent by default).",
+    );
+}
+
+fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
+    sample.table("[accounts]", "");
+    sample.shown(
+        "file",
+        text(accounts.file.get_ref().display()),
+        "The file of the accounts, described at the end. `posthouse account` edits it.",
+    );
+    let defaults = &accounts.defaults;
+    sample.table(
+        "[accounts.defaults]",
+        "What counts for accounts that do not say otherwise.",
+    );
+    sample.shown(
+        "priority",
+        defaults.priority,
+        "1 very high, 2 high, 3 normal, 4 low, 5 very low. A message can claim a higher one.",
+    );
+    sample.shown(
+        "max_priority",
+        defaults.max_priority,
+        "The highest priority that a message can claim, 1 to 5.",
+    );
+    sample.shown(
+        "priority_header",
+        text(defaults.priority_header),
+        "What recipients see of it: \"keep\" what the client wrote, \"set\" X-Priority and Importance, \"strip\" them.",
+    );
+    sample.shown(
+        "strict_addresses",
+        defaults.strict_addresses,
+        "Whether a message is refused whose address fields are not RFC 5322.",
+    );
+    sample.shown(
+        "check_header_from",
+        defaults.check_header_from,
+        "Whether From:, Sender: and Resent-* are judged like the envelope.",
+    );
+    sample.shown(
+        "plus_addressing",
+        defaults.plus_addressing,
+        "Whether info+x@example.com counts as info@example.com.",
+    );
+    sample.shown(
+        "on_unauthorized",
+        text(defaults.on_unauthorized),
+        "When the sender is not authorized: \"reject\" (550 5.7.1), or \"alert\" (relayed, and logged as a warning).",
+    );
+}
+
+fn session(sample: &mut Sample, session: &raw::Session) {
+    let (limits, timeouts) = (&session.limits, &session.timeouts);
+    sample.table("[session]", "");
+    sample.shown(
+        "bare_newlines",
+        text(session.bare_newlines),
+        "A CR or LF alone in a message: \"repair\" makes it CRLF, \"refuse\" answers 550 5.6.11. It never ends the message.",
+    );
+    sample.table("[session.limits]", "Bounds of a session.");
+    sample.shown(
+        "message_size",
+        text(limits.message_size),
+        "The largest message.",
+    );
+    sample.shown(
+        "recipients",
+        limits.recipients,
+        "Recipients of a message, 1 to 65535.",
+    );
+    sample.shown("command_line", text(limits.command_line), "A command line.");
+    sample.shown(
+        "auth_line",
+        text(limits.auth_line),
+        "A line of a login (RFC 4954 section 4).",
+    );
+    sample.shown("data_line", text(limits.data_line), "A line of a message.");
+    sample.shown(
+        "errors",
+        limits.errors,
+        "Refused commands after which the session is closed.",
+    );
+    sample.shown(
+        "auth_failures",
+        limits.auth_failures,
+        "Failed logins after which the session is closed.",
+    );
+    sample.shown(
+        "idle_commands",
+        limits.idle_commands,
+        "Commands without effect between two messages.",
+    );
+    sample.shown("messages", limits.messages, "Messages of one session.");
+    session_timeouts(sample, timeouts);
+}
+
+fn session_timeouts(sample: &mut Sample, timeouts: &raw::Timeouts) {
+    sample.table(
+        "[session.timeouts]",
+        "How long a client may take (RFC 5321 section 4.5.3.2).",
+    );
+    sample.shown(
+        "before_auth",
+        text(timeouts.before_auth),
+        "From connecting to a successful login.",
+    );
+    sample.shown("command", text(timeouts.command), "For the next command.");
+    sample.shown(
+        "data",
+        text(timeouts.data),
+        "For the next octets of a message.",
+    );
+    sample.shown(
+        "handshake",
+        text(timeouts.handshake),
+        "For the TLS handshake.",
+    );
+}
+
+fn spool(sample: &mut Sample, spool: &raw::Spool) {
+    sample.table(
+        "[spool]",
+        "Where accepted messages are kept until they are relayed: in data_dir/spool.",
+    );
+    sample.shown(
+        "segment_size",
+        text(spool.segment_size),
+        "The size of one file of the log.",
+    );
+    sample.shown(
+        "memory_budget",
+        text(spool.memory_budget),
+        "Recent messages kept in memory, so that they need not be read back.",
+    );
+    sample.shown(
+        "max_messages",
+        spool.max_messages,
+        "Messages that may wait; beyond that clients hear 452.",
+    );
+    sample.shown("max_size", text(spool.max_size), "Octets that may wait.");
+    sample.shown(
+        "min_free",
+        text(spool.min_free),
+        "What is left free on the disk.",
+    );
+}
+
+fn system_mail(sample: &mut Sample, system_mail: &raw::SystemMail) {
+    sample.table(
+        "[system_mail]",
+        "Mail of posthouse itself, such as reports of what could not be relayed.",
+    );
+    sample.shown(
+        "sender",
+        text("mailer-daemon@relay.example.com"),
+        "The address in From: (example; by default mailer-daemon at the hostname).",
+    );
+    sample.shown(
+        "name",
+        text(system_mail.name.get_ref()),
+        "The name beside it.",
+    );
+}
+
+fn account(sample: &mut Sample, account: &raw::Account) {
+    sample.0.push('\n');
+    sample.prose(
+        "----------------------------------------------------------------------------------------------------------------\n\
+         accounts.toml, a file of its own (mode 600), has one table for each account:\n\
+         \n  [account.alice]\n\
+         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default",
+    );
+    sample.prose(&format!(
+        "  active             = {}                       may it be used?\n\
+         \x20 note               = \"web shop\"                 for people\n\
+         \x20 tenant             = \"acme\"                     none by default\n\
+         \x20 upstream           = [\"main\"]                   by default that of the tenant, else of [relay]\n\
+         \x20 networks           = [\"192.0.2.0/28\"]           clients here need no password (printers); none by default\n\
+         \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
+         \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
+         \n\
+         and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
+         check_header_from, plus_addressing, on_unauthorized.",
+        account.active
+    ));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The header as it is stored: with a trace of this relay, with what must be there, without what must not leave.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use bytes::{Bytes, BytesMut};
+
+use super::priority::{self, importance_word, x_priority_text};
+use crate::mail::{Date, Domain, Field, ForwardPath, Header, Priority, QueueId};
+
+/// What the `Received:` field tells of a transaction (RFC 5321 §4.4).
+#[derive(Clone, Copy, Debug)]
+pub struct Trace<'a> {
+    /// How the client greeted.
+    pub greeting: Greeting<'a>,
+    /// The client's address.
+    pub peer: IpAddr,
+    /// The name of this relay.
+    pub hostname: &'a Domain,
+    /// The TLS session, where there is one.
+    pub tls: Option<Tls<'a>>,
+    /// Whether the client has authenticated.
+    pub authenticated: bool,
+    /// Whether MAIL had the parameter SMTPUTF8.
+    pub smtputf8: bool,
+    /// The message's queue id.
+    pub queue_id: QueueId,
+    /// The recipient, where there is exactly one; naming one of several would tell it of the others.
+    pub only_recipient: Option<&'a ForwardPath>,
+    /// When the message was accepted.
+    pub date: Date,
+}
+
+/// The command and the argument that a client greeted with. The argument may hold anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Greeting<'a> {
+    /// EHLO.
+    Ehlo(&'a str),
+    /// HELO.
+    Helo(&'a str),
+}
+
+/// A TLS session, as it is named in a comment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tls<'a> {
+    /// The version, such as `TLSv1.3`.
+    pub version: &'a str,
+    /// The cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'a str,
+}
+
+/// What becomes of the fields that carry a priority (`priority_header`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PriorityHeader {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// They are replaced by `X-Priority:` and `Importance:` of this priority.
+    Set(Priority),
+    /// They are removed.
+    Strip,
+}
+
+/// Returns the header block to be stored, without the empty line behind it.
+///
+/// A `Received:` comes first. `Date:` and `Message-ID:` are added at the end where they are missing. Removed are `Bcc:`
+/// and `Resent-Bcc:`, `Return-Path:` (RFC 5321 §4.4: only the last hop writes it), and an `Authentication-Results:` that
+/// claims to be of this relay (RFC 8601 §5). All other fields stay octet for octet, in their order.
+pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, priority: PriorityHeader) -> Bytes {
+    let mut block = BytesMut::with_capacity(header.octets().len() + ROOM);
+    block.extend_from_slice(trace.received().as_bytes());
+    for field in header.fields() {
+        if !is_removed(field, trace.hostname, priority) {
+            block.extend_from_slice(field.octets());
+        }
+    }
+    let mut added = String::new();
+    if !header.has("Date") {
+        put(&mut added, format_args!("Date: {}\r\n", trace.date));
+    }
+    if !header.has("Message-ID") {
+        let (id, hostname) = (trace.queue_id, trace.hostname.as_ascii());
+        put(
+            &mut added,
+            format_args!("Message-ID: <{id}@{hostname}>\r\n"),
+        );
+    }
+    match priority {
+        PriorityHeader::Keep | PriorityHeader::Strip => {}
+        PriorityHeader::Set(priority) => {
+            let (x_priority, importance) = (x_priority_text(priority), importance_word(priority));
+            put(
+                &mut added,
+                format_args!("X-Priority: {x_priority}\r\nImportance: {importance}\r\n"),
+            );
+        }
+    }
+    block.extend_from_slice(added.as_bytes());
+    block.freeze()
+}
+
+impl Trace<'_> {
+    /// Returns the field, folded where a line would exceed 78 characters.
+    fn received(&self) -> String {
+        let (Greeting::Ehlo(name) | Greeting::Helo(name)) = self.greeting;
+        let mut words = vec![
+            "Received: from".to_owned(),
+            harmless(name),
+            format!("({})", Domain::from(self.peer)),
+            format!("by {}", self.hostname.as_ascii()),
+            format!("with {}", self.protocol()),
+        ];
+        if let Some(tls) = &self.tls {
+            words.push(format!("({}", harmless(tls.version)));
+            words.push(format!("{})", harmless(tls.cipher)));
+        }
+        words.push(format!("id {}", self.queue_id));
+        if let Some(recipient) = self
+            .only_recipient
+            .filter(|path| path.mailbox().is_ascii() || self.smtputf8)
+        {
+            words.push(format!("for {recipient}"));
+        }
+        if let Some(last) = words.last_mut() {
+            last.push(';');
+        }
+        words.push(self.date.to_string());
+        fold(&words)
+    }
+
+    /// Returns the protocol's keyword (RFC 3848, RFC 6531 §4.3).
+    fn protocol(&self) -> &'static str {
+        match (
+            self.greeting,
+            self.smtputf8,
+            self.tls.is_some(),
+            self.authenticated,
+        ) {
+            (Greeting::Helo(_), ..) => "SMTP",
+            (Greeting::Ehlo(_), false, false, false) => "ESMTP",
+            (Greeting::Ehlo(_), false, false, true) => "ESMTPA",
+            (Greeting::Ehlo(_), false, true, false) => "ESMTPS",
+            (Greeting::Ehlo(_), false, true, true) => "ESMTPSA",
+            (Greeting::Ehlo(_), true, false, false) => "UTF8SMTP",
+            (Greeting::Ehlo(_), true, false, true) => "UTF8SMTPA",
+            (Greeting::Ehlo(_), true, true, false) => "UTF8SMTPS",
+            (Greeting::Ehlo(_), true, true, true) => "UTF8SMTPSA",
+        }
+    }
+}
+
+/// Joins words by spaces, and by a fold where a line would exceed [`MAX_LINE`].
+fn fold(words: &[String]) -> String {
+    let mut text = String::new();
+    let mut length = 0;
+    for (index, word) in words.iter().enumerate() {
+        if index > 0 && length + 1 + word.len() > MAX_LINE {
+            text.push_str("\r\n ");
+            length = 1;
+        } else if index > 0 {
+            text.push(' ');
+            length += 1;
+        }
+        text.push_str(word);
+        length += word.len();
+    }
+    text.push_str("\r\n");
+    text
+}
+
+/// Returns a text from outside so that it can neither end its line nor open or close a comment.
+fn harmless(text: &str) -> String {
+    let keep = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' | ':' | '[' | ']' => c,
+        _ => '?',
+    };
+    let kept: String = text.chars().take(MAX_NAME).map(keep).collect();
+    if kept.is_empty() {
+        "unknown".to_owned()
+    } else {
+        kept
+    }
+}
+
+fn is_removed(field: &Field<'_>, hostname: &Domain, priority: PriorityHeader) -> bool {
+    let is_one_of = |names: &[&str]| names.iter().any(|name| field.is_named(name));
+    let is_priority = match priority {
+        PriorityHeader::Keep => false,
+        PriorityHeader::Set(_) | PriorityHeader::Strip => is_one_of(&priority::FIELDS),
+    };
+    is_priority
+        || is_one_of(&["Bcc", "Resent-Bcc", "Return-Path"])
+        || (field.is_named("Authentication-Results") && names_service(field.value(), hostname))
+}
+
+/// Returns whether the `authserv-id` at the front of a value is this relay's name (RFC 8601 §2.2).
+///
+/// Comments may stand before it; where they do, any mention of the name counts.
+fn names_service(value: &[u8], hostname: &Domain) -> bool {
+    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let text = text.trim_start();
+    if text.starts_with('(') {
+        return text.contains(hostname.as_ascii());
+    }
+    let id = text.trim_start_matches('"');
+    let end = id.find(|c: char| c.is_whitespace() || ";\"(/".contains(c));
+    id.get(..end.unwrap_or(id.len())) == Some(hostname.as_ascii())
+}
+
+/// Writing into a string cannot fail.
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(arguments);
+}
+
+/// The longest line that is not folded (RFC 5322 §2.1.1).
+const MAX_LINE: usize = 78;
+
+/// How many characters of a name from outside are kept.
+const MAX_NAME: usize = 255;
+
+/// What the added fields usually need.
+const ROOM: usize = 512;
+
+#[cfg(test)]
+mod tests;

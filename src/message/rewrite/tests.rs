@@ -1,0 +1,263 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::mail::ReversePath;
+
+const DATE: &str = "Sat, 21 Nov 2026 06:51:00 +0000";
+
+/// A trace of nobody in particular, to be changed by each test.
+struct Fixture {
+    hostname: Domain,
+    recipient: ForwardPath,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let hostname = Domain::parse("relay.example").unwrap();
+        let (recipient, _) = ForwardPath::take("<rcpt@b.example>", &hostname).unwrap();
+        Self {
+            hostname,
+            recipient,
+        }
+    }
+
+    fn trace(&self) -> Trace<'_> {
+        Trace {
+            greeting: Greeting::Ehlo("client.example"),
+            peer: "192.0.2.7".parse().unwrap(),
+            hostname: &self.hostname,
+            tls: None,
+            authenticated: true,
+            smtputf8: false,
+            queue_id: QueueId::from_number(7),
+            only_recipient: Some(&self.recipient),
+            date: date(),
+        }
+    }
+}
+
+fn date() -> Date {
+    Date::from_unix_seconds(1_795_243_860)
+}
+
+fn rewritten(block: &str, priority: PriorityHeader) -> String {
+    let fixture = Fixture::new();
+    let header = Header::parse(block.as_bytes()).unwrap();
+    let stored = rewrite(&header, &fixture.trace(), priority);
+    String::from_utf8(stored.to_vec()).unwrap()
+}
+
+/// Returns the stored fields behind our `Received:`.
+fn kept(block: &str, priority: PriorityHeader) -> String {
+    let stored = rewritten(block, priority);
+    let header = Header::parse(stored.as_bytes()).unwrap();
+    assert_eq!(header.fields()[0].name(), "Received");
+    stored
+        .split_at(header.fields()[0].octets().len())
+        .1
+        .to_owned()
+}
+
+#[test]
+fn received_tells_the_whole_way() {
+    let fixture = Fixture::new();
+    let mut trace = fixture.trace();
+    trace.tls = Some(Tls {
+        version: "TLSv1.3",
+        cipher: "TLS13_AES_256_GCM_SHA384",
+    });
+    assert_eq!(
+        trace.received(),
+        "Received: from client.example ([192.0.2.7]) by relay.example with ESMTPSA\r\n \
+         (TLSv1.3 TLS13_AES_256_GCM_SHA384) id 0000000000007 for <rcpt@b.example>;\r\n \
+         Sat, 21 Nov 2026 06:51:00 +0000\r\n"
+    );
+}
+
+#[test]
+fn the_protocol_keyword_says_how_it_came() {
+    let fixture = Fixture::new();
+    let mut trace = fixture.trace();
+    let tls = Tls {
+        version: "TLSv1.2",
+        cipher: "X",
+    };
+    let mut keywords = Vec::new();
+    for smtputf8 in [false, true] {
+        for tls in [None, Some(tls)] {
+            for authenticated in [false, true] {
+                trace = Trace {
+                    tls,
+                    authenticated,
+                    smtputf8,
+                    ..trace
+                };
+                keywords.push(trace.protocol());
+            }
+        }
+    }
+    assert_eq!(
+        keywords,
+        [
+            "ESMTP",
+            "ESMTPA",
+            "ESMTPS",
+            "ESMTPSA",
+            "UTF8SMTP",
+            "UTF8SMTPA",
+            "UTF8SMTPS",
+            "UTF8SMTPSA"
+        ]
+    );
+    trace.greeting = Greeting::Helo("x");
+    assert_eq!(trace.protocol(), "SMTP");
+}
+
+#[test]
+fn no_recipient_is_named_among_several() {
+    let fixture = Fixture::new();
+    let mut trace = fixture.trace();
+    trace.only_recipient = None;
+    assert!(!trace.received().contains("for "));
+}
+
+#[test]
+fn an_international_recipient_is_named_only_in_an_international_message() {
+    let fixture = Fixture::new();
+    let (path, _) = ForwardPath::take("<żółw@b.example>", &fixture.hostname).unwrap();
+    let mut trace = fixture.trace();
+    trace.only_recipient = Some(&path);
+    assert!(trace.received().is_ascii());
+    trace.smtputf8 = true;
+    assert!(trace.received().contains("for <żółw@b.example>;"));
+}
+
+#[test]
+fn a_greeting_cannot_forge_a_field() {
+    let fixture = Fixture::new();
+    for greeting in [
+        "x\r\nBcc: a@b",
+        "x (comment",
+        "x) by evil.example; id 1",
+        "[IPv6:2001:db8::1]",
+        "",
+        "bücher\u{2028}x\0",
+    ] {
+        let mut trace = fixture.trace();
+        trace.greeting = Greeting::Ehlo(greeting);
+        let field = trace.received();
+        let header = Header::parse(field.as_bytes()).unwrap();
+        assert_eq!(header.fields().len(), 1, "{greeting:?}");
+        assert_eq!(
+            (field.matches('(').count(), field.matches(';').count()),
+            (1, 1),
+            "{field}"
+        );
+    }
+}
+
+#[test]
+fn an_overlong_greeting_is_cut() {
+    let fixture = Fixture::new();
+    let mut trace = fixture.trace();
+    let name = "x".repeat(5000);
+    trace.greeting = Greeting::Ehlo(&name);
+    assert!(trace.received().lines().all(|line| line.len() <= 300));
+}
+
+#[test]
+fn missing_date_and_message_id_are_added() {
+    assert_eq!(
+        kept("From: a@b.c\r\n", PriorityHeader::Keep),
+        format!("From: a@b.c\r\nDate: {DATE}\r\nMessage-ID: <0000000000007@relay.example>\r\n")
+    );
+}
+
+#[test]
+fn what_is_there_is_not_added_again() {
+    let block = "date: x\r\nMESSAGE-ID: <a@b>\r\n";
+    assert_eq!(kept(block, PriorityHeader::Keep), block);
+}
+
+const PRESENT: &str = "Date: x\r\nMessage-ID: <a@b>\r\n";
+
+#[test]
+fn blind_copies_and_the_return_path_do_not_leave() {
+    let block = format!(
+        "{PRESENT}Bcc: a@b.c,\r\n d@e.f\r\nbcc: x@y\r\nTo: t@u\r\nResent-Bcc: z@z\r\nReturn-Path: <a@b>\r\n"
+    );
+    assert_eq!(
+        kept(&block, PriorityHeader::Keep),
+        format!("{PRESENT}To: t@u\r\n")
+    );
+}
+
+#[test]
+fn only_results_that_claim_to_be_ours_are_removed() {
+    let removed = "Authentication-Results: relay.example; spf=pass\r\n\
+                   authentication-results:\r\n \"Relay.Example\" 1; dkim=pass\r\n\
+                   Authentication-Results: (x;) relay.example; spf=pass\r\n\
+                   Authentication-Results: relay.example/1; spf=pass\r\n\
+                   Authentication-Results: relay.example\r\n";
+    let others = "Authentication-Results: other.example; spf=pass smtp.helo=relay.example\r\n\
+                  Authentication-Results: relay.example.org; spf=pass\r\n";
+    let block = format!("{PRESENT}{removed}{others}");
+    assert_eq!(
+        kept(&block, PriorityHeader::Keep),
+        format!("{PRESENT}{others}")
+    );
+}
+
+const PRIORITIES: &str = "X-Priority: 5\r\nImportance: low\r\nPriority: urgent\r\nX-MSMail-Priority: Low\r\nMT-Priority: 1\r\n";
+
+#[test]
+fn priority_fields_are_kept_set_or_stripped() {
+    let block = format!("{PRESENT}{PRIORITIES}");
+    assert_eq!(kept(&block, PriorityHeader::Keep), block);
+    assert_eq!(kept(&block, PriorityHeader::Strip), PRESENT);
+    assert_eq!(
+        kept(&block, PriorityHeader::Set(Priority::VeryHigh)),
+        format!("{PRESENT}X-Priority: 1 (Highest)\r\nImportance: high\r\n")
+    );
+}
+
+proptest! {
+    #[test]
+    fn fields_that_are_not_named_survive_octet_for_octet(
+        fields in prop::collection::vec(
+            ("(X-A|Subject|To|Bcc|DKIM-Signature|return-path|Importance|Received)", "[ -~é]{0,20}(\r\n[ \t][!-~]{1,90}){0,2}"),
+            0..8,
+        ),
+        policy in 0u8..3,
+    ) {
+        let policy = match policy {
+            0 => PriorityHeader::Keep,
+            1 => PriorityHeader::Set(Priority::Low),
+            _ => PriorityHeader::Strip,
+        };
+        let is_kept = |name: &str| match name {
+            "Bcc" | "return-path" => false,
+            "Importance" => policy == PriorityHeader::Keep,
+            _ => true,
+        };
+        let write = |(name, value): &(String, String)| format!("{name}:{value}\r\n");
+        let block: String = fields.iter().map(write).collect();
+        let expected: String = fields.iter().filter(|(name, _)| is_kept(name)).map(write).collect();
+        prop_assert!(kept(&block, policy).starts_with(&expected));
+    }
+
+    #[test]
+    fn the_trace_is_one_field_of_short_lines(greeting in "\\PC{0,60}|[\r\n\0();: ]{0,20}", local_part in "[ -~]{1,60}") {
+        let fixture = Fixture::new();
+        let quoted = format!("<\"{}\"@b.example>", local_part.replace('\\', "\\\\").replace('"', "\\\""));
+        let (path, _) = ReversePath::take(&quoted).unwrap();
+        let path = ForwardPath::from(path.mailbox().unwrap().clone());
+        let mut trace = fixture.trace();
+        trace.greeting = Greeting::Ehlo(&greeting);
+        trace.only_recipient = Some(&path);
+        let field = trace.received();
+        prop_assert_eq!(Header::parse(field.as_bytes()).unwrap().fields().len(), 1);
+        let longest = field.lines().map(str::len).max().unwrap();
+        prop_assert!(longest <= 78 || longest <= 10 + path.to_string().len(), "{}", field);
+    }
+}

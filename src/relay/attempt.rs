@@ -1,0 +1,193 @@
+//! One attempt: body, upstream, judgement, record, log.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tracing::Instrument as _;
+
+use crate::body::Body;
+use crate::mail::{Attempt, Cause, Failure, Health, RecipientIndex, Stage};
+use crate::schedule::{Change, RetryPlan};
+use crate::spool::{Fate, Lease, Settlement, SpoolError};
+use crate::telemetry;
+use crate::upstream::Order;
+
+use super::board::Lane;
+use super::dispatcher::{LEASE, Relay};
+use super::fate::{Judgement, counts};
+
+/// How long a connection pauses when the spool cannot record what became of a message.
+const RECORD_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a message waits whose body cannot be read at the moment.
+const READ_AGAIN: Duration = Duration::from_mins(1);
+
+impl Relay {
+    /// Tries to relay a message and records what came of it.
+    pub(super) async fn attempt(&self, lane: &Lane, lease: Lease) {
+        let span = tracing::info_span!(
+            "attempt",
+            queue_id = %lease.id,
+            upstream = %lane.upstream.name(),
+            attempt = lease.attempts + 1
+        );
+        self.attempt_in_span(lane, lease).instrument(span).await;
+    }
+
+    async fn attempt_in_span(&self, lane: &Lane, mut lease: Lease) {
+        let body = match self.spool.body(lease.id).await {
+            Ok(body) => body,
+            Err(error) => return self.unreadable(lease, &error).await,
+        };
+        let attempt = self.hand_over(lane, &mut lease, body).await;
+        self.note_health(lane, &attempt);
+        let judgement = self.judgement(lane.plan);
+        let fates = judgement.fates(&lease, &attempt);
+        log_fates(&lease, &fates);
+        self.settle(lease, fates, counts(&attempt)).await;
+    }
+
+    /// Makes the attempt, and extends the lease while it runs.
+    async fn hand_over(&self, lane: &Lane, lease: &mut Lease, body: Box<dyn Body>) -> Attempt {
+        let message = std::sync::Arc::clone(&lease.message);
+        let recipients = lease.pending.clone();
+        let order = Order {
+            envelope: &message.envelope,
+            recipients: &recipients,
+            priority: message.priority,
+            body,
+        };
+        let mut attempt = std::pin::pin!(lane.upstream.attempt(order));
+        loop {
+            if let Ok(attempt) = tokio::time::timeout(LEASE / 2, &mut attempt).await {
+                return attempt;
+            }
+            let until = self.clock.now().after(LEASE);
+            if let Err(error) = self.spool.extend(lease, until).await {
+                tracing::warn!(error = telemetry::chain(&error), "cannot extend the lease");
+            }
+        }
+    }
+
+    fn note_health(&self, lane: &Lane, attempt: &Attempt) {
+        let name = lane.upstream.name();
+        let change = self
+            .board()
+            .record(name, &attempt.health, self.clock.instant());
+        let pause = match change {
+            Change::None => return,
+            Change::Recovered => return tracing::info!("upstream works again"),
+            Change::Paused { pause } => pause.as_secs(),
+        };
+        let reason = attempt
+            .outcomes
+            .iter()
+            .find_map(|(_, outcome)| match outcome {
+                crate::mail::Outcome::Relayed(_) => None,
+                crate::mail::Outcome::Deferred(failure)
+                | crate::mail::Outcome::Rejected(failure)
+                | crate::mail::Outcome::Unknown(failure) => Some(failure.to_string()),
+            });
+        let error = reason.unwrap_or_default();
+        match attempt.health {
+            Health::Unusable => tracing::error!(
+                error,
+                pause_s = pause,
+                "upstream cannot be used as configured; its mail waits until this is repaired"
+            ),
+            Health::Good | Health::Throttled { .. } | Health::Unreachable => {
+                tracing::warn!(error, pause_s = pause, "upstream is left alone for a while");
+            }
+        }
+    }
+
+    async fn unreadable(&self, lease: Lease, error: &SpoolError) {
+        tracing::error!(error = telemetry::chain(error), "cannot read the message");
+        if matches!(error, SpoolError::Corrupt(_)) {
+            // The spool has set it aside; there is nothing left to settle.
+            return;
+        }
+        let reason = Failure::new(
+            Stage::Content,
+            Cause::Broken("the spool could not be read".into()),
+        );
+        let due = self.clock.now().after(READ_AGAIN);
+        let fate = Fate::Retry { due, reason };
+        let fates = lease
+            .pending
+            .iter()
+            .map(|index| (*index, fate.clone()))
+            .collect();
+        self.settle(lease, fates, false).await;
+    }
+
+    /// Ends a message that waits although its lifetime is over.
+    pub(super) async fn expire(&self, plan: RetryPlan, lease: Lease) {
+        let fates = self.judgement(plan).overdue(&lease);
+        if fates.is_empty() {
+            return self.spool.give_back(lease).await;
+        }
+        log_fates(&lease, &fates);
+        self.settle(lease, fates, true).await;
+    }
+
+    fn judgement(&self, plan: RetryPlan) -> Judgement {
+        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        Judgement {
+            plan,
+            now: self.clock.now(),
+            spread: chance.next_fraction(),
+        }
+    }
+
+    /// Records fates and the reports they call for.
+    ///
+    /// Where the record cannot be made the spool owes it, and the connection stays busy for a while: what cannot be
+    /// recorded would be relayed twice after a crash, so there must not be much of it.
+    async fn settle(&self, lease: Lease, fates: Vec<(RecipientIndex, Fate)>, counts: bool) {
+        let reports = self.reports(&lease, &fates).await;
+        let settlement = Settlement {
+            lease,
+            fates,
+            counts,
+            reports,
+        };
+        match self.spool.settle(settlement).await {
+            Ok(()) => {}
+            Err(error @ SpoolError::LeaseLost(_)) => {
+                tracing::warn!(
+                    error = telemetry::chain(&error),
+                    "cannot record the attempt"
+                );
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = telemetry::chain(&error),
+                    "cannot record the attempt now; the record is owed"
+                );
+                tokio::time::sleep(RECORD_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One event for each recipient: what became of it.
+fn log_fates(lease: &Lease, fates: &[(RecipientIndex, Fate)]) {
+    let recipients = &lease.message.envelope.recipients;
+    for (index, fate) in fates {
+        let Some(recipient) = recipients.get(usize::from(index.0)) else {
+            continue;
+        };
+        let forward_path = &recipient.forward_path;
+        match fate {
+            Fate::Relayed(response) => {
+                tracing::info!(%forward_path, code = response.code, reply = %response, "relayed");
+            }
+            Fate::Retry { due, reason } => {
+                tracing::info!(%forward_path, error = %reason, %due, "deferred");
+            }
+            Fate::Bounce(failure) => tracing::info!(%forward_path, error = %failure, "bounced"),
+            Fate::Expire(failure) => tracing::info!(%forward_path, error = %failure, "expired"),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! From what an attempt gave to what is recorded. Pure.
+
+use crate::clock::Timestamp;
+use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage};
+use crate::schedule::{Next, RetryPlan};
+use crate::spool::{Fate, Lease};
+
+/// When an attempt ended and by which rules it is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judgement {
+    pub(super) plan: RetryPlan,
+    pub(super) now: Timestamp,
+    /// From 0.0 to 1.0: how far within its spread the next attempt lies.
+    pub(super) spread: f64,
+}
+
+/// Returns whether an attempt counts against its message. What the upstream as a whole refuses does not, unless it
+/// may have the message already.
+pub(super) fn counts(attempt: &Attempt) -> bool {
+    let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
+    attempt.health == Health::Good
+        || attempt
+            .outcomes
+            .iter()
+            .any(|(_, outcome)| is_unknown(outcome))
+}
+
+impl Judgement {
+    /// Returns what becomes of each recipient of the attempt.
+    pub(super) fn fates(&self, lease: &Lease, attempt: &Attempt) -> Vec<(RecipientIndex, Fate)> {
+        let is_counted = counts(attempt);
+        let fate = |outcome: &Outcome| match outcome {
+            Outcome::Relayed(response) => Fate::Relayed(response.clone()),
+            Outcome::Rejected(failure) => Fate::Bounce(failure.clone()),
+            Outcome::Deferred(failure) | Outcome::Unknown(failure) => {
+                self.deferred(lease, failure, is_counted)
+            }
+        };
+        attempt
+            .outcomes
+            .iter()
+            .map(|(index, outcome)| (*index, fate(outcome)))
+            .collect()
+    }
+
+    fn deferred(&self, lease: &Lease, failure: &Failure, is_counted: bool) -> Fate {
+        let accepted = lease.message.accepted;
+        match self
+            .plan
+            .after_deferral(accepted, lease.attempts + 1, self.now, self.spread)
+        {
+            Next::Expire => Fate::Expire(failure.clone()),
+            // The upstream's own pause says when; the message keeps its place in the queue.
+            Next::Retry { .. } if !is_counted => Fate::Retry {
+                due: self.now,
+                reason: failure.clone(),
+            },
+            Next::Retry { due } => Fate::Retry {
+                due,
+                reason: failure.clone(),
+            },
+        }
+    }
+
+    /// Returns the fates of a message that waits although its lifetime is over; none while it is not.
+    pub(super) fn overdue(&self, lease: &Lease) -> Vec<(RecipientIndex, Fate)> {
+        let failure = Failure::new(Stage::Connect, Cause::Expired);
+        let fate = self.deferred(lease, &failure, true);
+        match fate {
+            Fate::Expire(_) => lease
+                .pending
+                .iter()
+                .map(|index| (*index, fate.clone()))
+                .collect(),
+            Fate::Bounce(_) | Fate::Relayed(_) | Fate::Retry { .. } => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The extensions a server offers in its reply to EHLO (RFC 5321 §4.1.1.1), read from an upstream's reply.
+
+/// What an upstream offered. The default is what a server that knows only HELO offers: nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent offers, one for each keyword"
+)]
+pub struct Extensions {
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// AUTH (RFC 4954): the mechanisms this relay knows.
+    pub auth: Mechanisms,
+    /// CHUNKING (RFC 3030): BDAT.
+    pub chunking: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
+    /// MT-PRIORITY (RFC 6710).
+    pub mt_priority: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
+    /// SIZE (RFC 1870).
+    pub size: Option<Size>,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+    /// STARTTLS (RFC 3207).
+    pub starttls: bool,
+}
+
+/// The offer SIZE.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Size {
+    /// Messages of at most so many octets.
+    AtMost(u64),
+    /// No fixed maximum, or none that was said.
+    Unlimited,
+}
+
+/// The login mechanisms an upstream offers, of those this relay knows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent offers, one for each mechanism"
+)]
+pub struct Mechanisms {
+    /// CRAM-MD5 (RFC 2195).
+    pub cram_md5: bool,
+    /// LOGIN (draft-murchison-sasl-login).
+    pub login: bool,
+    /// PLAIN (RFC 4616).
+    pub plain: bool,
+}
+
+impl Extensions {
+    /// Reads the lines of a reply to EHLO, without codes. The first line is the greeting and names no extension.
+    ///
+    /// Unknown keywords and parameters are passed over. Keywords are read whatever their letter case.
+    pub fn parse<L: AsRef<str>>(lines: &[L]) -> Self {
+        let mut extensions = Self::default();
+        for line in lines.iter().skip(1) {
+            extensions.add(line.as_ref());
+        }
+        extensions
+    }
+
+    fn add(&mut self, line: &str) {
+        let mut words = line.split_ascii_whitespace();
+        let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+        match keyword.as_str() {
+            "8BITMIME" => self.eight_bit_mime = true,
+            "AUTH" => self.auth.add(words),
+            "CHUNKING" => self.chunking = true,
+            "DSN" => self.dsn = true,
+            "MT-PRIORITY" => self.mt_priority = true,
+            "PIPELINING" => self.pipelining = true,
+            "SIZE" => self.size = Some(Size::parse(words.next())),
+            "SMTPUTF8" => self.smtputf8 = true,
+            "STARTTLS" => self.starttls = true,
+            // Old servers write `AUTH=LOGIN PLAIN`, for clients older still.
+            _ => {
+                if let Some(first) = keyword.strip_prefix("AUTH=") {
+                    self.auth.add(std::iter::once(first).chain(words));
+                }
+            }
+        }
+    }
+}
+
+impl Size {
+    /// RFC 1870 §4: a missing value or 0 means that there is no fixed maximum.
+    fn parse(value: Option<&str>) -> Self {
+        match value.map(str::parse) {
+            Some(Ok(octets)) if octets > 0 => Self::AtMost(octets),
+            Some(_) | None => Self::Unlimited,
+        }
+    }
+}
+
+impl Mechanisms {
+    /// Returns whether none of them is offered.
+    pub const fn is_empty(self) -> bool {
+        !self.cram_md5 && !self.login && !self.plain
+    }
+
+    fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            self.cram_md5 |= name.eq_ignore_ascii_case("CRAM-MD5");
+            self.login |= name.eq_ignore_ascii_case("LOGIN");
+            self.plain |= name.eq_ignore_ascii_case("PLAIN");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_known_keyword_is_read() {
+        let lines = [
+            "mx.example.net at your service",
+            "PIPELINING",
+            "SIZE 52428800",
+            "8BITMIME",
+            "SMTPUTF8",
+            "CHUNKING",
+            "DSN",
+            "ENHANCEDSTATUSCODES",
+            "MT-PRIORITY MIXER",
+            "STARTTLS",
+            "AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2",
+        ];
+        let mechanisms = Mechanisms {
+            cram_md5: true,
+            login: true,
+            plain: true,
+        };
+        let expected = Extensions {
+            eight_bit_mime: true,
+            auth: mechanisms,
+            chunking: true,
+            dsn: true,
+            mt_priority: true,
+            pipelining: true,
+            size: Some(Size::AtMost(52_428_800)),
+            smtputf8: true,
+            starttls: true,
+        };
+        assert_eq!(Extensions::parse(&lines), expected);
+    }
+
+    #[test]
+    fn the_greeting_line_names_no_extension() {
+        assert_eq!(
+            Extensions::parse(&["STARTTLS", "HELP"]),
+            Extensions::default()
+        );
+    }
+
+    #[test]
+    fn letter_case_does_not_count() {
+        let extensions = Extensions::parse(&["hi", "pipelining", "auth login"]);
+        assert!(extensions.pipelining && extensions.auth.login);
+    }
+
+    #[test]
+    fn the_old_form_of_auth_is_read() {
+        assert!(Extensions::parse(&["hi", "AUTH=LOGIN PLAIN"]).auth.login);
+        assert!(Extensions::parse(&["hi", "AUTH=LOGIN PLAIN"]).auth.plain);
+    }
+
+    #[test]
+    fn size_without_a_usable_value_is_no_limit() {
+        for line in [
+            "SIZE",
+            "SIZE 0",
+            "SIZE x",
+            "SIZE -1",
+            "SIZE 99999999999999999999",
+        ] {
+            assert_eq!(
+                Extensions::parse(&["hi", line]).size,
+                Some(Size::Unlimited),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn masked_keywords_are_no_offer() {
+        assert_eq!(
+            Extensions::parse(&["hi", "XXXXXXXA", "XXXXXXXX PIPELINING"]),
+            Extensions::default()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(lines: Vec<String>) {
+            let _ = Extensions::parse(&lines);
+        }
+    }
+}

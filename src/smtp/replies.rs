@@ -1,0 +1,162 @@
+//! Every reply that posthouse gives. No code and no text of a reply stands anywhere else.
+//!
+//! Texts are lower case, without configuration or error texts; what helps a person is put behind them by
+//! [`Reply::line_with`].
+
+use crate::mail::EnhancedStatusCode;
+use crate::mail::status::Class;
+
+use super::reply::Reply;
+
+macro_rules! replies {
+    ($($(#[$doc:meta])+ $name:ident = $code:literal [$class:literal $subject:literal $detail:literal] $text:literal;)+) => {
+        $($(#[$doc])+ pub const $name: Reply = Reply::new($code, status($class, $subject, $detail), $text);)+
+
+        /// All replies that carry an enhanced status code.
+        #[cfg(test)]
+        const ALL: &[Reply] = &[$($name),+];
+    };
+}
+
+const fn status(class: u16, subject: u16, detail: u16) -> EnhancedStatusCode {
+    let class = match class {
+        2 => Class::Success,
+        4 => Class::PersistentTransientFailure,
+        _ => Class::PermanentFailure,
+    };
+    EnhancedStatusCode::new(class, subject, detail)
+}
+
+/// To AUTH PLAIN without an initial response: an empty challenge (RFC 4954 §4).
+pub const AUTH_CONTINUE: Reply = Reply::bare(334, "");
+/// The first prompt of LOGIN, `Username:`. Some printers accept these octets only.
+pub const AUTH_USERNAME: Reply = Reply::bare(334, "VXNlcm5hbWU6");
+/// The second prompt of LOGIN, `Password:`.
+pub const AUTH_PASSWORD: Reply = Reply::bare(334, "UGFzc3dvcmQ6");
+/// To DATA.
+pub const START_DATA: Reply = Reply::bare(354, "end data with <CR><LF>.<CR><LF>");
+
+replies! {
+    /// To a successful AUTH.
+    AUTHENTICATED = 235 [2 7 0] "authentication succeeded";
+    /// To a chunk that is not the last.
+    CHUNK_RECEIVED = 250 [2 0 0] "chunk received";
+    /// To QUIT.
+    GOODBYE = 221 [2 0 0] "goodbye";
+    /// To HELP.
+    HELP = 214 [2 0 0] "commands: EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT; see RFC 6409";
+    /// To NOOP and RSET.
+    OK = 250 [2 0 0] "ok";
+    /// To a committed message; the queue id follows.
+    QUEUED = 250 [2 0 0] "queued as ";
+    /// To STARTTLS.
+    READY_FOR_TLS = 220 [2 0 0] "ready to start TLS";
+    /// To RCPT.
+    RECIPIENT_OK = 250 [2 1 5] "recipient ok";
+    /// To MAIL.
+    SENDER_OK = 250 [2 1 0] "sender ok";
+    /// To VRFY (RFC 5321 §3.5.3).
+    VRFY_UNCERTAIN = 252 [2 5 0] "cannot verify the address; send the message to find out";
+
+    /// A login cannot be checked at the moment.
+    AUTH_UNAVAILABLE = 454 [4 7 0] "authentication is temporarily unavailable";
+    /// The handshake of STARTTLS cannot be begun.
+    TLS_UNAVAILABLE = 454 [4 7 0] "TLS is temporarily unavailable";
+    /// Failed logins from this address or for this account must wait.
+    AUTH_THROTTLED = 454 [4 7 0] "too many failed logins; try again later";
+    /// The time from connecting to logging in is over.
+    LOGIN_TIMEOUT = 421 [4 7 0] "not logged in in time; closing connection";
+    /// Nothing came in time.
+    TIMEOUT = 421 [4 4 2] "timeout; closing connection";
+    /// Too many refused commands.
+    TOO_MANY_ERRORS = 421 [4 7 0] "too many errors; closing connection";
+    /// Too many commands without effect.
+    TOO_MANY_COMMANDS = 421 [4 7 0] "too many commands without a message; closing connection";
+    /// Too many failed logins in one session.
+    TOO_MANY_LOGINS = 421 [4 7 0] "too many failed logins; closing connection";
+    /// Too many messages in one session.
+    TOO_MANY_MESSAGES = 421 [4 7 0] "too many messages in one session; connect again";
+    /// Too many connections.
+    TOO_MANY_CONNECTIONS = 421 [4 7 0] "too many connections; try again later";
+    /// The server is stopping.
+    SHUTTING_DOWN = 421 [4 3 2] "shutting down; try again later";
+    /// An invariant of ours does not hold.
+    INTERNAL_ERROR = 421 [4 3 0] "internal error; closing connection";
+    /// The spool cannot take the message at the moment.
+    SPOOL_UNAVAILABLE = 451 [4 3 0] "the message could not be stored; try again later ";
+    /// No upstream, or the master switch is off.
+    SENDING_DISABLED = 451 [4 3 2] "sending is disabled";
+    /// The spool is full.
+    SPOOL_FULL = 452 [4 3 1] "no room for more mail; try again later ";
+    /// More recipients than the limit; the client sends the rest in another transaction.
+    TOO_MANY_RECIPIENTS = 452 [4 5 3] "too many recipients; send the message again for the others";
+
+    /// A line longer than the limit.
+    LINE_TOO_LONG = 500 [5 5 2] "line too long";
+    /// An unknown verb.
+    UNKNOWN_COMMAND = 500 [5 5 1] "unknown command";
+    /// A login cancelled by the client (RFC 4954 §4).
+    AUTH_CANCELLED = 501 [5 7 0] "authentication cancelled";
+    /// A response that is not base64.
+    AUTH_MALFORMED = 501 [5 5 2] "cannot decode the response";
+    /// A parameter that makes no sense.
+    INVALID_PARAMETER = 501 [5 5 4] "invalid parameter";
+    /// Arguments that are missing or malformed.
+    SYNTAX_ERROR = 501 [5 5 2] "syntax error";
+    /// A reverse-path that is no address.
+    SENDER_SYNTAX = 501 [5 1 7] "malformed sender: ";
+    /// A forward-path that is no address.
+    RECIPIENT_SYNTAX = 501 [5 1 3] "malformed recipient: ";
+    /// A command that this server does not carry out.
+    NOT_IMPLEMENTED = 502 [5 5 1] "command not implemented";
+    /// A command at the wrong time.
+    BAD_SEQUENCE = 503 [5 5 1] "bad sequence of commands: ";
+    /// BDAT without a message.
+    NO_MESSAGE = 503 [5 5 1] "bad sequence of commands: no message in progress";
+    /// A mechanism of AUTH that is not offered.
+    UNKNOWN_MECHANISM = 504 [5 5 4] "unknown authentication mechanism";
+    /// A command that needs a login.
+    AUTH_REQUIRED = 530 [5 7 0] "authentication required";
+    /// A command that needs TLS and a login.
+    STARTTLS_REQUIRED = 530 [5 7 0] "must issue a STARTTLS command first";
+    /// A wrong user name or password.
+    AUTH_FAILED = 535 [5 7 8] "authentication failed: wrong user name or password";
+    /// AUTH before TLS.
+    ENCRYPTION_REQUIRED = 538 [5 7 11] "encryption required: start TLS before logging in";
+    /// The account may not send as this sender; which one and what it may use follows.
+    SENDER_NOT_AUTHORIZED = 550 [5 7 1] "sender not authorized: ";
+    /// A bare CR or LF in the message.
+    BARE_NEWLINE = 550 [5 6 11] "the message has a bare CR or LF; lines end with CRLF";
+    /// More octets than the limit.
+    MESSAGE_TOO_LARGE = 552 [5 3 4] "the message is too large; the limit is ";
+    /// The message is circling.
+    MAIL_LOOP = 554 [5 4 6] "the message has passed too many servers: mail loop";
+    /// A message that RFC 5322 does not allow; what is wrong follows.
+    MESSAGE_MALFORMED = 554 [5 6 0] "the message is malformed: ";
+    /// DATA although all recipients were refused.
+    NO_RECIPIENTS = 554 [5 5 1] "no valid recipients";
+    /// HTTP or the like.
+    NOT_SMTP = 554 [5 5 1] "this is an SMTP server; closing connection";
+    /// A parameter of an extension that is not offered.
+    UNKNOWN_PARAMETER = 555 [5 5 4] "unknown parameter";
+    /// An international address without SMTPUTF8 (RFC 6531 §3.5).
+    SMTPUTF8_REQUIRED = 553 [5 6 7] "an international address needs the SMTPUTF8 parameter";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_printable_ascii_and_leaves_room_for_its_detail() {
+        for reply in ALL {
+            assert!(
+                reply
+                    .text()
+                    .bytes()
+                    .all(|octet| matches!(octet, b' '..=b'~'))
+            );
+            assert!(reply.text().len() < 100, "{}", reply.text());
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Commands: may this one run now, and what it does.
+
+use std::sync::Arc;
+
+use crate::identity::Identity;
+use crate::mail::{Mailbox, Recipient, ReversePath};
+use crate::smtp::command::{ChunkEnd, Command, CommandError};
+use crate::smtp::data::{DataDecoder, DataLimits, Framing};
+use crate::smtp::parameter::{MailParameters, ParameterError};
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+use crate::smtp::sasl::{Exchange, Mechanism, Next};
+
+use super::question::{AskCredentials, AskMessage, AskRecipient, AskSender, Question};
+use super::session::{Client, Greeting, Session, Step};
+use super::settings::AuthRule;
+use super::state::{Part, Receiving, Skipping, Start, State, Transaction};
+
+impl Session {
+    /// Takes a line: a response inside AUTH, a command anywhere else.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        if let Some(exchange) = self.take_exchange() {
+            let next = exchange.respond(line);
+            return self.continue_auth(next);
+        }
+        let settings = Arc::clone(&self.settings);
+        match Command::parse(line, &settings.hostname) {
+            Ok(command) => self.command(command),
+            Err(error) => self.refuse_line(error),
+        }
+    }
+
+    fn refuse_line(&mut self, error: CommandError) {
+        match error {
+            CommandError::Foreign => self.close(&replies::NOT_SMTP),
+            CommandError::Parameter(ParameterError::Invalid) => {
+                self.reply(&replies::INVALID_PARAMETER, "");
+            }
+            CommandError::Parameter(ParameterError::Unknown) => {
+                self.reply(&replies::UNKNOWN_PARAMETER, "");
+            }
+            CommandError::Recipient(error) => {
+                self.reply(&replies::RECIPIENT_SYNTAX, &error.to_string());
+            }
+            CommandError::Sender(error) => self.reply(&replies::SENDER_SYNTAX, &error.to_string()),
+            CommandError::Syntax => self.reply(&replies::SYNTAX_ERROR, ""),
+            CommandError::Unknown => self.reply(&replies::UNKNOWN_COMMAND, ""),
+        }
+    }
+
+    fn command(&mut self, command: Command<'_>) {
+        match command {
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::Bdat { size, end } => self.bdat(size, end),
+            Command::Data => self.data(),
+            Command::Ehlo(name) => self.ehlo(name),
+            Command::Expn => self.idle(&replies::NOT_IMPLEMENTED),
+            Command::Helo(name) => self.helo(name),
+            Command::Help => self.idle(&replies::HELP),
+            Command::Mail(reverse_path, parameters) => self.mail(reverse_path, parameters),
+            Command::Noop => self.idle(&replies::OK),
+            Command::Quit => {
+                self.discard();
+                self.close(&replies::GOODBYE);
+            }
+            Command::Rcpt(recipient) => self.rcpt(recipient),
+            Command::Rset => {
+                self.discard();
+                self.idle(&replies::OK);
+            }
+            Command::StartTls => self.starttls(),
+            Command::Vrfy => self.idle(&replies::VRFY_UNCERTAIN),
+        }
+    }
+
+    /// A command that brings no message nearer.
+    fn idle(&mut self, reply: &Reply) {
+        self.counts.idle_commands += 1;
+        self.reply(reply, "");
+    }
+
+    /// Ends the transaction, if there is one.
+    fn discard(&mut self) {
+        if matches!(self.state, State::Receiving(_)) {
+            self.steps.push_back(Step::Discard);
+        }
+        self.state = State::Ready;
+    }
+
+    fn helo(&mut self, name: &str) {
+        self.discard();
+        self.client = Client {
+            helo: name.into(),
+            greeting: Greeting::Plain,
+        };
+        let line = format!("250 {}\r\n", self.settings.hostname.as_ascii());
+        self.write(line.as_bytes());
+    }
+
+    fn ehlo(&mut self, name: &str) {
+        self.discard();
+        self.client = Client {
+            helo: name.into(),
+            greeting: Greeting::Extended,
+        };
+        let reply = self.offer();
+        self.write(&reply);
+    }
+
+    fn starttls(&mut self) {
+        if !self.offers_starttls() {
+            let reply = if self.tls.is_some() {
+                replies::BAD_SEQUENCE
+            } else {
+                replies::NOT_IMPLEMENTED
+            };
+            return self.reply(&reply, "");
+        }
+        if !matches!(self.state, State::Ready) {
+            return self.reply(&replies::BAD_SEQUENCE, "a message is in progress");
+        }
+        self.begin_tls();
+    }
+
+    fn auth(&mut self, mechanism: &str, initial: Option<&str>) {
+        if self.settings.auth == AuthRule::Off {
+            return self.reply(&replies::NOT_IMPLEMENTED, "");
+        }
+        if !matches!(self.state, State::Ready) {
+            return self.reply(&replies::BAD_SEQUENCE, "a message is in progress");
+        }
+        if !self.offers_auth() {
+            return self.reply(&replies::ENCRYPTION_REQUIRED, "");
+        }
+        if self.client.greeting == Greeting::None {
+            return self.reply(&replies::BAD_SEQUENCE, "say EHLO first");
+        }
+        if self.identity.as_ref().is_some_and(Identity::has_logged_in) {
+            return self.reply(&replies::BAD_SEQUENCE, "already logged in");
+        }
+        match Mechanism::parse(mechanism) {
+            Some(mechanism) => {
+                let next = Exchange::begin(mechanism, initial);
+                self.continue_auth(next);
+            }
+            None => self.reply(&replies::UNKNOWN_MECHANISM, ""),
+        }
+    }
+
+    fn continue_auth(&mut self, next: Next) {
+        match next {
+            Next::Challenge(exchange, reply) => {
+                self.state = State::Authenticating(exchange);
+                self.reply(&reply, "");
+            }
+            Next::Credentials(credentials) => {
+                self.ask(Question::Credentials(AskCredentials { credentials }));
+            }
+            Next::Refused(reply) => self.not_authenticated(&reply),
+        }
+    }
+
+    pub(super) fn authenticated(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+        self.answer(State::Ready, &replies::AUTHENTICATED, "");
+    }
+
+    pub(super) fn not_authenticated(&mut self, reply: &Reply) {
+        self.counts.auth_failures += u32::from(reply.code() == replies::AUTH_FAILED.code());
+        self.answer(State::Ready, reply, "");
+        let is_over = self.counts.auth_failures >= self.settings.limits.auth_failures;
+        if is_over && !matches!(self.state, State::Closing) {
+            self.close(&replies::TOO_MANY_LOGINS);
+        }
+    }
+
+    pub(super) fn ask(&mut self, question: Question) {
+        self.state = State::Asking;
+        self.steps.push_back(Step::Ask(question));
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) {
+        if !matches!(self.state, State::Ready) {
+            return self.reply(&replies::BAD_SEQUENCE, "a message is in progress");
+        }
+        if self.client.greeting == Greeting::None {
+            return self.reply(&replies::BAD_SEQUENCE, "say EHLO first");
+        }
+        if self.identity.is_none() {
+            let reply = if self.offers_auth() || !self.offers_starttls() {
+                replies::AUTH_REQUIRED
+            } else {
+                replies::STARTTLS_REQUIRED
+            };
+            return self.reply(&reply, "");
+        }
+        if self.client.greeting == Greeting::Plain && !parameters.is_empty() {
+            return self.reply(&replies::UNKNOWN_PARAMETER, "");
+        }
+        if parameters
+            .size
+            .is_some_and(|size| size > self.settings.limits.message_size)
+        {
+            return self.refuse_size();
+        }
+        if parameters.smtputf8.is_none() && !reverse_path.is_ascii() {
+            return self.reply(&replies::SMTPUTF8_REQUIRED, "");
+        }
+        if self.counts.messages >= self.settings.limits.messages {
+            return self.close(&replies::TOO_MANY_MESSAGES);
+        }
+        self.ask(Question::Sender(AskSender {
+            reverse_path,
+            parameters,
+        }));
+    }
+
+    pub(super) fn refuse_size(&mut self) {
+        let limit = format!("{} octets", self.settings.limits.message_size);
+        self.reply(&replies::MESSAGE_TOO_LARGE, &limit);
+    }
+
+    fn rcpt(&mut self, recipient: Recipient) {
+        match self.take_transaction() {
+            Some(transaction) => self.rcpt_in(transaction, recipient),
+            None => self.reply(
+                &replies::BAD_SEQUENCE,
+                "MAIL comes before RCPT, RCPT before the message",
+            ),
+        }
+    }
+
+    fn rcpt_in(&mut self, transaction: Transaction, recipient: Recipient) {
+        let is_full =
+            transaction.envelope.recipients.len() >= usize::from(self.settings.limits.recipients);
+        let is_plain = recipient.notify.is_none() && recipient.original.is_none();
+        let fault = if is_full {
+            replies::TOO_MANY_RECIPIENTS
+        } else if self.client.greeting == Greeting::Plain && !is_plain {
+            replies::UNKNOWN_PARAMETER
+        } else if !transaction.envelope.smtputf8
+            && !Mailbox::is_ascii(recipient.forward_path.mailbox())
+        {
+            replies::SMTPUTF8_REQUIRED
+        } else {
+            return self.ask(Question::Recipient(AskRecipient {
+                transaction,
+                recipient,
+            }));
+        };
+        self.state = State::Transaction(transaction);
+        self.reply(&fault, "");
+        if is_full {
+            // A client that sends a large list in several messages must not run into the limit of errors.
+            self.counts.errors -= 1;
+        }
+    }
+
+    fn data(&mut self) {
+        match self.take_transaction() {
+            Some(transaction) if transaction.envelope.recipients.is_empty() => {
+                self.state = State::Transaction(transaction);
+                self.reply(&replies::NO_RECIPIENTS, "");
+            }
+            Some(transaction) => self.ask(Question::Message(AskMessage {
+                transaction,
+                start: Start::Data,
+            })),
+            None => self.reply(
+                &replies::BAD_SEQUENCE,
+                "MAIL and RCPT come before DATA, and DATA does not mix with BDAT",
+            ),
+        }
+    }
+
+    fn bdat(&mut self, size: u64, end: ChunkEnd) {
+        if size > self.settings.limits.message_size {
+            // So large a chunk is not even skipped.
+            self.refuse_size();
+            return self.close(&replies::TOO_MANY_ERRORS);
+        }
+        if let State::Receiving(receiving) = &mut self.state {
+            receiving.part = Part::of_chunk(size, end);
+            return;
+        }
+        match self.take_transaction() {
+            Some(transaction) if !transaction.envelope.recipients.is_empty() => {
+                let start = Start::Chunk { size, end };
+                self.ask(Question::Message(AskMessage { transaction, start }));
+            }
+            Some(_) => self.skip_chunk(size, replies::NO_RECIPIENTS),
+            None => self.skip_chunk(size, replies::NO_MESSAGE),
+        }
+    }
+
+    /// Without a message the octets of a chunk follow all the same (RFC 3030 §2).
+    pub(super) fn skip_chunk(&mut self, octets: u64, reply: Reply) {
+        self.state = State::Skipping(Skipping { octets, reply });
+    }
+
+    pub(super) fn begin_message(&mut self, start: Start) {
+        let limits = DataLimits {
+            size: self.settings.limits.message_size,
+            line: self.settings.limits.data_line,
+            bare_newlines: self.settings.bare_newlines,
+        };
+        let (framing, part) = match start {
+            Start::Chunk { size, end } => (Framing::Counted, Part::of_chunk(size, end)),
+            Start::Data => {
+                self.reply(&replies::START_DATA, "");
+                (Framing::Dots, Part::Dots)
+            }
+        };
+        self.progress();
+        self.state = State::Receiving(Receiving {
+            decoder: DataDecoder::new(framing, limits),
+            part,
+        });
+    }
+
+    /// Takes the transaction out of the state, where there is one; the state is then for the caller to set.
+    fn take_transaction(&mut self) -> Option<Transaction> {
+        if !matches!(self.state, State::Transaction(_)) {
+            return None;
+        }
+        let State::Transaction(transaction) = std::mem::replace(&mut self.state, State::Ready)
+        else {
+            return None;
+        };
+        Some(transaction)
+    }
+
+    fn take_exchange(&mut self) -> Option<Exchange> {
+        if !matches!(self.state, State::Authenticating(_)) {
+            return None;
+        }
+        let State::Authenticating(exchange) = std::mem::replace(&mut self.state, State::Ready)
+        else {
+            return None;
+        };
+        Some(exchange)
+    }
+}

@@ -1,0 +1,37 @@
+//! The reply to EHLO: which extensions are offered (RFC 5321 §4.1.1.1).
+
+use super::session::Session;
+
+impl Session {
+    /// Returns the reply to EHLO as it goes out.
+    pub(super) fn offer(&self) -> Vec<u8> {
+        let size = format!("SIZE {}", self.settings.limits.message_size);
+        let mut keywords = vec![
+            "PIPELINING",
+            size.as_str(),
+            "8BITMIME",
+            "SMTPUTF8",
+            "CHUNKING",
+            "DSN",
+            "ENHANCEDSTATUSCODES",
+            "MT-PRIORITY",
+        ];
+        if self.offers_starttls() {
+            keywords.push("STARTTLS");
+        }
+        // A client takes the first mechanism it knows, so only such are offered as work for every account.
+        if self.offers_auth() {
+            keywords.push("AUTH LOGIN PLAIN");
+        }
+        let mut reply = format!("250-{}\r\n", self.settings.hostname.as_ascii());
+        let last = keywords.len() - 1;
+        for (index, keyword) in keywords.iter().enumerate() {
+            let separator = if index == last { ' ' } else { '-' };
+            reply.push_str("250");
+            reply.push(separator);
+            reply.push_str(keyword);
+            reply.push_str("\r\n");
+        }
+        reply.into_bytes()
+    }
+}

@@ -1,0 +1,179 @@
+//! What a session asks whoever drives it. A question is consumed by its answer: a second one does not compile.
+
+use crate::identity::Identity;
+use crate::mail::{BodyType, Envelope, Recipient, ReversePath};
+use crate::smtp::parameter::MailParameters;
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+use crate::smtp::sasl::Credentials;
+
+use super::session::Session;
+use super::state::{Start, State, Transaction};
+
+/// A decision that the session needs before it reads on.
+#[derive(Debug)]
+pub enum Question {
+    /// A client wants to log in.
+    Credentials(AskCredentials),
+    /// A client names the sender of a message.
+    Sender(AskSender),
+    /// A client names a recipient.
+    Recipient(AskRecipient),
+    /// The envelope is complete and the message follows.
+    Message(AskMessage),
+    /// The message is complete.
+    Commit(AskCommit),
+}
+
+/// May this client be whom it says?
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskCredentials {
+    pub(super) credentials: Credentials,
+}
+
+impl AskCredentials {
+    /// Returns the user name and the password.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Answers: yes, as this identity.
+    pub fn accept(self, session: &mut Session, identity: Identity) {
+        session.authenticated(identity);
+    }
+
+    /// Answers: no. A 535 counts as a failed login.
+    pub fn refuse(self, session: &mut Session, reply: &Reply) {
+        session.not_authenticated(reply);
+    }
+}
+
+/// May a message with this reverse-path be sent?
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskSender {
+    pub(super) reverse_path: ReversePath,
+    pub(super) parameters: MailParameters,
+}
+
+impl AskSender {
+    /// Returns the reverse-path.
+    pub fn reverse_path(&self) -> &ReversePath {
+        &self.reverse_path
+    }
+
+    /// Returns the parameters.
+    pub fn parameters(&self) -> &MailParameters {
+        &self.parameters
+    }
+
+    /// Answers: yes.
+    pub fn allow(self, session: &mut Session) {
+        let mt_priority = self.parameters.mt_priority;
+        let envelope = Envelope {
+            reverse_path: self.reverse_path,
+            body: self.parameters.body.unwrap_or(BodyType::SevenBit),
+            smtputf8: self.parameters.smtputf8.is_some(),
+            ret: self.parameters.ret,
+            envelope_id: self.parameters.envelope_id,
+            recipients: Vec::new(),
+        };
+        session.answer(
+            State::Transaction(Transaction {
+                envelope,
+                mt_priority,
+            }),
+            &replies::SENDER_OK,
+            "",
+        );
+    }
+
+    /// Answers: no.
+    pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        session.answer(State::Ready, reply, detail);
+    }
+}
+
+/// May the message go to this recipient?
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskRecipient {
+    pub(super) transaction: Transaction,
+    pub(super) recipient: Recipient,
+}
+
+impl AskRecipient {
+    /// Returns the recipient.
+    pub fn recipient(&self) -> &Recipient {
+        &self.recipient
+    }
+
+    /// Returns the envelope so far.
+    pub fn envelope(&self) -> &Envelope {
+        &self.transaction.envelope
+    }
+
+    /// Answers: yes.
+    pub fn allow(mut self, session: &mut Session) {
+        self.transaction.envelope.recipients.push(self.recipient);
+        session.answer(
+            State::Transaction(self.transaction),
+            &replies::RECIPIENT_OK,
+            "",
+        );
+    }
+
+    /// Answers: no. The transaction goes on.
+    pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        session.answer(State::Transaction(self.transaction), reply, detail);
+    }
+}
+
+/// May the message come? Its envelope goes to whoever answers, and stays there.
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskMessage {
+    pub(super) transaction: Transaction,
+    pub(super) start: Start,
+}
+
+impl AskMessage {
+    /// Returns the envelope; it has at least one recipient.
+    pub fn envelope(&self) -> &Envelope {
+        &self.transaction.envelope
+    }
+
+    /// Answers: yes. Returns the envelope and the MT-PRIORITY parameter (RFC 6710), −9 to 9, if it was given.
+    pub fn begin(self, session: &mut Session) -> (Envelope, Option<i8>) {
+        session.begin_message(self.start);
+        (self.transaction.envelope, self.transaction.mt_priority)
+    }
+
+    /// Answers: no. The transaction stands; of BDAT the chunk is skipped first, and the transaction ends.
+    pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        match self.start {
+            Start::Data => session.answer(State::Transaction(self.transaction), reply, detail),
+            Start::Chunk { size, .. } => session.skip_chunk(size, *reply),
+        }
+    }
+}
+
+/// All octets of the message have been given out: is it safe now?
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskCommit {
+    pub(super) _answered_once: (),
+}
+
+impl AskCommit {
+    /// Answers: it is on stable storage. `queue_id` is told to the client.
+    pub fn committed(self, session: &mut Session, queue_id: &str) {
+        session.committed(queue_id);
+    }
+
+    /// Answers: no; the client keeps the message.
+    pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        session.answer(State::Ready, reply, detail);
+    }
+}

@@ -1,0 +1,406 @@
+//! The session: octets and answers in, steps out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::identity::Identity;
+use crate::smtp::line::LineSplitter;
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+
+use super::question::Question;
+use super::settings::{AuthRule, Settings, TlsMode};
+use super::state::{Part, Receiving, State};
+
+/// One client connection, from greeting to close (RFC 5321 §3), without the connection.
+///
+/// Call [`Session::poll`] until it says [`Step::Read`]; then give it what was read and poll again. Answer every
+/// question before the next poll. The session never blocks, never fails and reads no clock.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) settings: Arc<Settings>,
+    pub(super) state: State,
+    pub(super) client: Client,
+    pub(super) counts: Counts,
+    pub(super) tls: Option<TlsFacts>,
+    pub(super) identity: Option<Identity>,
+    /// Who the client is by its network; a login stands above it.
+    neighbour: Option<Identity>,
+    pub(super) body: VecDeque<Bytes>,
+    pub(super) steps: VecDeque<Step>,
+    input: BytesMut,
+    output: BytesMut,
+    splitter: LineSplitter,
+    started: Instant,
+    waiting_since: Option<Instant>,
+    stopping: Stopping,
+}
+
+/// What the session wants next.
+#[derive(Debug)]
+#[must_use = "the session stands still until its step is taken"]
+pub enum Step {
+    /// Answer this question.
+    Ask(Question),
+    /// Octets of the message, in order, unstuffed, lines ended by CRLF.
+    Body(Bytes),
+    /// Close the connection.
+    Close,
+    /// The message in progress is over: throw away what was kept of it.
+    Discard,
+    /// Read into [`Session::receive`], then poll; or poll after the deadline, which gives a 421.
+    Read {
+        /// Until when to wait.
+        deadline: Instant,
+    },
+    /// Do the TLS handshake, then call [`Session::tls_started`]. What the client sent before is gone.
+    StartTls,
+    /// Write these octets, then poll.
+    Write(Bytes),
+}
+
+/// What a TLS handshake came to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsFacts {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// Such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
+}
+
+/// What the client said of itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Client {
+    /// The argument of EHLO or HELO; empty before.
+    pub helo: Box<str>,
+    /// How it greeted.
+    pub greeting: Greeting,
+}
+
+/// How a client greeted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Greeting {
+    /// With EHLO: extensions may be used.
+    Extended,
+    /// Not yet.
+    #[default]
+    None,
+    /// With HELO: no extensions.
+    Plain,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) errors: u32,
+    pub(super) auth_failures: u32,
+    pub(super) idle_commands: u32,
+    pub(super) messages: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stopping {
+    No,
+    Soon,
+}
+
+impl Session {
+    /// Makes the session of a new connection. `identity` is who the client is by its network, if it is somebody.
+    pub fn new(settings: Arc<Settings>, identity: Option<Identity>, now: Instant) -> Self {
+        Self {
+            settings,
+            state: State::Connected,
+            client: Client::default(),
+            counts: Counts::default(),
+            tls: None,
+            identity: identity.clone(),
+            neighbour: identity,
+            body: VecDeque::new(),
+            steps: VecDeque::new(),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            splitter: LineSplitter::default(),
+            started: now,
+            waiting_since: None,
+            stopping: Stopping::No,
+        }
+    }
+
+    /// Takes what was read from the connection, in pieces of any size.
+    pub fn receive(&mut self, octets: &[u8]) {
+        self.input.extend_from_slice(octets);
+    }
+
+    /// Takes the result of a handshake: after [`Step::StartTls`], or before the first poll for implicit TLS.
+    ///
+    /// All that the client said before is forgotten (RFC 3207 §4.2).
+    pub fn tls_started(&mut self, facts: TlsFacts) {
+        self.tls = Some(facts);
+        self.client = Client::default();
+        self.identity = self.neighbour.clone();
+        if matches!(self.state, State::Handshake) {
+            self.state = State::Ready;
+        }
+        self.progress();
+    }
+
+    /// Ends the session at the next pause between messages, with a 421.
+    pub fn stop(&mut self) {
+        self.stopping = Stopping::Soon;
+    }
+
+    /// Returns whether [`Session::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping == Stopping::Soon
+    }
+
+    /// Returns who the client is, if it has logged in or is known by its network.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Returns what the client said of itself.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns what the handshake came to, inside TLS.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
+    }
+
+    /// Returns whether no message is in progress.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Connected | State::Ready | State::Closing)
+    }
+
+    /// Returns the next step. After [`Step::Close`] there is only another [`Step::Close`].
+    pub fn poll(&mut self, now: Instant) -> Step {
+        loop {
+            if let Some(step) = self.next_ready() {
+                return step;
+            }
+            if !self.advance() {
+                return self.pause(now);
+            }
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<Step> {
+        self.body
+            .pop_front()
+            .map(Step::Body)
+            .or_else(|| self.steps.pop_front())
+    }
+
+    /// Does what can be done without more input; returns whether anything was done.
+    fn advance(&mut self) -> bool {
+        match self.state {
+            State::Asking => {
+                debug_assert!(false, "a question was dropped without an answer");
+                self.close(&replies::INTERNAL_ERROR);
+                true
+            }
+            State::Connected => {
+                self.greet();
+                true
+            }
+            State::Closing | State::Handshake => false,
+            State::Ready if self.stopping == Stopping::Soon => {
+                self.close(&replies::SHUTTING_DOWN);
+                true
+            }
+            State::Receiving(Receiving {
+                part: Part::BetweenChunks,
+                ..
+            })
+            | State::Authenticating(_)
+            | State::Ready
+            | State::Transaction(_) => self.read_line(),
+            State::Receiving(_) => self.read_body(),
+            State::Skipping(_) => self.skip(),
+        }
+    }
+
+    /// Nothing more can be done: write what is due, or wait.
+    fn pause(&mut self, now: Instant) -> Step {
+        if !self.output.is_empty() {
+            return Step::Write(self.output.split().freeze());
+        }
+        match self.state {
+            State::Closing => Step::Close,
+            State::Handshake => Step::StartTls,
+            State::Asking
+            | State::Authenticating(_)
+            | State::Connected
+            | State::Ready
+            | State::Receiving(_)
+            | State::Skipping(_)
+            | State::Transaction(_) => self.wait(now),
+        }
+    }
+
+    fn wait(&mut self, now: Instant) -> Step {
+        let since = *self.waiting_since.get_or_insert(now);
+        let timeouts = &self.settings.timeouts;
+        let is_body = matches!(&self.state, State::Receiving(receiving) if receiving.part != Part::BetweenChunks);
+        let patience = if is_body {
+            timeouts.data
+        } else {
+            timeouts.command
+        };
+        let (deadline, reply) = match self.identity {
+            None if self.started + timeouts.before_auth < since + patience => {
+                (self.started + timeouts.before_auth, &replies::LOGIN_TIMEOUT)
+            }
+            _ => (since + patience, &replies::TIMEOUT),
+        };
+        if now < deadline {
+            return Step::Read { deadline };
+        }
+        self.close(reply);
+        Step::Write(self.output.split().freeze())
+    }
+
+    /// Takes a command line or a line of AUTH, if one is there.
+    fn read_line(&mut self) -> bool {
+        let limits = &self.settings.limits;
+        let is_auth =
+            matches!(self.state, State::Authenticating(_)) || begins_with_auth(&self.input);
+        let limit = if is_auth {
+            limits.auth_line
+        } else {
+            limits.command_line
+        };
+        let Some(line) = self.splitter.take(&mut self.input, limit) else {
+            return false;
+        };
+        self.progress();
+        match line {
+            Ok(line) => self.line(&line),
+            Err(_) => self.reply(&replies::LINE_TOO_LONG, ""),
+        }
+        self.limit_errors();
+        true
+    }
+
+    fn read_body(&mut self) -> bool {
+        if self.input.is_empty() && !self.is_chunk_complete() {
+            return false;
+        }
+        self.progress();
+        self.body_octets();
+        true
+    }
+
+    fn skip(&mut self) -> bool {
+        let State::Skipping(skipping) = &mut self.state else {
+            return false;
+        };
+        let here = self
+            .input
+            .len()
+            .min(usize::try_from(skipping.octets).unwrap_or(usize::MAX));
+        let _skipped = self.input.split_to(here);
+        skipping.octets -= here as u64;
+        if skipping.octets > 0 {
+            return false;
+        }
+        let reply = skipping.reply;
+        self.answer(State::Ready, &reply, "");
+        true
+    }
+
+    /// Notes that the client has done something whole, so that its time begins anew.
+    pub(super) fn progress(&mut self) {
+        self.waiting_since = None;
+    }
+
+    pub(super) fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// Writes a reply and counts it where it is a refusal.
+    pub(super) fn reply(&mut self, reply: &Reply, detail: &str) {
+        if !reply.is_positive() {
+            self.counts.errors += 1;
+        }
+        self.output.extend_from_slice(&reply.line_with(detail));
+    }
+
+    /// Writes a whole reply of several lines.
+    pub(super) fn write(&mut self, octets: &[u8]) {
+        self.output.extend_from_slice(octets);
+    }
+
+    /// Goes to a state with a reply.
+    pub(super) fn answer(&mut self, state: State, reply: &Reply, detail: &str) {
+        self.state = state;
+        self.progress();
+        self.reply(reply, detail);
+        self.limit_errors();
+    }
+
+    /// Writes the last reply.
+    pub(super) fn close(&mut self, reply: &Reply) {
+        if matches!(self.state, State::Receiving(_)) {
+            self.steps.push_back(Step::Discard);
+        }
+        self.reply(reply, "");
+        self.state = State::Closing;
+    }
+
+    fn limit_errors(&mut self) {
+        let limits = &self.settings.limits;
+        let excess = if self.counts.errors > limits.errors {
+            &replies::TOO_MANY_ERRORS
+        } else if self.counts.idle_commands > limits.idle_commands {
+            &replies::TOO_MANY_COMMANDS
+        } else {
+            return;
+        };
+        if !matches!(self.state, State::Closing) {
+            self.close(excess);
+        }
+    }
+
+    fn greet(&mut self) {
+        let greeting = format!(
+            "220 {} ESMTP posthouse\r\n",
+            self.settings.hostname.as_ascii()
+        );
+        self.write(greeting.as_bytes());
+        self.state = State::Ready;
+    }
+
+    /// Throws away what the client sent before TLS: it must not be executed inside (RFC 3207 §6).
+    pub(super) fn begin_tls(&mut self) {
+        self.input.clear();
+        self.splitter = LineSplitter::default();
+        self.reply(&replies::READY_FOR_TLS, "");
+        self.state = State::Handshake;
+    }
+
+    /// Returns whether AUTH is offered now.
+    pub(super) fn offers_auth(&self) -> bool {
+        match self.settings.auth {
+            AuthRule::AfterTls => self.tls.is_some(),
+            AuthRule::Always => true,
+            AuthRule::Off => false,
+        }
+    }
+
+    /// Returns whether STARTTLS is offered now.
+    pub(super) fn offers_starttls(&self) -> bool {
+        self.settings.tls == TlsMode::StartTls && self.tls.is_none()
+    }
+}
+
+/// AUTH lines may be longer than other commands (RFC 4954 §4).
+fn begins_with_auth(input: &[u8]) -> bool {
+    input
+        .get(..5)
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "))
+}

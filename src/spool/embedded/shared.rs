@@ -1,0 +1,143 @@
+//! What submitters, readers and the committer of one spool share.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore};
+
+use crate::clock::Clock;
+use crate::mail::QueueId;
+use crate::spool::index::Index;
+use crate::spool::{Pressure, Stats};
+
+use super::cache::Cache;
+use super::disk::Disk;
+use super::queue::{Chore, Queue};
+use super::record::Mark;
+use super::segments::Place;
+use super::settings::Settings;
+
+/// How many reads and writes of message files go on at once.
+const CONCURRENT_IO: usize = 32;
+
+pub(super) struct Shared {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) mark: Mark,
+    pub(super) settings: Settings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) queue: Queue,
+    pub(super) changed: Notify,
+    pub(super) gauge: Gauge,
+    state: Mutex<State>,
+    last_id: Mutex<QueueId>,
+    io: Semaphore,
+}
+
+/// What is in memory of the messages.
+pub(super) struct State {
+    pub(super) index: Index<Place>,
+    pub(super) cache: Cache,
+}
+
+/// Figures that are read without a lock.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    messages: AtomicU64,
+    octets: AtomicU64,
+    pub(super) damaged: AtomicU64,
+    pub(super) is_disk_low: AtomicBool,
+    /// The octets of drafts in memory.
+    pub(super) drafts: AtomicUsize,
+}
+
+impl Gauge {
+    /// Takes the sums over from the index.
+    pub(super) fn set(&self, stats: Stats) {
+        self.messages.store(stats.messages, Ordering::Relaxed);
+        self.octets.store(stats.octets, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_damage(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a spool is put together from.
+pub(super) struct Parts {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) mark: Mark,
+    pub(super) settings: Settings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) index: Index<Place>,
+    pub(super) last_id: QueueId,
+    pub(super) damaged: u64,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        let gauge = Gauge::default();
+        gauge.set(parts.index.stats());
+        gauge.damaged.store(parts.damaged, Ordering::Relaxed);
+        Self {
+            disk: parts.disk,
+            mark: parts.mark,
+            clock: parts.clock,
+            queue: Queue::new(),
+            changed: Notify::new(),
+            gauge,
+            state: Mutex::new(State {
+                index: parts.index,
+                cache: Cache::new(parts.settings.memory_budget),
+            }),
+            last_id: Mutex::new(parts.last_id),
+            io: Semaphore::new(CONCURRENT_IO),
+            settings: parts.settings,
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the id for a message that arrives now.
+    pub(super) fn next_id(&self) -> QueueId {
+        let now = self.clock.now();
+        let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = last.following(now);
+        *last
+    }
+
+    pub(super) fn pressure(&self) -> Option<Pressure> {
+        let at_least = |figure: &AtomicU64, limit: Option<u64>| {
+            limit.is_some_and(|limit| figure.load(Ordering::Relaxed) >= limit)
+        };
+        if self.gauge.is_disk_low.load(Ordering::Relaxed)
+            || at_least(&self.gauge.octets, self.settings.max_octets)
+        {
+            return Some(Pressure::Disk);
+        }
+        at_least(&self.gauge.messages, self.settings.max_messages).then_some(Pressure::Messages)
+    }
+
+    /// Does work that blocks, off the runtime's own threads. When the call is dropped, the work goes on to its end.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let _turn = self.io.acquire().await.map_err(io::Error::other)?;
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    /// Takes a message out of circulation because what is stored of it is damaged.
+    pub(super) fn report_damage(&self, id: QueueId) {
+        let mut state = self.state();
+        state.cache.remove(id);
+        if state.index.withdraw(id) {
+            self.queue.leave(Chore::SetAside(id));
+        }
+    }
+}

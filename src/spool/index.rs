@@ -1,0 +1,468 @@
+//! The state machine of the spool, in memory, shared by the engines.
+//!
+//! A message is *idle* (it waits in its lane, or is held), *leased*, or *recording*: a change of it is on its way to
+//! stable storage, and until that has ended nobody may claim or change it. What an engine needs to find a message's
+//! octets is its own affair: the type parameter `P`, its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::clock::Timestamp;
+use crate::identity::{AccountName, Route};
+use crate::mail::{Priority, QueueId, RecipientIndex};
+
+use super::lanes::{Lanes, RouteKey, Wait};
+use super::standing::Standing;
+use super::{Backlog, Claim, EntryState, Settlement, SpoolError, Stats, VerbError};
+
+/// A message that becomes known to the index.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival<P> {
+    pub(super) id: QueueId,
+    pub(super) size: u64,
+    pub(super) priority: Priority,
+    pub(super) route: Route,
+    pub(super) account: Option<AccountName>,
+    pub(super) standing: Standing,
+    pub(super) place: P,
+}
+
+/// A message that has been leased.
+#[derive(Debug)]
+pub(super) struct Claimed<P> {
+    pub(super) id: QueueId,
+    pub(super) size: u64,
+    pub(super) route: Route,
+    pub(super) pending: Vec<RecipientIndex>,
+    pub(super) attempts: u32,
+    pub(super) token: u64,
+    pub(super) place: P,
+}
+
+/// A message as it is listed.
+#[derive(Debug)]
+pub(super) struct Listed<P> {
+    pub(super) id: QueueId,
+    pub(super) size: u64,
+    pub(super) route: Route,
+    pub(super) state: EntryState,
+    pub(super) standing: Standing,
+    pub(super) place: P,
+}
+
+/// What an operator does to one message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verb {
+    Delete,
+    Hold,
+    Release,
+    Retry,
+}
+
+/// A change that an operator's verb makes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// The message has the wanted state already.
+    Nothing,
+    /// The message leaves the spool.
+    Gone,
+    /// The message goes on with this standing.
+    Stands(Standing),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Idle,
+    Leased { until: Timestamp },
+    Settling,
+    Changing,
+}
+
+#[derive(Debug)]
+struct Slot<P> {
+    place: P,
+    size: u64,
+    account: Option<AccountName>,
+    standing: Standing,
+    phase: Phase,
+    /// The last lease's; 0 where no lease may settle this message.
+    token: u64,
+    route: RouteKey,
+    priority: Priority,
+}
+
+impl<P> Slot<P> {
+    fn wait(&self, id: QueueId) -> Wait {
+        Wait {
+            route: self.route,
+            priority: self.priority,
+            due: self.standing.due(),
+            id,
+        }
+    }
+
+    fn state(&self) -> EntryState {
+        match self.phase {
+            Phase::Leased { .. } | Phase::Settling => EntryState::Leased,
+            Phase::Idle | Phase::Changing if self.standing.is_held => EntryState::Held,
+            Phase::Idle | Phase::Changing => EntryState::Pending,
+        }
+    }
+}
+
+/// All messages that are not done.
+#[derive(Debug)]
+pub(super) struct Index<P> {
+    slots: BTreeMap<QueueId, Box<Slot<P>>>,
+    lanes: Lanes,
+    leases: BTreeSet<(Timestamp, QueueId)>,
+    last_token: u64,
+    octets: u64,
+    held: u64,
+    settling: u64,
+}
+
+impl<P> Default for Index<P> {
+    fn default() -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            lanes: Lanes::default(),
+            leases: BTreeSet::new(),
+            last_token: 0,
+            octets: 0,
+            held: 0,
+            settling: 0,
+        }
+    }
+}
+
+impl<P: Clone> Index<P> {
+    /// Adds a message; one of the same id must not be there.
+    pub(super) fn insert(&mut self, arrival: Arrival<P>, now: Timestamp) {
+        let slot = Box::new(Slot {
+            place: arrival.place,
+            size: arrival.size,
+            account: arrival.account,
+            standing: arrival.standing,
+            phase: Phase::Idle,
+            token: 0,
+            route: self.lanes.enter(&arrival.route),
+            priority: arrival.priority,
+        });
+        self.octets = self.octets.saturating_add(slot.size);
+        if slot.standing.is_held {
+            self.held += 1;
+        } else {
+            self.lanes.insert(slot.wait(arrival.id), now);
+        }
+        self.slots.insert(arrival.id, slot);
+    }
+
+    pub(super) fn contains(&self, id: QueueId) -> bool {
+        self.slots.contains_key(&id)
+    }
+
+    pub(super) fn place(&self, id: QueueId) -> Option<&P> {
+        self.slots.get(&id).map(|slot| &slot.place)
+    }
+
+    pub(super) fn place_mut(&mut self, id: QueueId) -> Option<&mut P> {
+        self.slots.get_mut(&id).map(|slot| &mut slot.place)
+    }
+
+    pub(super) fn standing(&self, id: QueueId) -> Option<&Standing> {
+        self.slots.get(&id).map(|slot| &slot.standing)
+    }
+
+    /// Returns all ids with their places. Takes time in proportion to the queue.
+    pub(super) fn places(&self) -> impl Iterator<Item = (QueueId, &P)> {
+        self.slots.iter().map(|(id, slot)| (*id, &slot.place))
+    }
+
+    /// Leases what is due. See [`Spool::claim`](super::Spool::claim).
+    pub(super) fn claim(&mut self, claim: &Claim<'_>) -> Vec<Claimed<P>> {
+        self.end_leases(claim.now);
+        let keys = self.lanes.ready(claim.routes, claim.now);
+        let mut claimed = Vec::new();
+        while claimed.len() < claim.at_most
+            && let Some(id) = self.lanes.pop(&keys, claim.older_than)
+        {
+            claimed.extend(self.lease(id, claim));
+        }
+        claimed
+    }
+
+    fn lease(&mut self, id: QueueId, claim: &Claim<'_>) -> Option<Claimed<P>> {
+        let slot = self.slots.get_mut(&id)?;
+        self.last_token += 1;
+        slot.token = self.last_token;
+        slot.phase = Phase::Leased { until: claim.until };
+        self.leases.insert((claim.until, id));
+        Some(Claimed {
+            id,
+            size: slot.size,
+            route: self.lanes.route(slot.route)?.clone(),
+            pending: slot.standing.due_by(claim.now),
+            attempts: slot.standing.attempts,
+            token: slot.token,
+            place: slot.place.clone(),
+        })
+    }
+
+    /// Makes the messages claimable whose leases are over.
+    fn end_leases(&mut self, now: Timestamp) {
+        while let Some((until, id)) = self.leases.first().copied()
+            && until <= now
+        {
+            self.leases.pop_first();
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.phase = Phase::Idle;
+                self.lanes.insert(slot.wait(id), now);
+            }
+        }
+    }
+
+    /// Makes a lease longer.
+    pub(super) fn extend(
+        &mut self,
+        (id, token): (QueueId, u64),
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
+        self.end_leases(now);
+        let slot = self.slots.get_mut(&id);
+        let slot = slot.filter(|slot| slot.token == token);
+        let slot = slot.ok_or(SpoolError::LeaseLost(id))?;
+        let Phase::Leased { until: before } = slot.phase else {
+            return Err(SpoolError::LeaseLost(id));
+        };
+        slot.phase = Phase::Leased { until };
+        self.leases.remove(&(before, id));
+        self.leases.insert((until, id));
+        Ok(())
+    }
+
+    /// Ends a lease without a change. Returns whether it still was one.
+    pub(super) fn give_back(&mut self, id: QueueId, token: u64, now: Timestamp) -> bool {
+        let slot = self.slots.get_mut(&id);
+        let Some(slot) = slot.filter(|slot| slot.token == token) else {
+            return false;
+        };
+        let Phase::Leased { until } = slot.phase else {
+            return false;
+        };
+        slot.phase = Phase::Idle;
+        self.leases.remove(&(until, id));
+        self.lanes.insert(slot.wait(id), now);
+        true
+    }
+
+    /// Begins to settle: until [`Index::conclude`] the message is neither claimed nor changed. Returns its standing
+    /// afterwards, `None` where it will be done.
+    ///
+    /// A lease whose time is over still counts as long as nobody else has claimed the message: what is known about
+    /// it saves its recipients a second copy.
+    pub(super) fn begin_settlement(
+        &mut self,
+        settlement: &Settlement,
+    ) -> Result<Option<Standing>, SpoolError> {
+        let id = settlement.lease.id;
+        let slot = self.slots.get_mut(&id);
+        let slot = slot.filter(|slot| slot.token == settlement.lease.token);
+        let slot = slot.ok_or(SpoolError::LeaseLost(id))?;
+        match slot.phase {
+            Phase::Leased { until } => {
+                self.leases.remove(&(until, id));
+            }
+            Phase::Idle => self.lanes.remove(slot.wait(id)),
+            Phase::Settling | Phase::Changing => return Err(SpoolError::LeaseLost(id)),
+        }
+        slot.phase = Phase::Settling;
+        slot.token = 0;
+        self.settling += 1;
+        Ok(slot.standing.after(settlement))
+    }
+
+    /// Takes a message out of circulation whatever it does, until [`Index::conclude`]. Returns whether it was there
+    /// and in circulation.
+    pub(super) fn withdraw(&mut self, id: QueueId) -> bool {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return false;
+        };
+        match slot.phase {
+            Phase::Leased { until } => {
+                self.leases.remove(&(until, id));
+            }
+            Phase::Idle => self.lanes.remove(slot.wait(id)),
+            Phase::Settling | Phase::Changing => return false,
+        }
+        slot.phase = Phase::Settling;
+        slot.token = 0;
+        self.settling += 1;
+        true
+    }
+
+    /// Begins an operator's change: until [`Index::conclude`] or [`Index::undo`] the message is neither claimed nor
+    /// changed, unless there is nothing to do.
+    pub(super) fn begin_change(
+        &mut self,
+        id: QueueId,
+        verb: Verb,
+        now: Timestamp,
+    ) -> Result<Outcome, VerbError> {
+        self.end_leases(now);
+        let slot = self.slots.get_mut(&id).ok_or(VerbError::Missing(id))?;
+        if slot.phase != Phase::Idle {
+            return Err(VerbError::Busy(id));
+        }
+        let outcome = match verb {
+            Verb::Delete => Outcome::Gone,
+            Verb::Hold | Verb::Release if slot.standing.is_held == (verb == Verb::Hold) => {
+                return Ok(Outcome::Nothing);
+            }
+            Verb::Hold | Verb::Release => {
+                Outcome::Stands(slot.standing.with_hold(verb == Verb::Hold))
+            }
+            Verb::Retry => Outcome::Stands(slot.standing.due_at_once(now)),
+        };
+        if !slot.standing.is_held {
+            self.lanes.remove(slot.wait(id));
+        }
+        slot.phase = Phase::Changing;
+        slot.token = 0;
+        Ok(outcome)
+    }
+
+    /// Ends an operator's change that could not be recorded.
+    pub(super) fn undo(&mut self, id: QueueId, now: Timestamp) {
+        let standing = self.slots.get(&id).map(|slot| slot.standing.clone());
+        if let Some(standing) = standing {
+            self.conclude(id, Some(standing), now);
+        }
+    }
+
+    /// Gives a message its new standing, or removes it where there is none. Returns the place of a removed one.
+    pub(super) fn conclude(
+        &mut self,
+        id: QueueId,
+        standing: Option<Standing>,
+        now: Timestamp,
+    ) -> Option<P> {
+        let slot = self.slots.get_mut(&id)?;
+        match slot.phase {
+            Phase::Leased { until } => {
+                self.leases.remove(&(until, id));
+            }
+            Phase::Idle => self.lanes.remove(slot.wait(id)),
+            Phase::Settling => self.settling = self.settling.saturating_sub(1),
+            Phase::Changing => {}
+        }
+        self.held -= u64::from(slot.standing.is_held);
+        let Some(standing) = standing else {
+            let slot = self.slots.remove(&id)?;
+            self.lanes.leave(slot.route);
+            self.octets = self.octets.saturating_sub(slot.size);
+            return Some(slot.place);
+        };
+        slot.standing = standing;
+        slot.phase = Phase::Idle;
+        if slot.standing.is_held {
+            self.held += 1;
+        } else {
+            self.lanes.insert(slot.wait(id), now);
+        }
+        None
+    }
+
+    /// See [`Spool::backlog`](super::Spool::backlog).
+    pub(super) fn backlog(&mut self, now: Timestamp) -> Vec<Backlog> {
+        self.end_leases(now);
+        let firsts = self.lanes.first_of_each(now);
+        firsts
+            .into_iter()
+            .map(|first| {
+                let ready_due = first
+                    .ready
+                    .and_then(|(_, id)| self.slots.get(&id))
+                    .map(|slot| slot.standing.due());
+                Backlog {
+                    route: first.route,
+                    next_due: ready_due.or(first.delayed).unwrap_or(Timestamp::MAX),
+                    highest: first.ready.map(|(priority, _)| priority),
+                }
+            })
+            .collect()
+    }
+
+    /// See [`SpoolAdmin::list`](super::SpoolAdmin::list).
+    pub(super) fn list(&self, after: Option<QueueId>, limit: usize) -> Vec<Listed<P>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.slots
+            .range((from, Bound::Unbounded))
+            .take(limit)
+            .filter_map(|(id, slot)| self.listed(*id, slot))
+            .collect()
+    }
+
+    /// See [`SpoolAdmin::show`](super::SpoolAdmin::show).
+    pub(super) fn show(&self, id: QueueId) -> Option<Listed<P>> {
+        self.listed(id, self.slots.get(&id)?)
+    }
+
+    fn listed(&self, id: QueueId, slot: &Slot<P>) -> Option<Listed<P>> {
+        Some(Listed {
+            id,
+            size: slot.size,
+            route: self.lanes.route(slot.route)?.clone(),
+            state: slot.state(),
+            standing: slot.standing.clone(),
+            place: slot.place.clone(),
+        })
+    }
+
+    /// Gives up to `limit` messages after `after` the route of their account. Returns the last one seen, `None` at
+    /// the end. In portions, so that a long queue does not stop the mail.
+    pub(super) fn reroute(
+        &mut self,
+        after: Option<QueueId>,
+        limit: usize,
+        route_of: &dyn Fn(&AccountName) -> Option<Route>,
+        now: Timestamp,
+    ) -> Option<QueueId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last = None;
+        for (id, slot) in self.slots.range_mut((from, Bound::Unbounded)).take(limit) {
+            last = Some(*id);
+            let Some(route) = slot.account.as_ref().and_then(route_of) else {
+                continue;
+            };
+            if self.lanes.route(slot.route) == Some(&route) {
+                continue;
+            }
+            let waits = slot.phase == Phase::Idle && !slot.standing.is_held;
+            if waits {
+                self.lanes.remove(slot.wait(*id));
+            }
+            self.lanes.leave(slot.route);
+            slot.route = self.lanes.enter(&route);
+            if waits {
+                self.lanes.insert(slot.wait(*id), now);
+            }
+        }
+        if last.is_none() {
+            self.lanes.forget_unused();
+        }
+        last
+    }
+
+    /// Returns the sums; damage is not the index's to count.
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            messages: self.slots.len() as u64,
+            octets: self.octets,
+            held: self.held,
+            leased: self.leases.len() as u64 + self.settling,
+            damaged: 0,
+        }
+    }
+}

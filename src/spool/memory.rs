@@ -1,0 +1,288 @@
+//! An engine without a disk, for tests: the same states and verbs, gone with the process.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use crate::body::{Body, InMemory};
+use crate::clock::{Clock, Timestamp};
+use crate::identity::{AccountName, Route};
+use crate::mail::QueueId;
+
+use super::index::{Arrival, Index, Listed, Outcome, Verb};
+use super::standing::Standing;
+use super::{
+    Backlog, Claim, Draft, Entry, Lease, Message, Pressure, Settlement, Spool, SpoolAdmin,
+    SpoolError, Stats, VerbError,
+};
+
+/// How many messages are given a new route before others may have the lock.
+const REROUTE_PORTION: usize = 1000;
+
+/// A spool in memory.
+pub struct MemorySpool {
+    state: Mutex<State>,
+    changed: Notify,
+    clock: Arc<dyn Clock>,
+    max_messages: Option<u64>,
+}
+
+struct State {
+    index: Index<Stored>,
+    last_id: QueueId,
+}
+
+#[derive(Clone)]
+struct Stored {
+    message: Arc<Message>,
+    octets: Bytes,
+}
+
+impl MemorySpool {
+    /// Makes an empty spool.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                index: Index::default(),
+                last_id: QueueId::from_number(0),
+            }),
+            changed: Notify::new(),
+            clock,
+            max_messages: None,
+        }
+    }
+
+    /// Makes the spool full at `max_messages` messages.
+    #[must_use]
+    pub fn with_room_for(self, max_messages: u64) -> Self {
+        Self {
+            max_messages: Some(max_messages),
+            ..self
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_room(&self) -> Result<(), SpoolError> {
+        self.pressure().map_or(Ok(()), |_| Err(SpoolError::Full))
+    }
+
+    fn apply(&self, id: QueueId, verb: Verb) -> Result<(), VerbError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        match state.index.begin_change(id, verb, now)? {
+            Outcome::Nothing => {}
+            Outcome::Gone => {
+                state.index.conclude(id, None, now);
+            }
+            Outcome::Stands(standing) => {
+                state.index.conclude(id, Some(standing), now);
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl State {
+    fn insert(&mut self, id: QueueId, message: Message, octets: Bytes, now: Timestamp) {
+        let arrival = Arrival {
+            id,
+            size: octets.len() as u64,
+            priority: message.priority,
+            route: message.route.clone(),
+            account: message.account.clone(),
+            standing: Standing::fresh(message.envelope.recipients.len(), message.due),
+            place: Stored {
+                message: Arc::new(message),
+                octets,
+            },
+        };
+        self.index.insert(arrival, now);
+    }
+
+    fn next_id(&mut self, now: Timestamp) -> QueueId {
+        self.last_id = self.last_id.following(now);
+        self.last_id
+    }
+}
+
+#[async_trait]
+impl Spool for MemorySpool {
+    async fn draft(&self) -> Result<Box<dyn Draft>, SpoolError> {
+        self.check_room()?;
+        Ok(Box::new(MemoryDraft {
+            id: self.state().next_id(self.clock.now()),
+            octets: BytesMut::new(),
+        }))
+    }
+
+    async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError> {
+        self.check_room()?;
+        let Ok(draft) = draft.into_any().downcast::<MemoryDraft>() else {
+            return Err(super::foreign_draft());
+        };
+        let (id, octets) = (draft.id, draft.octets.freeze());
+        self.state().insert(id, message, octets, self.clock.now());
+        self.changed.notify_one();
+        Ok(id)
+    }
+
+    async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
+        let claimed = self.state().index.claim(&claim);
+        Ok(claimed
+            .into_iter()
+            .map(|claimed| Lease {
+                id: claimed.id,
+                message: super::with_route(&claimed.place.message, &claimed.route),
+                size: claimed.size,
+                pending: claimed.pending,
+                attempts: claimed.attempts,
+                until: claim.until,
+                token: claimed.token,
+            })
+            .collect())
+    }
+
+    async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError> {
+        let now = self.clock.now();
+        let key = (lease.id, lease.token);
+        self.state().index.extend(key, until, now)?;
+        lease.until = until;
+        Ok(())
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let standing = state.index.begin_settlement(&settlement)?;
+        state.index.conclude(settlement.lease.id, standing, now);
+        for report in settlement.reports {
+            let id = state.next_id(now);
+            state.insert(id, report.message, report.octets, now);
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    async fn give_back(&self, lease: Lease) {
+        let now = self.clock.now();
+        if self.state().index.give_back(lease.id, lease.token, now) {
+            self.changed.notify_one();
+        }
+    }
+
+    async fn body(&self, id: QueueId) -> Result<Box<dyn Body>, SpoolError> {
+        let state = self.state();
+        let stored = state.index.place(id).ok_or(SpoolError::LeaseLost(id))?;
+        Ok(Box::new(InMemory::new(stored.octets.clone())))
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, SpoolError> {
+        Ok(self.state().index.backlog(self.clock.now()))
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn pressure(&self) -> Option<Pressure> {
+        let max = self.max_messages?;
+        (self.state().index.stats().messages >= max).then_some(Pressure::Messages)
+    }
+}
+
+#[async_trait]
+impl SpoolAdmin for MemorySpool {
+    async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, SpoolError> {
+        let listed = self.state().index.list(after, limit);
+        Ok(listed.iter().map(entry).collect())
+    }
+
+    async fn show(&self, id: QueueId) -> Result<Option<Entry>, SpoolError> {
+        Ok(self.state().index.show(id).as_ref().map(entry))
+    }
+
+    async fn retry(&self, id: QueueId) -> Result<(), VerbError> {
+        self.apply(id, Verb::Retry)
+    }
+
+    async fn hold(&self, id: QueueId) -> Result<(), VerbError> {
+        self.apply(id, Verb::Hold)
+    }
+
+    async fn release(&self, id: QueueId) -> Result<(), VerbError> {
+        self.apply(id, Verb::Release)
+    }
+
+    async fn delete(&self, id: QueueId) -> Result<(), VerbError> {
+        self.apply(id, Verb::Delete)
+    }
+
+    async fn reroute(
+        &self,
+        route_of: &(dyn for<'a> Fn(&'a AccountName) -> Option<Route> + Send + Sync),
+    ) {
+        let now = self.clock.now();
+        let mut after = None;
+        loop {
+            let last = self
+                .state()
+                .index
+                .reroute(after, REROUTE_PORTION, route_of, now);
+            if last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        self.changed.notify_one();
+    }
+
+    async fn stats(&self) -> Stats {
+        self.state().index.stats()
+    }
+}
+
+fn entry(listed: &Listed<Stored>) -> Entry {
+    Entry {
+        id: listed.id,
+        message: super::with_route(&listed.place.message, &listed.route),
+        size: listed.size,
+        state: listed.state,
+        attempts: listed.standing.attempts,
+        due: listed.standing.due(),
+        pending: listed.standing.reasons(),
+    }
+}
+
+struct MemoryDraft {
+    id: QueueId,
+    octets: BytesMut,
+}
+
+#[async_trait]
+impl Draft for MemoryDraft {
+    fn id(&self) -> QueueId {
+        self.id
+    }
+
+    fn size(&self) -> u64 {
+        self.octets.len() as u64
+    }
+
+    async fn write(&mut self, octets: Bytes) -> Result<(), SpoolError> {
+        self.octets.extend_from_slice(&octets);
+        Ok(())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}

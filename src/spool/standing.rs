@@ -1,0 +1,159 @@
+//! How far a message has come: which recipients wait, until when, after how many attempts.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::mail::{Failure, RecipientIndex};
+
+use super::{Fate, Settlement};
+
+/// What is known of a message beyond what was committed. Stored whole whenever it changes, so that the last record
+/// of a message says all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Standing {
+    /// How many attempts have counted.
+    pub(super) attempts: u32,
+    /// Whether it waits for an operator.
+    pub(super) is_held: bool,
+    /// Those that are not done.
+    pub(super) recipients: Recipients,
+}
+
+/// The recipients that are not done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Recipients {
+    /// Nothing has become of any of them yet, and all are due together.
+    All { count: u16, due: Timestamp },
+    /// These.
+    Some(Box<[Waiting]>),
+}
+
+/// One recipient that is not done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Waiting {
+    pub(super) index: RecipientIndex,
+    /// When it may be attempted.
+    pub(super) due: Timestamp,
+    /// Why it was deferred, if it was.
+    pub(super) reason: Option<Failure>,
+}
+
+impl Recipients {
+    fn to_waiting(&self) -> Vec<Waiting> {
+        match self {
+            Self::All { count, due } => (0..*count)
+                .map(|index| Waiting {
+                    index: RecipientIndex(index),
+                    due: *due,
+                    reason: None,
+                })
+                .collect(),
+            Self::Some(waiting) => waiting.to_vec(),
+        }
+    }
+}
+
+impl Standing {
+    /// Makes the standing of a message that nothing has happened to.
+    pub(super) fn fresh(recipients: usize, due: Timestamp) -> Self {
+        let count = u16::try_from(recipients).unwrap_or(u16::MAX);
+        Self {
+            attempts: 0,
+            is_held: false,
+            recipients: Recipients::All { count, due },
+        }
+    }
+
+    /// Returns when the first recipient is due.
+    pub(super) fn due(&self) -> Timestamp {
+        match &self.recipients {
+            Recipients::All { due, .. } => *due,
+            Recipients::Some(waiting) => waiting
+                .iter()
+                .map(|waiting| waiting.due)
+                .min()
+                .unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    /// Returns the recipients that are due.
+    pub(super) fn due_by(&self, now: Timestamp) -> Vec<RecipientIndex> {
+        match &self.recipients {
+            Recipients::All { count, .. } => (0..*count).map(RecipientIndex).collect(),
+            Recipients::Some(waiting) => waiting
+                .iter()
+                .filter(|waiting| waiting.due <= now)
+                .map(|waiting| waiting.index)
+                .collect(),
+        }
+    }
+
+    /// Returns the recipients that are not done, each with the reason of its last deferral.
+    pub(super) fn reasons(&self) -> Vec<(RecipientIndex, Option<Failure>)> {
+        self.recipients
+            .to_waiting()
+            .into_iter()
+            .map(|waiting| (waiting.index, waiting.reason))
+            .collect()
+    }
+
+    /// Returns the standing after a settlement, or `None` when no recipient is left.
+    pub(super) fn after(&self, settlement: &Settlement) -> Option<Self> {
+        let fates: BTreeMap<_, _> = settlement
+            .fates
+            .iter()
+            .map(|(index, fate)| (*index, fate))
+            .collect();
+        let mut waiting = self.recipients.to_waiting();
+        waiting.retain_mut(|waiting| match fates.get(&waiting.index) {
+            Some(Fate::Relayed(_) | Fate::Bounce(_) | Fate::Expire(_)) => false,
+            Some(Fate::Retry { due, reason }) => {
+                waiting.due = *due;
+                waiting.reason = Some(reason.clone());
+                true
+            }
+            None => {
+                if settlement.lease.pending.contains(&waiting.index) {
+                    waiting.due = settlement.lease.until;
+                }
+                true
+            }
+        });
+        (!waiting.is_empty()).then(|| Self {
+            attempts: self.attempts.saturating_add(u32::from(settlement.counts)),
+            is_held: self.is_held,
+            recipients: Recipients::Some(waiting.into()),
+        })
+    }
+
+    /// Returns the same standing with all recipients due `now`.
+    pub(super) fn due_at_once(&self, now: Timestamp) -> Self {
+        let recipients = match &self.recipients {
+            Recipients::All { count, .. } => Recipients::All {
+                count: *count,
+                due: now,
+            },
+            Recipients::Some(waiting) => Recipients::Some(
+                waiting
+                    .iter()
+                    .map(|waiting| Waiting {
+                        due: now,
+                        ..waiting.clone()
+                    })
+                    .collect(),
+            ),
+        };
+        Self {
+            recipients,
+            ..*self
+        }
+    }
+
+    /// Returns the same standing, held or not.
+    pub(super) fn with_hold(&self, is_held: bool) -> Self {
+        Self {
+            is_held,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One connection: moves octets between the socket and its session, keeps the session's deadlines, and fetches the
+//! answers to its questions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::smtp::server::{Session, Settings, Step, TlsMode};
+
+use super::decide::Decider;
+use super::listeners::ServerParts;
+use super::stream::Stream;
+
+/// The longest time that a client may take to read a reply.
+const WRITE: std::time::Duration = std::time::Duration::from_mins(2);
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: Arc<Settings>,
+    parts: Arc<ServerParts>,
+    stop: CancellationToken,
+) {
+    let neighbour = parts.authenticator.accounts().of_network(peer.ip());
+    let session = Session::new(Arc::clone(&settings), neighbour, parts.clock.instant());
+    let decider = Decider::new(Arc::clone(&parts), peer.ip().to_canonical());
+    let connection = Connection {
+        session,
+        settings,
+        parts,
+        decider,
+        stop,
+    };
+    match connection.run(Stream::Plain(stream)).await {
+        Ok(()) => tracing::debug!("session closed"),
+        Err(error) => tracing::debug!(error = %error, "session broken"),
+    }
+}
+
+struct Connection {
+    session: Session,
+    settings: Arc<Settings>,
+    parts: Arc<ServerParts>,
+    decider: Decider,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn run(mut self, mut stream: Stream) -> io::Result<()> {
+        if self.settings.tls == TlsMode::Implicit {
+            stream = self.handshake(stream).await?;
+        }
+        loop {
+            match self.session.poll(self.parts.clock.instant()) {
+                Step::Ask(question) => self.decider.answer(question, &mut self.session).await,
+                Step::Body(octets) => self.decider.body(octets).await,
+                Step::Close => {
+                    stream.close().await;
+                    return Ok(());
+                }
+                Step::Discard => self.decider.discard(),
+                Step::Read { deadline } => self.read(&mut stream, deadline).await?,
+                Step::StartTls => stream = self.handshake(stream).await?,
+                Step::Write(octets) => {
+                    let written = tokio::time::timeout(WRITE, stream.write(&octets)).await;
+                    written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                }
+            }
+        }
+    }
+
+    /// Reads once, unless the deadline passes or the server stops first.
+    async fn read(&mut self, stream: &mut Stream, deadline: std::time::Instant) -> io::Result<()> {
+        let is_stopping = self.session.is_stopping();
+        let read = stream.read_into(&mut self.session);
+        tokio::select! {
+            biased;
+            read = read => match read? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(()),
+            },
+            // The session looks at the time itself when it is polled.
+            () = tokio::time::sleep_until(deadline.into()) => Ok(()),
+            () = self.stop.cancelled(), if !is_stopping => {
+                self.session.stop();
+                Ok(())
+            }
+        }
+    }
+
+    async fn handshake(&mut self, stream: Stream) -> io::Result<Stream> {
+        let config = self
+            .parts
+            .tls
+            .as_ref()
+            .ok_or_else(|| io::Error::other("no certificate"))?
+            .current();
+        let handshake =
+            tokio::time::timeout(self.settings.timeouts.handshake, stream.start_tls(config));
+        let stream = handshake
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        let stream =
+            stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
+        if let Some(facts) = stream.tls_facts() {
+            self.session.tls_started(facts);
+        }
+        Ok(stream)
+    }
+}

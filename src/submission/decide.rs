@@ -1,0 +1,256 @@
+//! Answers to a session's questions, from accounts, policy, routes and spool.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::auth::Verdict as Login;
+use crate::identity::Identity;
+use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+use crate::smtp::server::{
+    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Session,
+};
+use crate::spool::SpoolError;
+use crate::telemetry;
+
+use super::intake::{Complete, Intake, Origin, Refusal, log_denied};
+use super::listeners::ServerParts;
+
+/// Answers the questions of one session, and keeps its message in progress.
+pub(super) struct Decider {
+    parts: Arc<ServerParts>,
+    peer: IpAddr,
+    intake: Option<Intake>,
+}
+
+impl Decider {
+    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr) -> Self {
+        Self {
+            parts,
+            peer,
+            intake: None,
+        }
+    }
+
+    pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
+        match question {
+            Question::Credentials(ask) => self.credentials(ask, session).await,
+            Question::Sender(ask) => self.sender(ask, session),
+            Question::Recipient(ask) => self.recipient(ask, session),
+            Question::Message(ask) => self.message(ask, session).await,
+            Question::Commit(ask) => self.commit(ask, session).await,
+        }
+    }
+
+    /// Takes octets of the message in progress.
+    pub(super) async fn body(&mut self, octets: Bytes) {
+        if let Some(intake) = &mut self.intake {
+            intake.push(octets).await;
+        }
+    }
+
+    /// Throws the message in progress away.
+    pub(super) fn discard(&mut self) {
+        self.intake = None;
+    }
+
+    async fn credentials(&self, ask: AskCredentials, session: &mut Session) {
+        let credentials = ask.credentials();
+        let account = credentials.name.clone();
+        let login = self
+            .parts
+            .authenticator
+            .verify(&account, &credentials.password, self.peer)
+            .await;
+        match login {
+            Login::Accepted(identity) => {
+                tracing::info!(account = %identity.account, "authenticated");
+                ask.accept(session, identity);
+            }
+            Login::Throttled { retry_after } => {
+                let retry_after_s = retry_after.as_secs();
+                tracing::warn!(
+                    account = printable(&account),
+                    retry_after_s,
+                    "authentication throttled"
+                );
+                ask.refuse(session, &replies::AUTH_THROTTLED);
+            }
+            Login::Unavailable => {
+                tracing::warn!(account = printable(&account), "authentication unavailable");
+                ask.refuse(session, &replies::AUTH_UNAVAILABLE);
+            }
+            Login::WrongPassword { delay } => {
+                tracing::warn!(account = printable(&account), "authentication failed");
+                tokio::time::sleep(delay).await;
+                ask.refuse(session, &replies::AUTH_FAILED);
+            }
+        }
+    }
+
+    /// Returns the session's identity where it may still send: accounts change while sessions last.
+    fn identity(&self, session: &Session) -> Option<Identity> {
+        let identity = session.identity()?;
+        self.parts
+            .authenticator
+            .accounts()
+            .still_knows(identity)
+            .then(|| identity.clone())
+    }
+
+    fn sender(&self, ask: AskSender, session: &mut Session) {
+        let Some(identity) = self.identity(session) else {
+            return ask.refuse(session, &replies::AUTH_REQUIRED, "");
+        };
+        let directory = self.parts.directory();
+        let (Some(profile), Some(_)) = (
+            directory.profiles.get(&identity.account),
+            directory.routes.route(&identity.account),
+        ) else {
+            tracing::warn!(account = %identity.account, "no upstream, or sending is disabled");
+            return ask.refuse(session, &replies::SENDING_DISABLED, "");
+        };
+        if let Verdict::Deny(denial) = authorize_reverse_path(&profile.rules, ask.reverse_path()) {
+            match profile.rules.on_unauthorized {
+                // Told at the end of the data, where the header is judged with it.
+                OnUnauthorized::Alert => {}
+                OnUnauthorized::Reject => {
+                    log_denied(&identity, &denial, OnUnauthorized::Reject);
+                    return ask.refuse(
+                        session,
+                        &replies::SENDER_NOT_AUTHORIZED,
+                        &denial.to_string(),
+                    );
+                }
+            }
+        }
+        if self.parts.spool.pressure().is_some() {
+            return ask.refuse(session, &replies::SPOOL_FULL, "");
+        }
+        ask.allow(session);
+    }
+
+    #[expect(
+        clippy::unused_self,
+        reason = "one of the five answers; limits by recipient will need the parts"
+    )]
+    fn recipient(&self, ask: AskRecipient, session: &mut Session) {
+        ask.allow(session);
+    }
+
+    async fn message(&mut self, ask: AskMessage, session: &mut Session) {
+        let Some(origin) = self.origin(session) else {
+            return ask.refuse(session, &replies::SENDING_DISABLED, "");
+        };
+        match self.parts.spool.draft().await {
+            Ok(draft) => {
+                let accepted = self.parts.clock.now();
+                self.intake = Some(Intake::new(origin, ask.begin(session), draft, accepted));
+            }
+            Err(error) => {
+                tracing::error!(error = telemetry::chain(&error), "cannot begin a message");
+                ask.refuse(session, &spool_reply(&error), "");
+            }
+        }
+    }
+
+    fn origin(&self, session: &Session) -> Option<Origin> {
+        let identity = self.identity(session)?;
+        let directory = self.parts.directory();
+        Some(Origin {
+            profile: directory.profiles.get(&identity.account)?.clone(),
+            route: directory.routes.route(&identity.account)?,
+            identity,
+            hostname: directory.hostname.clone(),
+            peer: self.peer,
+            client: session.client().clone(),
+            tls: session.tls().cloned(),
+        })
+    }
+
+    async fn commit(&mut self, ask: AskCommit, session: &mut Session) {
+        let Some(intake) = self.intake.take() else {
+            tracing::error!("a message ended that had not begun");
+            return ask.refuse(session, &replies::INTERNAL_ERROR, "");
+        };
+        let (draft, message) = match intake.finish().await {
+            Ok(Complete { draft, message }) => (draft, message),
+            Err(Refusal { reply, detail }) => {
+                tracing::info!(code = reply.code(), reason = detail, "message refused");
+                return ask.refuse(session, &reply, &detail);
+            }
+        };
+        let accepted = Accepted::of(&*draft, &message);
+        match self.parts.spool.commit(draft, message).await {
+            Ok(queue_id) => {
+                accepted.log(queue_id);
+                ask.committed(session, &queue_id.to_string());
+            }
+            Err(error) => {
+                tracing::error!(error = telemetry::chain(&error), "cannot store a message");
+                ask.refuse(session, &spool_reply(&error), "");
+            }
+        }
+    }
+}
+
+/// What the log tells of an accepted message; noted before the spool takes it over.
+struct Accepted {
+    account: String,
+    reverse_path: String,
+    recipients: usize,
+    size: u64,
+    priority: u8,
+    message_id: Option<Box<str>>,
+}
+
+impl Accepted {
+    fn of(draft: &dyn crate::spool::Draft, message: &crate::spool::Message) -> Self {
+        Self {
+            account: message
+                .account
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            reverse_path: message.envelope.reverse_path.to_string(),
+            recipients: message.envelope.recipients.len(),
+            size: draft.size(),
+            priority: message.priority.number(),
+            message_id: message.message_id.clone(),
+        }
+    }
+
+    fn log(&self, queue_id: crate::mail::QueueId) {
+        tracing::info!(
+            %queue_id,
+            account = self.account,
+            reverse_path = self.reverse_path,
+            recipients = self.recipients,
+            size = self.size,
+            priority = self.priority,
+            message_id = self.message_id.as_deref(),
+            "accepted"
+        );
+    }
+}
+
+/// Returns what a client hears of a fault of the spool; never the fault's own text.
+pub(super) fn spool_reply(error: &SpoolError) -> Reply {
+    match error {
+        SpoolError::Full => replies::SPOOL_FULL,
+        SpoolError::Corrupt(_) | SpoolError::LeaseLost(_) | SpoolError::Unavailable(_) => {
+            replies::SPOOL_UNAVAILABLE
+        }
+    }
+}
+
+/// A user name for the log: it may be anything that a client sends.
+fn printable(name: &str) -> String {
+    name.chars()
+        .take(64)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}

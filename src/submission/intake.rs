@@ -1,0 +1,284 @@
+//! A message on its way in: its header is gathered, judged and rewritten, then everything goes to a draft.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::identity::{Identity, Route};
+use crate::mail::{Date, Domain, Envelope, Header, Priority};
+use crate::message::{
+    AddressRule, Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, PriorityHeader, Tls,
+    Trace,
+};
+use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+use crate::smtp::server;
+use crate::spool::{Draft, Message, SpoolError};
+
+use super::decide::spool_reply;
+use super::settings::{self, Profile, StrictAddresses};
+
+/// Why a message is not taken: told to the client at its end.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) reply: Reply,
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    fn new(reply: Reply, detail: &dyn Display) -> Self {
+        Self {
+            reply,
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(super) fn of_spool(error: &SpoolError) -> Self {
+        Self::new(spool_reply(error), &"")
+    }
+}
+
+/// Who sends a message, from where, and what is done for it.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) identity: Identity,
+    pub(super) profile: Profile,
+    pub(super) route: Route,
+    pub(super) hostname: Domain,
+    pub(super) peer: IpAddr,
+    pub(super) client: server::Client,
+    pub(super) tls: Option<server::TlsFacts>,
+}
+
+/// A message on its way in.
+pub(super) struct Intake {
+    origin: Origin,
+    envelope: Envelope,
+    mt_priority: Option<i8>,
+    accepted: Timestamp,
+    draft: Box<dyn Draft>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The header has been judged and written; the body follows.
+    Body(Judged),
+    /// The header is not complete.
+    Header(HeaderCollector),
+    /// The message will be refused at its end; the rest of it is not kept.
+    Refused(Refusal),
+}
+
+/// What was found in an authorized header.
+#[derive(Clone, Debug)]
+struct Judged {
+    priority: Priority,
+    message_id: Option<Box<str>>,
+    needs_smtputf8: bool,
+}
+
+/// A whole message, ready to be committed.
+pub(super) struct Complete {
+    pub(super) draft: Box<dyn Draft>,
+    pub(super) message: Message,
+}
+
+impl Intake {
+    pub(super) fn new(
+        origin: Origin,
+        (envelope, mt_priority): (Envelope, Option<i8>),
+        draft: Box<dyn Draft>,
+        accepted: Timestamp,
+    ) -> Self {
+        Self {
+            origin,
+            envelope,
+            mt_priority,
+            accepted,
+            draft,
+            stage: Stage::Header(HeaderCollector::default()),
+        }
+    }
+
+    /// Takes the next octets. What goes wrong is told at the end of the message.
+    pub(super) async fn push(&mut self, octets: Bytes) {
+        let refused = match &mut self.stage {
+            Stage::Body(_) => self
+                .draft
+                .write(octets)
+                .await
+                .map_err(|error| Refusal::of_spool(&error)),
+            Stage::Header(collector) => match collector.push(octets) {
+                Collected::Complete { header, rest } => self.header(&header, rest).await,
+                Collected::NeedMore => Ok(()),
+                Collected::TooLarge => Err(Refusal::new(
+                    replies::MESSAGE_MALFORMED,
+                    &"the header is larger than 256 KiB",
+                )),
+            },
+            Stage::Refused(_) => Ok(()),
+        };
+        if let Err(refusal) = refused {
+            self.stage = Stage::Refused(refusal);
+        }
+    }
+
+    /// Ends the message.
+    pub(super) async fn finish(mut self) -> Result<Complete, Refusal> {
+        if let Stage::Header(collector) = &mut self.stage {
+            let header = std::mem::take(collector).finish();
+            self.header(&header, Bytes::new()).await?;
+        }
+        match self.stage {
+            Stage::Body(judged) => {
+                let mut envelope = self.envelope;
+                envelope.smtputf8 |= judged.needs_smtputf8;
+                let message = Message {
+                    envelope,
+                    account: Some(self.origin.identity.account),
+                    tenant: self.origin.identity.tenant,
+                    route: self.origin.route,
+                    priority: judged.priority,
+                    accepted: self.accepted,
+                    due: self.accepted,
+                    peer: Some(self.origin.peer),
+                    message_id: judged.message_id,
+                };
+                Ok(Complete {
+                    draft: self.draft,
+                    message,
+                })
+            }
+            Stage::Refused(refusal) => Err(refusal),
+            Stage::Header(_) => Err(Refusal::new(replies::INTERNAL_ERROR, &"")),
+        }
+    }
+
+    /// Judges the header, writes it as it is to be stored, and what came behind it.
+    async fn header(&mut self, octets: &[u8], rest: Bytes) -> Result<(), Refusal> {
+        let header = Header::parse(octets).map_err(malformed)?;
+        let rule = match self.origin.profile.strict_addresses {
+            StrictAddresses::Off => AddressRule::Senders,
+            StrictAddresses::On => AddressRule::All,
+        };
+        let inspected = crate::message::inspect(&header, rule).map_err(malformed)?;
+        if inspected.hops > MAX_HOPS {
+            return Err(Refusal::new(replies::MAIL_LOOP, &""));
+        }
+        self.authorize(&inspected)?;
+        let priority = self.priority(inspected.priority);
+        let rewritten =
+            crate::message::rewrite(&header, &self.trace(), self.priority_header(priority));
+        self.stage = Stage::Body(Judged {
+            priority,
+            message_id: inspected.message_id,
+            needs_smtputf8: inspected.needs_smtputf8,
+        });
+        for piece in [rewritten, rest] {
+            let written = self.draft.write(piece).await;
+            written.map_err(|error| Refusal::of_spool(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Judges every sender that the message claims, also in names: many readers show people nothing but the name.
+    fn authorize(&self, inspected: &Inspected) -> Result<(), Refusal> {
+        let rules = &self.origin.profile.rules;
+        let verdict = authorize(
+            rules,
+            &SenderClaim {
+                reverse_path: &self.envelope.reverse_path,
+                from: &inspected.from,
+                sender: inspected.sender.as_ref(),
+                resent_from: &inspected.resent_from,
+                resent_sender: &inspected.resent_sender,
+                shown: &inspected.shown,
+            },
+        );
+        match (verdict, rules.on_unauthorized) {
+            (Verdict::Allow(reason), _) => {
+                log_allowed(&reason);
+                Ok(())
+            }
+            (Verdict::Deny(denial), OnUnauthorized::Alert) => {
+                log_denied(&self.origin.identity, &denial, OnUnauthorized::Alert);
+                Ok(())
+            }
+            (Verdict::Deny(denial), OnUnauthorized::Reject) => {
+                log_denied(&self.origin.identity, &denial, OnUnauthorized::Reject);
+                Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial))
+            }
+        }
+    }
+
+    /// Returns the effective priority: the higher of the account's and the message's, which `max_priority` caps.
+    fn priority(&self, of_header: Option<Priority>) -> Priority {
+        let profile = &self.origin.profile;
+        let claimed = self
+            .mt_priority
+            .and_then(Priority::from_mt_priority)
+            .or(of_header);
+        let capped =
+            claimed.map(|claimed| profile.max_priority.map_or(claimed, |cap| claimed.max(cap)));
+        capped.map_or(profile.priority, |claimed| claimed.min(profile.priority))
+    }
+
+    fn priority_header(&self, priority: Priority) -> PriorityHeader {
+        match self.origin.profile.priority_header {
+            settings::PriorityHeader::Keep => PriorityHeader::Keep,
+            settings::PriorityHeader::Set => PriorityHeader::Set(priority),
+            settings::PriorityHeader::Strip => PriorityHeader::Strip,
+        }
+    }
+
+    fn trace(&self) -> Trace<'_> {
+        let helo = &self.origin.client.helo;
+        let recipients = self.envelope.recipients.as_slice();
+        Trace {
+            greeting: match self.origin.client.greeting {
+                server::Greeting::Extended => Greeting::Ehlo(helo),
+                server::Greeting::None | server::Greeting::Plain => Greeting::Helo(helo),
+            },
+            peer: self.origin.peer,
+            hostname: &self.origin.hostname,
+            tls: self.origin.tls.as_ref().map(|tls| Tls {
+                version: tls.version,
+                cipher: tls.cipher,
+            }),
+            authenticated: self.origin.identity.has_logged_in(),
+            smtputf8: self.envelope.smtputf8,
+            queue_id: self.draft.id(),
+            only_recipient: match recipients {
+                [only] => Some(&only.forward_path),
+                _ => None,
+            },
+            date: Date::from(self.accepted),
+        }
+    }
+}
+
+fn malformed(error: impl Display) -> Refusal {
+    Refusal::new(replies::MESSAGE_MALFORMED, &error)
+}
+
+fn log_allowed(reason: &Reason) {
+    if let Reason::Granted(decisions) = reason {
+        for decision in decisions {
+            tracing::debug!(place = %decision.place, sender = %decision.sender, grant = %decision.grant, "sender granted");
+        }
+    }
+}
+
+/// One event for each message whose sender is not authorized; it is what alerts are made of.
+pub(super) fn log_denied(identity: &Identity, denial: &Denial, outcome: OnUnauthorized) {
+    let account = &identity.account;
+    match outcome {
+        OnUnauthorized::Alert => {
+            tracing::warn!(%account, reason = %denial, "unauthorized sender relayed");
+        }
+        OnUnauthorized::Reject => tracing::warn!(%account, reason = %denial, "denied"),
+    }
+}

@@ -1,0 +1,149 @@
+//! How many connections there may be, in all and from one address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bounds on connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub total: usize,
+    /// From one IPv4 address or one IPv6 network of 64 bits.
+    pub per_address: usize,
+}
+
+impl Default for ConnectionLimits {
+    /// 10,000 in all, 500 from one address.
+    fn default() -> Self {
+        Self {
+            total: 10_000,
+            per_address: 500,
+        }
+    }
+}
+
+/// Counts connections.
+#[derive(Debug)]
+pub(super) struct Gate {
+    limits: ConnectionLimits,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Gate {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            counts: Mutex::default(),
+        })
+    }
+
+    /// Lets a connection in, or not. It is counted until its pass is dropped.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Pass> {
+        let address = prefix(address);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_here = counts.by_address.get(&address).copied().unwrap_or_default();
+        if counts.total >= self.limits.total || from_here >= self.limits.per_address {
+            return None;
+        }
+        counts.total += 1;
+        counts.by_address.insert(address, from_here + 1);
+        drop(counts);
+        Some(Pass {
+            gate: Arc::clone(self),
+            address,
+        })
+    }
+
+    /// Returns how many connections there are.
+    pub(super) fn open(&self) -> usize {
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .total
+    }
+}
+
+/// The right to be connected.
+#[derive(Debug)]
+pub(super) struct Pass {
+    gate: Arc<Gate>,
+    address: IpAddr,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut counts = self
+            .gate
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        counts.total = counts.total.saturating_sub(1);
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One customer usually has 64 bits of IPv6 addresses, so they count as one.
+fn prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        IpAddr::V4(address) => IpAddr::V4(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_connections() {
+        let gate = Gate::new(ConnectionLimits {
+            total: 3,
+            per_address: 2,
+        });
+        let passes: Vec<_> = (0..3).map(|_| gate.admit(address("192.0.2.1"))).collect();
+        assert!(passes[1].is_some() && passes[2].is_none());
+        assert!(gate.admit(address("192.0.2.2")).is_some());
+    }
+
+    #[test]
+    fn a_closed_connection_makes_room() {
+        let gate = Gate::new(ConnectionLimits {
+            total: 1,
+            per_address: 1,
+        });
+        let pass = gate.admit(address("192.0.2.1"));
+        assert!(gate.admit(address("192.0.2.2")).is_none());
+        drop(pass);
+        assert_eq!(gate.open(), 0);
+        assert!(gate.admit(address("192.0.2.2")).is_some());
+    }
+
+    #[test]
+    fn addresses_of_one_network_count_together() {
+        let gate = Gate::new(ConnectionLimits {
+            total: 9,
+            per_address: 1,
+        });
+        let _first = gate.admit(address("2001:db8::1")).unwrap();
+        assert!(gate.admit(address("2001:db8::2")).is_none());
+        assert!(gate.admit(address("2001:db8:0:1::2")).is_some());
+        let _v4 = gate.admit(address("192.0.2.1")).unwrap();
+        assert!(gate.admit(address("::ffff:192.0.2.1")).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! A client's connection, plain or inside TLS.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rustls::{ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::smtp::server::{Session, TlsFacts};
+
+/// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.
+const READ: usize = 16 << 10;
+
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Reads once into the session; returns how many octets came, 0 at the end.
+    pub(super) async fn read_into(&mut self, session: &mut Session) -> io::Result<usize> {
+        poll_fn(|context| {
+            let mut space = [MaybeUninit::uninit(); READ];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            let polled = match self {
+                Self::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+                Self::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            };
+            polled.map_ok(|()| {
+                session.receive(buffer.filled());
+                buffer.filled().len()
+            })
+        })
+        .await
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(octets).await,
+            Self::Tls(stream) => {
+                stream.write_all(octets).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    /// Does the TLS handshake as the server.
+    pub(super) async fn start_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        match self {
+            Self::Plain(stream) => {
+                let stream = TlsAcceptor::from(config).accept(stream).await?;
+                Ok(Self::Tls(Box::new(stream)))
+            }
+            Self::Tls(_) => Err(io::Error::other("TLS inside TLS")),
+        }
+    }
+
+    /// Returns what the handshake came to.
+    pub(super) fn tls_facts(&self) -> Option<TlsFacts> {
+        let Self::Tls(stream) = self else {
+            return None;
+        };
+        let (_, connection) = stream.get_ref();
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLS",
+        };
+        let suite = connection.negotiated_cipher_suite();
+        let cipher = suite
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown");
+        Some(TlsFacts { version, cipher })
+    }
+
+    /// Closes the sending side, so that the last reply arrives.
+    pub(super) async fn close(&mut self) {
+        let _gone = match self {
+            Self::Plain(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
+        };
+    }
+}

@@ -1,0 +1,204 @@
+//! Where log lines go: to standard error, through a bounded queue and a thread of their own.
+//!
+//! A pipe that nobody reads, or a full disk behind it, must not stop mail (a blocked write would). Lines that find
+//! the queue full are dropped and counted; the count is written as soon as there is room.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How many lines may wait to be written.
+const QUEUE: usize = 16_384;
+
+/// How many octets are gathered into one write.
+const GATHER: usize = 64 << 10;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Format {
+    /// For programs: one JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// What the log is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// A filter such as `info` or `info,posthouse::upstream=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: Format,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: Format::Text,
+        }
+    }
+}
+
+/// The running log. Dropping it writes what waits, and ends its thread.
+#[derive(Debug)]
+pub struct Logging {
+    lines: Lines,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Debug)]
+struct Lines {
+    queue: SyncSender<Line>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Line {
+    Text(Vec<u8>),
+    End,
+}
+
+/// Starts logging for the whole process. A second call leaves the first in force.
+///
+/// # Errors
+/// The level is not a filter, or the thread cannot be started.
+pub fn start(settings: &Settings) -> io::Result<Logging> {
+    let filter = EnvFilter::try_new(&settings.level)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let (queue, waiting) = sync_channel(QUEUE);
+    let lines = Lines {
+        queue,
+        dropped: Arc::new(AtomicU64::new(0)),
+    };
+    let dropped = Arc::clone(&lines.dropped);
+    let thread = std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || write_lines(&waiting, &dropped))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(lines.clone());
+    // A test harness that has set its own subscriber keeps it.
+    let _already_set = match settings.format {
+        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => builder
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
+    };
+    Ok(Logging {
+        lines,
+        thread: Some(thread),
+    })
+}
+
+fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {
+    let mut gathered = Vec::with_capacity(GATHER);
+    while let Ok(Line::Text(text)) = waiting.recv() {
+        gathered.extend_from_slice(&text);
+        let mut is_over = false;
+        while gathered.len() < GATHER {
+            match waiting.try_recv() {
+                Ok(Line::Text(text)) => gathered.extend_from_slice(&text),
+                Ok(Line::End) => {
+                    is_over = true;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            gathered.extend_from_slice(
+                format!("WARN log lines were dropped lines={lost}\n").as_bytes(),
+            );
+        }
+        // Nobody can be told that the log cannot be written.
+        let _unwritable = io::stderr().write_all(&gathered);
+        gathered.clear();
+        if is_over {
+            return;
+        }
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        // Waits for room: what was logged before the end is written.
+        let _ended = self.lines.queue.send(Line::End);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LineWriter {
+            lines: self,
+            text: Vec::with_capacity(256),
+        }
+    }
+}
+
+/// Gathers one line and puts it into the queue when it is dropped.
+#[derive(Debug)]
+struct LineWriter<'a> {
+    lines: &'a Lines,
+    text: Vec<u8>,
+}
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LineWriter<'_> {
+    fn drop(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if let Err(TrySendError::Full(_)) = self.lines.queue.try_send(Line::Text(text)) {
+            self.lines.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_nobody_reads_drops_lines_and_does_not_wait() {
+        let (queue, _unread) = sync_channel(1);
+        let lines = Lines {
+            queue,
+            dropped: Arc::new(AtomicU64::new(0)),
+        };
+        for _ in 0..3 {
+            lines.make_writer().write_all(b"line\n").unwrap();
+        }
+        assert_eq!(lines.dropped.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_level_that_is_no_filter_is_an_error() {
+        let settings = Settings {
+            level: "loud=shout".to_owned(),
+            format: Format::Text,
+        };
+        assert!(start(&settings).is_err());
+    }
+}

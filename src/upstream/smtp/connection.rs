@@ -1,0 +1,216 @@
+//! A connection that is logged in, and the transactions on it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::body::Body;
+use crate::mail::{Envelope, Priority, RecipientIndex};
+use crate::smtp::extension::Extensions;
+use crate::upstream::classify::Break;
+
+use super::exchange::{After, Content, Ended, Exchange, Step, Task};
+use super::framing::{Encoder, Framing};
+use super::settings::Timeouts;
+use super::wire::{AnySocket, ReplyWanted, Wire};
+
+/// A connection ready for transactions.
+pub(super) struct Connection {
+    wire: Wire<AnySocket>,
+    extensions: Extensions,
+    timeouts: Timeouts,
+    after: After,
+    /// Transactions so far.
+    pub(super) messages: u32,
+    /// When it was last used.
+    pub(super) idle_since: Instant,
+    out: Vec<u8>,
+}
+
+/// A message on its way.
+pub(super) enum Message {
+    /// Read piece by piece.
+    Streamed(Box<dyn Body>),
+    /// In memory, with CRLF line ends.
+    Whole(Vec<u8>),
+}
+
+/// Envelope and recipients of one transaction.
+#[derive(Clone, Copy)]
+pub(super) struct Transfer<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) recipients: &'a [RecipientIndex],
+    pub(super) priority: Priority,
+}
+
+/// The largest message that is held in memory and may leave in one write with its envelope, in octets.
+pub(super) const WHOLE: u64 = 64 << 10;
+
+/// A write buffer larger than this is given back after its transaction.
+const KEPT_BUFFER: usize = 256 << 10;
+
+/// How long the last words of an upstream are awaited that refuses content by closing, and how long QUIT may take.
+pub(super) const PARTING: Duration = Duration::from_secs(2);
+
+impl Message {
+    /// Takes a body; reads it whole if it is small.
+    ///
+    /// # Errors
+    /// The body cannot be read.
+    pub(super) async fn load(mut body: Box<dyn Body>) -> io::Result<Self> {
+        if body.size() > WHOLE {
+            return Ok(Self::Streamed(body));
+        }
+        let size = usize::try_from(body.size()).unwrap_or_default();
+        let mut octets = Vec::with_capacity(size + size / 32 + 16);
+        let mut encoder = Encoder::new(Framing::Counted);
+        while let Some(piece) = body.next().await? {
+            encoder.encode(&piece, &mut octets);
+        }
+        encoder.finish(&mut octets);
+        Ok(Self::Whole(octets))
+    }
+
+    /// Makes the message readable from its beginning again.
+    ///
+    /// # Errors
+    /// The body cannot go back, or cannot be read.
+    pub(super) async fn rewind(&mut self) -> io::Result<()> {
+        match self {
+            Self::Streamed(body) => body.rewind().await,
+            Self::Whole(_) => Ok(()),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        wire: Wire<AnySocket>,
+        extensions: Extensions,
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Self {
+        Self {
+            wire,
+            extensions,
+            timeouts,
+            after: After::Clean,
+            messages: 0,
+            idle_since: now,
+            out: Vec::new(),
+        }
+    }
+
+    /// Runs one transaction.
+    ///
+    /// When it is dropped before its end the connection must be dropped too.
+    pub(super) async fn transact(
+        &mut self,
+        transfer: Transfer<'_>,
+        message: &mut Message,
+    ) -> Ended {
+        let mut out = std::mem::take(&mut self.out);
+        let ended = self.run(transfer, message, &mut out).await;
+        self.messages = self.messages.saturating_add(1);
+        self.after = if self.wire.is_quiet() {
+            ended.after
+        } else {
+            // A reply to nothing: the next transaction would take it for its own.
+            After::Close
+        };
+        if out.capacity() <= KEPT_BUFFER {
+            out.clear();
+            self.out = out;
+        }
+        ended
+    }
+
+    async fn run(
+        &mut self,
+        transfer: Transfer<'_>,
+        message: &mut Message,
+        out: &mut Vec<u8>,
+    ) -> Ended {
+        let (content, mut body) = match message {
+            Message::Streamed(body) => (Content::Streamed(body.size()), Some(body)),
+            Message::Whole(octets) => (Content::Whole(octets), None),
+        };
+        let task = Task {
+            envelope: transfer.envelope,
+            recipients: transfer.recipients,
+            priority: transfer.priority,
+            content,
+        };
+        let mut exchange = Exchange::new(task, &self.extensions, self.after);
+        let limit = self.timeouts.data;
+        loop {
+            out.clear();
+            match exchange.poll(out) {
+                Step::Done => return exchange.finish(),
+                Step::Receive(stage) => {
+                    match self.wire.reply(self.timeouts.of_reply(stage)).await {
+                        Ok(reply) => exchange.receive(reply.response),
+                        Err(end) => exchange.fail(end),
+                    }
+                }
+                Step::Write { .. } | Step::Content if !self.wire.is_quiet() => {
+                    let text = "the upstream sent a reply before it was asked";
+                    exchange.fail(Break::Nonsense(text.into()));
+                }
+                Step::Write { commands } => {
+                    if let Err(end) = self.wire.write(out, commands, limit).await {
+                        exchange.fail(end);
+                    }
+                }
+                Step::Content => match &mut body {
+                    Some(body) => self.wire.stream(&mut exchange, &mut ***body, limit).await,
+                    None => exchange.abandon("the message is gone".into()),
+                },
+            }
+        }
+    }
+
+    /// Returns whether it is good for another transaction.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.after != After::Close
+    }
+
+    /// Returns whether it is still open and silent. Does not wait.
+    pub(super) async fn is_idle(&mut self) -> bool {
+        self.wire.is_idle().await
+    }
+
+    /// Says QUIT, as far as that is possible in a short time.
+    pub(super) async fn quit(mut self, reply: ReplyWanted) {
+        if self.is_reusable() {
+            self.wire.quit(PARTING, reply).await;
+        }
+    }
+}
+
+impl Wire<AnySocket> {
+    /// Writes a message piece by piece.
+    async fn stream(&mut self, exchange: &mut Exchange<'_>, body: &mut dyn Body, limit: Duration) {
+        let (mut out, mut is_end) = (Vec::new(), false);
+        while !is_end {
+            out.clear();
+            match body.next().await {
+                Ok(Some(piece)) => exchange.content(&piece, &mut out),
+                Ok(None) => {
+                    exchange.content_end(&mut out);
+                    is_end = true;
+                }
+                Err(error) => {
+                    let text = format!("the stored message cannot be read: {error}");
+                    return exchange.abandon(text.into());
+                }
+            }
+            if let Err(end) = self.write(&out, 0, limit).await {
+                // Many servers say why they do not want a message before they close.
+                return match self.reply(PARTING).await {
+                    Ok(reply) => exchange.interrupted(reply.response),
+                    Err(_) => exchange.fail(end),
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What went wrong or right with TLS, in words an operator can act on.
+
+use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind};
+
+use crate::mail::Stage;
+use crate::tls::client;
+use crate::upstream::classify::{self, Break, Judgement};
+
+/// Why there is no TLS connection.
+#[derive(Debug)]
+pub(super) enum TlsProblem {
+    /// The certificate is not acceptable.
+    Certificate(Box<str>),
+    /// The connection broke or was silent.
+    Connection(Break),
+    /// Both sides do not understand each other.
+    Protocol(Box<str>),
+}
+
+impl TlsProblem {
+    /// Returns whether somebody answered who is not the configured upstream.
+    pub(super) const fn is_about_certificate(&self) -> bool {
+        matches!(self, Self::Certificate(_))
+    }
+
+    pub(super) fn judgement(self) -> Judgement {
+        match self {
+            Self::Certificate(text) | Self::Protocol(text) => classify::unusable(Stage::Tls, text),
+            Self::Connection(end) => classify::broken(Stage::Tls, end),
+        }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of errors; what is not named here is printed"
+)]
+impl From<mail_send::Error> for TlsProblem {
+    fn from(error: mail_send::Error) -> Self {
+        match error {
+            mail_send::Error::InvalidTLSName => Self::Certificate(
+                "the configured host name is not one that a certificate can carry".into(),
+            ),
+            mail_send::Error::Timeout => Self::Connection(Break::Timeout),
+            mail_send::Error::Tls(error) => tls(&error),
+            other => Self::Connection(Break::Closed(words(&other))),
+        }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of errors; what is not named here is printed"
+)]
+fn tls(error: &rustls::Error) -> TlsProblem {
+    match error {
+        rustls::Error::InvalidCertificate(error) => {
+            let text = format!(
+                "the upstream's certificate is not accepted: {}",
+                fault(error)
+            );
+            TlsProblem::Certificate(printable(&text))
+        }
+        rustls::Error::NoCertificatesPresented => {
+            TlsProblem::Certificate("the upstream shows no certificate".into())
+        }
+        rustls::Error::InvalidMessage(_) => TlsProblem::Protocol(
+            "the upstream does not speak TLS here; is the port right for this TLS policy?".into(),
+        ),
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | rustls::Error::PeerIncompatible(_) => TlsProblem::Protocol(printable(&format!(
+            "the upstream offers no TLS 1.2 or 1.3 that both sides understand: {error}"
+        ))),
+        other => TlsProblem::Protocol(printable(&format!("the TLS handshake failed: {other}"))),
+    }
+}
+
+/// Says what is wrong with a certificate. The library's own words name its types.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of errors; what is not named here is printed"
+)]
+fn fault(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name than the configured host".to_owned()
+        }
+        CertificateError::UnknownIssuer => "its issuer is not trusted".to_owned(),
+        CertificateError::Revoked => "it has been revoked".to_owned(),
+        CertificateError::Other(other) => other.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Says what was agreed on: version, cipher suite, whether a session was resumed, and the fingerprint that could be pinned.
+pub(super) fn facts(connection: &ClientConnection) -> String {
+    let version = connection
+        .protocol_version()
+        .and_then(|version| version.as_str())
+        .unwrap_or("TLS");
+    let suite = connection.negotiated_cipher_suite();
+    let suite = suite.and_then(|suite| suite.suite().as_str());
+    let leaf = connection
+        .peer_certificates()
+        .and_then(|chain| chain.first());
+    let fingerprint = leaf.map_or_else(|| "unknown".to_owned(), client::fingerprint_of);
+    let resumed = match connection.handshake_kind() {
+        Some(HandshakeKind::Resumed) => ", resumed",
+        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => "",
+    };
+    format!(
+        "{version} with {}{resumed}, certificate SHA-256 {fingerprint}",
+        suite.unwrap_or("an unknown cipher suite")
+    )
+}
+
+/// Words for what broke a connection, without the library's prefix.
+pub(super) fn words(error: &mail_send::Error) -> Box<str> {
+    if let mail_send::Error::Io(error) = error {
+        printable(&error.to_string())
+    } else {
+        printable(&error.to_string())
+    }
+}
+
+/// Failure texts are one line and print (`mail::Cause`); names in certificates are a stranger's.
+fn printable(text: &str) -> Box<str> {
+    let keep = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars()
+        .take(MAX_TEXT)
+        .map(keep)
+        .collect::<String>()
+        .into()
+}
+
+/// The longest text of a failure, in characters.
+const MAX_TEXT: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_certificate_is_told_in_words() {
+        let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let problem = TlsProblem::from(mail_send::Error::Tls(Box::new(error)));
+        assert!(problem.is_about_certificate());
+        let TlsProblem::Certificate(text) = problem else {
+            panic!("{problem:?}")
+        };
+        assert_eq!(
+            &*text,
+            "the upstream's certificate is not accepted: its issuer is not trusted"
+        );
+    }
+
+    #[test]
+    fn a_text_is_one_line() {
+        assert_eq!(&*printable("a\r\nb\u{1b}[31m\u{e9}"), "a??b?[31m?");
+    }
+}

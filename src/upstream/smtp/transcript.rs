@@ -1,0 +1,93 @@
+//! Watching a dialogue: for `test-mail`, and for the log at TRACE.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::smtp::reply::ReceivedReply;
+
+/// Somebody who reads along. Secrets and message content never get here.
+pub trait Transcript: Send + Sync {
+    /// Takes one line of the dialogue. Must not block.
+    fn line(&self, line: Line<'_>);
+}
+
+/// One line of a dialogue, without line end. `Display` writes it behind `C: `, `S: ` or `-- `.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Line<'a> {
+    /// What happened besides: an address connected to, TLS started.
+    Note(&'a str),
+    /// What the upstream said.
+    Received(&'a str),
+    /// What was sent to it.
+    Sent(&'a str),
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Note(text) => write!(f, "-- {text}"),
+            Self::Received(text) => write!(f, "S: {text}"),
+            Self::Sent(text) => write!(f, "C: {text}"),
+        }
+    }
+}
+
+/// Gives the lines to a transcript, if there is one, and to the log at TRACE.
+#[derive(Clone, Default)]
+pub(super) struct Observer(Option<Arc<dyn Transcript>>);
+
+impl Observer {
+    pub(super) fn new(transcript: Arc<dyn Transcript>) -> Self {
+        Self(Some(transcript))
+    }
+
+    /// Returns whether anybody reads; making lines costs more than asking.
+    fn is_watching(&self) -> bool {
+        self.0.is_some() || tracing::enabled!(tracing::Level::TRACE)
+    }
+
+    /// Takes commands as they were written, and the number of content octets behind them.
+    pub(super) fn sent(&self, commands: &[u8], content: usize) {
+        if !self.is_watching() {
+            return;
+        }
+        for line in String::from_utf8_lossy(commands).lines() {
+            self.line(Line::Sent(line));
+        }
+        if content > 0 {
+            self.note(format_args!("{content} octets of the message"));
+        }
+    }
+
+    /// Takes a line that holds a secret, in the form that may be shown.
+    pub(super) fn sent_secret(&self, shown: fmt::Arguments<'_>) {
+        if self.is_watching() {
+            self.line(Line::Sent(&shown.to_string()));
+        }
+    }
+
+    pub(super) fn received(&self, reply: &ReceivedReply) {
+        if !self.is_watching() {
+            return;
+        }
+        let mut lines = reply.lines.iter().peekable();
+        while let Some(text) = lines.next() {
+            let separator = if lines.peek().is_some() { '-' } else { ' ' };
+            let line = format!("{}{separator}{text}", reply.response.code);
+            self.line(Line::Received(&line));
+        }
+    }
+
+    pub(super) fn note(&self, text: fmt::Arguments<'_>) {
+        if self.is_watching() {
+            self.line(Line::Note(&text.to_string()));
+        }
+    }
+
+    fn line(&self, line: Line<'_>) {
+        tracing::trace!(%line, "dialogue");
+        if let Some(transcript) = &self.0 {
+            transcript.line(line);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The upstream itself: attempts over pooled connections.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use crate::clock::Clock;
+use crate::dns::Resolver;
+use crate::identity::UpstreamName;
+use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage};
+use crate::tls::client::ClientTlsError;
+use crate::upstream::{Order, Upstream, classify};
+
+use super::connect::Connector;
+use super::connection::{Connection, Message, Transfer};
+use super::exchange::{After, Ended};
+use super::pool::Pool;
+use super::settings::Settings;
+use super::transcript::{Observer, Transcript};
+use super::wire::ReplyWanted;
+
+/// An SMTP or SMTPS server that takes messages over.
+///
+/// Connections are kept and used again, the one used last first. What is sent to which server is decided by
+/// [`Settings`] alone; a change of them means a new value.
+pub struct SmtpUpstream {
+    connector: Connector,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+}
+
+impl SmtpUpstream {
+    /// Makes an upstream. Reads certificate authorities; opens no connection.
+    ///
+    /// # Errors
+    /// [`ClientTlsError`] where the certificate authorities cannot be read.
+    pub fn new(
+        settings: Settings,
+        resolver: Arc<dyn Resolver>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ClientTlsError> {
+        Ok(Self {
+            pool: Pool::new(settings.connections),
+            connector: Connector::new(settings, resolver, Arc::clone(&clock))?,
+            clock,
+        })
+    }
+
+    /// Returns what it was told.
+    pub fn settings(&self) -> &Settings {
+        &self.connector.settings
+    }
+
+    /// Does what [`Upstream::attempt`] does over a connection of its own, while `transcript` reads along from the look-up
+    /// to QUIT.
+    pub async fn attempt_observed(
+        &self,
+        order: Order<'_>,
+        transcript: Arc<dyn Transcript>,
+    ) -> Attempt {
+        self.run(order, Some(Observer::new(transcript))).await
+    }
+
+    async fn run(&self, order: Order<'_>, observer: Option<Observer>) -> Attempt {
+        let mut attempt = Attempt {
+            outcomes: Vec::with_capacity(order.recipients.len()),
+            health: Health::Good,
+        };
+        // The semaphore is never closed; if it were, the dispatcher bounds attempts all the same.
+        let _permit = self.pool.permit().await;
+        let mut message = match Message::load(order.body).await {
+            Ok(message) => message,
+            Err(error) => {
+                defer(&mut attempt, order.recipients, &unreadable(&error));
+                return attempt;
+            }
+        };
+        let size = self.settings().recipients_per_message.max(1);
+        let mut rest = order.recipients;
+        while !rest.is_empty() {
+            let (recipients, others) = rest.split_at(rest.len().min(size));
+            let transfer = Transfer {
+                envelope: order.envelope,
+                recipients,
+                priority: order.priority,
+            };
+            let ended = self
+                .transact(transfer, &mut message, observer.as_ref())
+                .await;
+            attempt.health = classify::worse(attempt.health, ended.health);
+            let is_over = attempt.health != Health::Good;
+            let reason = is_over.then(|| reason(&ended.outcomes));
+            attempt.outcomes.extend(ended.outcomes);
+            rest = others;
+            if let Some(reason) = reason {
+                defer(&mut attempt, rest, &reason);
+                break;
+            }
+            if !rest.is_empty()
+                && let Err(error) = message.rewind().await
+            {
+                defer(&mut attempt, rest, &unreadable(&error));
+                break;
+            }
+        }
+        attempt
+    }
+
+    async fn transact(
+        &self,
+        transfer: Transfer<'_>,
+        message: &mut Message,
+        observer: Option<&Observer>,
+    ) -> Ended {
+        if observer.is_none()
+            && let Some(mut connection) = self.pool.take().await
+        {
+            let ended = connection.transact(transfer, message).await;
+            // An upstream may close an idle connection at any time, and sometimes that shows only now.
+            if !ended.is_stale {
+                self.put_back(connection).await;
+                return ended;
+            }
+        }
+        let silent = Observer::default();
+        match self.connector.connect(observer.unwrap_or(&silent)).await {
+            Ok(mut connection) => {
+                let ended = connection.transact(transfer, message).await;
+                if observer.is_some() {
+                    connection.quit(ReplyWanted::Yes).await;
+                } else {
+                    self.put_back(connection).await;
+                }
+                ended
+            }
+            Err(judgement) => {
+                let outcome = |&index| (index, judgement.outcome.clone());
+                Ended {
+                    outcomes: transfer.recipients.iter().map(outcome).collect(),
+                    health: judgement.health,
+                    after: After::Close,
+                    is_stale: false,
+                }
+            }
+        }
+    }
+
+    async fn put_back(&self, connection: Connection) {
+        if !connection.is_reusable() {
+            return;
+        }
+        if connection.messages >= self.settings().messages_per_connection {
+            connection.quit(ReplyWanted::No).await;
+        } else {
+            self.pool.put(connection, self.clock.instant());
+        }
+    }
+}
+
+#[async_trait]
+impl Upstream for SmtpUpstream {
+    fn name(&self) -> &UpstreamName {
+        &self.settings().name
+    }
+
+    fn connections(&self) -> usize {
+        self.settings().connections
+    }
+
+    async fn attempt(&self, order: Order<'_>) -> Attempt {
+        self.run(order, None).await
+    }
+
+    async fn tidy(&self, now: Instant) {
+        for connection in self.pool.expired(now, self.settings().keep_idle) {
+            connection.quit(ReplyWanted::No).await;
+        }
+    }
+}
+
+fn defer(attempt: &mut Attempt, recipients: &[RecipientIndex], failure: &Failure) {
+    let outcome = |&index| (index, Outcome::Deferred(failure.clone()));
+    attempt.outcomes.extend(recipients.iter().map(outcome));
+}
+
+/// Why the recipients of later transactions wait: the last thing that went wrong in the one before.
+fn reason(outcomes: &[(RecipientIndex, Outcome)]) -> Failure {
+    let failure = outcomes
+        .iter()
+        .rev()
+        .find_map(|(_, outcome)| match outcome {
+            Outcome::Deferred(failure) | Outcome::Unknown(failure) => Some(failure.clone()),
+            Outcome::Rejected(_) | Outcome::Relayed(_) => None,
+        });
+    failure.unwrap_or_else(|| {
+        Failure::new(
+            Stage::Sender,
+            Cause::Broken("the transaction before failed".into()),
+        )
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> Failure {
+    let text = format!("the stored message cannot be read: {error}");
+    Failure::new(Stage::Content, Cause::Broken(text.into()))
+}

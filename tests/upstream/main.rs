@@ -1,0 +1,16 @@
+//! `upstream::smtp` against a scripted server on loopback.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
+
+#[path = "../support/fake_upstream.rs"]
+mod fake_upstream;
+
+mod connecting;
+mod pooling;
+mod relaying;
+mod support;
