@@ -55,7 +55,7 @@ impl Postfix {
         let (plain, implicit) = (free_port()?, free_port()?);
         std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
         let config = directory.join("config");
-        for folder in ["config", "sasl", "queue", "data"] {
+        for folder in ["config/sasl", "sasl", "queue", "data"] {
             std::fs::create_dir_all(directory.join(folder))?;
         }
         write_file(
@@ -150,7 +150,8 @@ fn main_cf(directory: &Path, settings: &Settings<'_>) -> String {
          mail_owner = postfix\nsetgid_group = postdrop\n\
          myhostname = postfix.example\nmydestination =\nlocal_recipient_maps =\n\
          inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
-         relayhost = [{}]:{}\nalias_maps =\nalias_database =\nsmtputf8_enable = yes\n\
+         relayhost = [{}]:{}\nalias_maps =\nalias_database =\n\
+         local_header_rewrite_clients =\nalways_add_missing_headers = yes\nsmtputf8_enable = yes\n\
          message_size_limit = 104857600\nmailbox_size_limit = 0\n\
          default_destination_concurrency_limit = {connections}\n\
          initial_destination_concurrency = {connections}\n\
@@ -181,7 +182,7 @@ fn main_cf(directory: &Path, settings: &Settings<'_>) -> String {
             "smtpd_sasl_type = cyrus".to_owned(),
             "smtpd_sasl_path = smtpd".to_owned(),
             "smtpd_sasl_local_domain = postfix.example".to_owned(),
-            format!("cyrus_sasl_config_path = {dir}/sasl"),
+            format!("cyrus_sasl_config_path = {dir}/config/sasl"),
         ]);
     }
     lines.join("\n") + "\n"
@@ -219,13 +220,13 @@ fn master_cf(plain: SocketAddr, implicit: SocketAddr, tls: bool) -> String {
 
 /// Makes a password file that Cyrus SASL offers PLAIN and LOGIN from.
 fn prepare_login(directory: &Path, user: &str, password: &str) -> io::Result<()> {
-    let sasl = directory.join("sasl");
-    let file = sasl.join("sasldb2");
+    let file = directory.join("sasl/sasldb2");
     let config = format!(
         "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\nsasldb_path: {}\n",
         file.display()
     );
-    write_file(&sasl.join("smtpd.conf"), config.as_bytes())?;
+    // Debian's Postfix looks nowhere but below its configuration.
+    write_file(&directory.join("config/sasl/smtpd.conf"), config.as_bytes())?;
     let mut command = as_root("/usr/sbin/saslpasswd2");
     command.args(["-p", "-c", "-u", "postfix.example", "-f"]);
     let mut child = command.arg(&file).arg(user).stdin(Stdio::piped()).spawn()?;

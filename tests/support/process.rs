@@ -28,14 +28,25 @@ impl Posthouse {
     ///
     /// The process cannot be started, ends, or is not ready in time; the message holds the end of its log.
     pub(crate) fn start(binary: &Path, directory: &Path) -> io::Result<Self> {
-        let listeners = directory.join("data/listeners");
-        match std::fs::remove_file(&listeners) {
+        let begun = SystemClock.instant();
+        let mut posthouse = Self::launch(binary, directory)?;
+        posthouse.listeners = posthouse.wait_until_ready(&directory.join(LISTENERS))?;
+        posthouse.ready_after = SystemClock.instant() - begun;
+        Ok(posthouse)
+    }
+
+    /// Starts the process and does not wait for it; it has no listeners yet.
+    ///
+    /// # Errors
+    ///
+    /// The process cannot be started.
+    pub(crate) fn launch(binary: &Path, directory: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(directory.join(LISTENERS)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
         let log = directory.join("posthouse.log");
         let output = File::options().create(true).append(true).open(&log)?;
-        let begun = SystemClock.instant();
         let child = Command::new(binary)
             .arg("serve")
             .arg("--config")
@@ -44,15 +55,12 @@ impl Posthouse {
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()?;
-        let mut posthouse = Self {
+        Ok(Self {
             child,
             log,
             listeners: Vec::new(),
             ready_after: Duration::ZERO,
-        };
-        posthouse.listeners = posthouse.wait_until_ready(&listeners)?;
-        posthouse.ready_after = SystemClock.instant() - begun;
-        Ok(posthouse)
+        })
     }
 
     /// Returns where the first listener of this name is bound.
@@ -211,6 +219,9 @@ fn parse_listeners(text: &str) -> Option<Vec<(String, SocketAddr)>> {
     });
     lines.collect()
 }
+
+/// Written by the server once it is ready.
+const LISTENERS: &str = "data/listeners";
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
