@@ -24,6 +24,15 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// Parses what `Display` writes; other forms of RFC 3339 too. `None` for times before 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == NEVER {
+            return Some(Self::MAX);
+        }
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(Self)
+    }
+
     /// Returns the milliseconds since the Unix epoch.
     pub const fn unix_millis(self) -> u64 {
         self.0
@@ -49,13 +58,16 @@ impl Timestamp {
     }
 }
 
+/// How a time is written that no calendar has.
+const NEVER: &str = "never";
+
 impl fmt::Display for Timestamp {
     /// Writes RFC 3339 in UTC, to the millisecond: `2026-11-21T06:51:00.123Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
         match jiff::Timestamp::from_millisecond(millis) {
             Ok(time) => write!(f, "{}", time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")),
-            Err(_) => f.write_str("never"),
+            Err(_) => f.write_str(NEVER),
         }
     }
 }
@@ -134,6 +146,16 @@ mod tests {
     fn a_timestamp_prints_as_rfc_3339() {
         let time = Timestamp::from_unix_millis(1_795_243_860_123);
         assert_eq!(time.to_string(), "2026-11-21T06:51:00.123Z");
+    }
+
+    #[test]
+    fn what_is_printed_can_be_parsed() {
+        for millis in [0, 1_795_243_860_123, u64::MAX] {
+            let time = Timestamp::from_unix_millis(millis);
+            assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
+        }
+        assert_eq!(Timestamp::parse("1969-12-31T23:59:59Z"), None);
+        assert_eq!(Timestamp::parse("soon"), None);
     }
 
     #[test]

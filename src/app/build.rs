@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::config::{Checked, Log, LogFormat, SpoolLimits, Upstream};
+use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::relay::{self, Lane};
@@ -14,6 +14,7 @@ use crate::schedule::Chance;
 use crate::spool::embedded;
 use crate::submission::Directory;
 use crate::telemetry;
+use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
 use super::error::AppError;
@@ -97,13 +98,16 @@ fn lane(
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Lane, AppError> {
-    let smtp = SmtpUpstream::new(
-        upstream.smtp.clone(),
-        Arc::clone(resolver),
-        Arc::clone(clock),
-    )?;
+    let clock = Arc::clone(clock);
+    let engine: Arc<dyn crate::upstream::Upstream> = match &upstream.engine {
+        Engine::Maildir(settings) => Arc::new(MaildirUpstream::new(settings.clone(), clock)),
+        Engine::Smtp(settings) => {
+            let settings = settings.as_ref().clone();
+            Arc::new(SmtpUpstream::new(settings, Arc::clone(resolver), clock)?)
+        }
+    };
     Ok(Lane {
-        upstream: Arc::new(smtp),
+        upstream: engine,
         plan: upstream.retry,
     })
 }

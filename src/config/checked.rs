@@ -12,7 +12,7 @@ use crate::route::Table;
 use crate::schedule::RetryPlan;
 use crate::submission::{ListenerSettings, Profile};
 use crate::tls;
-use crate::upstream::smtp;
+use crate::upstream::{maildir, smtp};
 
 /// All settings, each in the form its module takes.
 #[derive(Debug)]
@@ -82,9 +82,18 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Upstream {
     /// How it is reached.
-    pub smtp: smtp::Settings,
+    pub engine: Engine,
     /// When a deferred message is attempted again.
     pub retry: RetryPlan,
+}
+
+/// How an upstream is reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Engine {
+    /// Mail is kept in a local folder.
+    Maildir(maildir::Settings),
+    /// By SMTP or SMTPS.
+    Smtp(Box<smtp::Settings>),
 }
 
 /// The section `[spool]`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -42,6 +42,20 @@ pub fn load(path: &Path) -> Result<Checked, Report> {
         }
         _ => Err(Report::new(found)),
     }
+}
+
+/// Returns the data directory that a configuration names, whatever else is wrong with it: enough to find the control
+/// socket of a running server while somebody edits its configuration.
+///
+/// # Errors
+/// The [`Report`] says why the file cannot be read at all.
+pub fn data_dir(path: &Path) -> Result<PathBuf, Report> {
+    let mut found = Vec::new();
+    let opened = open::<raw::Root>(path, Missing::IsError, &mut found);
+    let Some((root, context)) = opened else {
+        return Err(Report::new(found));
+    };
+    Ok(context.path(&root.server.data_dir))
 }
 
 /// What it means that a file is not there.

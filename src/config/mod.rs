@@ -16,8 +16,8 @@ mod secret;
 mod units;
 
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
-pub use checked::{Checked, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
+pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use load::load;
+pub use load::{data_dir, load};
 pub use sample::defaults_toml;
 pub use units::{ByteSize, Span, UnitError};

@@ -20,6 +20,7 @@ pub fn defaults_toml() -> String {
     relay(&mut sample, &root.relay);
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::Smtp::default().timeout);
+    maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
     session(&mut sample, &root.session);
@@ -363,6 +364,23 @@ fn timeouts(sample: &mut Sample, timeouts: &raw::UpstreamTimeouts) {
         "final",
         text(timeouts.final_reply),
         "For the reply after the message. Less than 10 minutes means that recipients get copies.",
+    );
+}
+
+fn maildir(sample: &mut Sample) {
+    sample.shown_table(
+        "[upstream.local.maildir]",
+        "An upstream that keeps mail in a local folder instead of sending it: for trials and staging (example).",
+    );
+    sample.shown(
+        "directory",
+        text("mail"),
+        "The folder, a Maildir; made where it is missing (example; no default).",
+    );
+    sample.shown(
+        "retry",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "As above (example).",
     );
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
@@ -9,12 +10,13 @@ use rustls::pki_types::pem::PemObject as _;
 use toml::Spanned;
 
 use super::context::Context;
-use crate::config::checked::Upstream;
+use crate::config::checked::{Engine, Upstream};
 use crate::config::units::Number;
 use crate::config::{raw, secret};
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
 use crate::schedule::{RetryPlan, RetryPlanError};
+use crate::upstream::maildir;
 use crate::upstream::smtp::{
     Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification,
 };
@@ -26,6 +28,7 @@ pub(in crate::config) fn upstreams(
     retry: &raw::Retry,
     hostname: &Domain,
 ) -> Vec<(UpstreamName, Option<Upstream>)> {
+    let base = (retry, hostname);
     let mut found = Vec::with_capacity(raw.len());
     for (key, upstream) in raw {
         let name = match UpstreamName::parse(key.get_ref()) {
@@ -37,19 +40,71 @@ pub(in crate::config) fn upstreams(
                 continue;
             }
         };
-        let checked = upstream.get_ref().smtp.as_ref().and_then(|smtp| {
-            let settings = settings(context, &name, smtp, hostname);
-            let smtp = plan(context, &smtp.get_ref().retry, retry).zip(settings);
-            smtp.map(|(retry, smtp)| Upstream { smtp, retry })
-        });
-        let is_reported = context.is_wrong_below(&["upstream", name.as_str()]);
-        if upstream.get_ref().smtp.is_none() && !is_reported {
-            let message = format!("upstream `{name}` has no kind");
-            context.error(key.span(), message, format!("write [upstream.{name}.smtp]"));
-        }
+        let checked = upstream_of_kind(context, &name, key.span(), upstream.get_ref(), base);
         found.push((name, checked));
     }
     found
+}
+
+/// Returns an upstream, or `None` after an error.
+fn upstream_of_kind(
+    context: &mut Context,
+    name: &UpstreamName,
+    key: Range<usize>,
+    raw: &raw::Upstream,
+    (retry, hostname): (&raw::Retry, &Domain),
+) -> Option<Upstream> {
+    let (engine, own_retry) = match (&raw.smtp, &raw.maildir) {
+        (Some(smtp), None) => {
+            let settings = settings(context, name, smtp, hostname);
+            (
+                settings.map(Box::new).map(Engine::Smtp),
+                &smtp.get_ref().retry,
+            )
+        }
+        (None, Some(folder)) => {
+            let settings = maildir(context, name, folder);
+            (settings.map(Engine::Maildir), &folder.get_ref().retry)
+        }
+        (Some(_), Some(folder)) => {
+            let message = format!("upstream `{name}` has two kinds");
+            let hint = format!("keep one of [upstream.{name}.smtp] and [upstream.{name}.maildir]");
+            context.error(folder.span(), message, hint);
+            return None;
+        }
+        (None, None) => {
+            if !context.is_wrong_below(&["upstream", name.as_str()]) {
+                let message = format!("upstream `{name}` has no kind");
+                context.error(key, message, format!("write [upstream.{name}.smtp]"));
+            }
+            return None;
+        }
+    };
+    let retry = plan(context, own_retry, retry);
+    engine
+        .zip(retry)
+        .map(|(engine, retry)| Upstream { engine, retry })
+}
+
+fn maildir(
+    context: &mut Context,
+    name: &UpstreamName,
+    raw: &Spanned<raw::Maildir>,
+) -> Option<maildir::Settings> {
+    let Some(directory) = &raw.get_ref().directory else {
+        let path = ["upstream", name.as_str(), "maildir", "directory"];
+        context.missing(raw.span(), &path, "for example: directory = \"mail\"");
+        return None;
+    };
+    context.warning(
+        directory.span(),
+        "this upstream keeps mail in a local folder and sends none",
+        "that is for trials and staging; [upstream.NAME.smtp] sends mail",
+    );
+    Some(maildir::Settings {
+        name: name.clone(),
+        directory: context.path(directory.get_ref()),
+    })
 }
 
 /// Returns a retry plan of what is set here and, for the rest, of `base`; `None` after an error.
@@ -215,7 +270,7 @@ fn verification(context: &mut Context, smtp: &raw::Smtp) -> Option<Verification>
     }
 }
 
-fn contradiction(context: &mut Context, place: std::ops::Range<usize>) {
+fn contradiction(context: &mut Context, place: Range<usize>) {
     let message = "the certificate is judged in one way only";
     let hint = "keep one of `verify = false`, `ca_file` and `fingerprint`";
     context.error(place, message, hint);

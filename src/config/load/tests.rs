@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::checked::Engine;
 use crate::identity::{AccountName, Route};
 use crate::mail::{Mailbox, Priority};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::submission::{PriorityHeader, StrictAddresses};
 use crate::tls::server::Settings as TlsSettings;
-use crate::upstream::smtp::{PlainTextLogin, TlsPolicy, Verification};
+use crate::upstream::smtp::{PlainTextLogin, Settings, TlsPolicy, Verification};
 
 const POSTHOUSE: &str = r#"
 [server]
@@ -115,23 +116,31 @@ fn a_listener_has_what_is_written_and_the_rest_by_default() {
     );
 }
 
+fn smtp(upstream: &Upstream) -> &Settings {
+    match &upstream.engine {
+        Engine::Smtp(settings) => settings,
+        Engine::Maildir(_) => panic!("{upstream:?}"),
+    }
+}
+
 #[test]
 fn an_upstream_has_its_login_and_its_own_retry_plan() {
     let checked = checked();
     let main = &checked.upstreams[&upstream("main")];
-    let login = main.smtp.login.as_ref().unwrap();
-    assert_eq!((main.smtp.tls, main.smtp.port), (TlsPolicy::Implicit, 465));
+    let settings = smtp(main);
+    let login = settings.login.as_ref().unwrap();
+    assert_eq!((settings.tls, settings.port), (TlsPolicy::Implicit, 465));
     assert_eq!(login.password.expose(), "hunter2");
     assert_eq!(login.over_plain_text, PlainTextLogin::Forbidden);
     assert_eq!(main.retry.first().as_secs(), 120);
     assert_eq!(main.retry.lifetime(), checked.retry.lifetime());
-    assert_eq!(main.smtp.helo.as_ascii(), "relay.example.com");
+    assert_eq!(settings.helo.as_ascii(), "relay.example.com");
 }
 
 #[test]
 fn an_upstream_may_be_an_address_with_a_pinned_certificate() {
     let checked = checked();
-    let spare = &checked.upstreams[&upstream("spare")].smtp;
+    let spare = smtp(&checked.upstreams[&upstream("spare")]);
     assert_eq!((&*spare.host, spare.port), ("2001:db8::25", 587));
     let Verification::Fingerprint(digest) = &spare.verification else {
         panic!("{:?}", spare.verification)

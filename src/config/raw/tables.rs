@@ -138,7 +138,15 @@ pub(in crate::config) struct OwnRetry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Upstream {
+    pub(in crate::config) maildir: Option<Spanned<Maildir>>,
     pub(in crate::config) smtp: Option<Spanned<Smtp>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Maildir {
+    pub(in crate::config) directory: Option<Spanned<PathBuf>>,
+    pub(in crate::config) retry: OwnRetry,
 }
 
 #[derive(Debug, Deserialize)]

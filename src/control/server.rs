@@ -1,0 +1,248 @@
+//! The server's end of the socket.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::spool::SpoolAdmin;
+
+use super::protocol::{
+    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, VERSION,
+};
+use super::queue;
+use super::view::{ServerView, StatusView};
+
+/// How long a client may take for a request, and for reading the response.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long requests that are being answered may go on after the stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Clients at once. Further ones wait.
+const MAX_CLIENTS: usize = 32;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 32;
+
+/// What only the running server can do.
+#[async_trait]
+pub trait Operator: Send + Sync {
+    /// Reads the configuration again and puts it in force; returns its warnings.
+    ///
+    /// # Errors
+    /// [`ReloadError`]: the old configuration stays.
+    async fn reload(&self) -> Result<Vec<String>, ReloadError>;
+
+    /// Describes the server.
+    fn describe(&self) -> ServerView;
+}
+
+/// Why a configuration was not put in force: all diagnostics, as they are printed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct ReloadError(pub String);
+
+/// Why the socket cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another server answers on it.
+    #[error("another server answers on {}", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A file cannot be made or removed.
+    #[error("cannot make the control socket {}", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The socket, bound.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// What requests are answered from.
+struct Services {
+    spool: Arc<dyn SpoolAdmin>,
+    operator: Arc<dyn Operator>,
+}
+
+impl Server {
+    /// Makes the socket `control` in the data directory, for the user of this process alone. A socket that a crash
+    /// has left is removed. Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(data_dir: &Path) -> Result<Self, BindError> {
+        let path = data_dir.join(SOCKET);
+        let failed = |source| BindError::Io {
+            path: path.clone(),
+            source,
+        };
+        if is_socket(&path) {
+            if StdStream::connect(&path).is_ok() {
+                return Err(BindError::InUse { path });
+            }
+            fs::remove_file(&path).map_err(failed)?;
+        }
+        let listener = listen(&path).map_err(failed)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers until `stop`; requests that are being answered then may end. Removes the socket.
+    pub async fn run(
+        self,
+        spool: Arc<dyn SpoolAdmin>,
+        operator: Arc<dyn Operator>,
+        stop: CancellationToken,
+    ) {
+        let services = Arc::new(Services { spool, operator });
+        let mut clients = JoinSet::new();
+        loop {
+            let has_room = clients.len() < MAX_CLIENTS;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = clients.join_next() => report(ended),
+                accepted = self.listener.accept(), if has_room => match accepted {
+                    Ok((stream, _)) => {
+                        let session = serve(stream, Arc::clone(&services), stop.clone());
+                        clients.spawn(session);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept on the control socket");
+                        // Out of file descriptors: trying again at once would only burn CPU.
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                },
+            }
+        }
+        let all_ended = async { while clients.join_next().await.is_some() {} };
+        if timeout(GRACE, all_ended).await.is_err() {
+            clients.shutdown().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A socket that stays is removed by the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+/// Makes the socket. Nobody can connect before `listen`, so the mode counts from the beginning.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.into())
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a control connection broke off");
+    }
+}
+
+/// Answers the requests of one client.
+async fn serve(stream: UnixStream, services: Arc<Services>, stop: CancellationToken) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let line = tokio::select! {
+            () = stop.cancelled() => return,
+            line = timeout(PATIENCE, read_line(&mut stream)) => line,
+        };
+        let Ok(Ok(Some(line))) = line else { return };
+        let response = services.answer(&line).await;
+        let written = timeout(PATIENCE, stream.write_all(&encode(&response))).await;
+        let is_over = line.len() >= MAX_REQUEST || !matches!(written, Ok(Ok(())));
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// Reads a line with its end, or [`MAX_REQUEST`] octets of a longer one; `None` at the end.
+async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let mut limited = stream.take(MAX_REQUEST as u64);
+    limited.read_until(b'\n', &mut line).await?;
+    let is_whole = line.ends_with(b"\n") || line.len() >= MAX_REQUEST;
+    Ok(is_whole.then_some(line))
+}
+
+impl Services {
+    async fn answer(&self, line: &[u8]) -> Response {
+        let request = match parse(line) {
+            Ok(request) => request,
+            Err(response) => return response,
+        };
+        match request {
+            Request::Queue(request) => queue::answer(self.spool.as_ref(), request).await,
+            Request::Reload => match self.operator.reload().await {
+                Ok(warnings) => Response::Reloaded { warnings },
+                Err(error) => Response::failed(Reason::Configuration, error.to_string()),
+            },
+            Request::Status => Response::Status(Box::new(StatusView {
+                server: self.operator.describe(),
+                queue: self.spool.stats().await.into(),
+            })),
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Request, Response> {
+    let refused = |message: String| Response::failed(Reason::Request, message);
+    let call: serde_json::Value = serde_json::from_slice(line).map_err(|error| {
+        refused(format!(
+            "the request is no JSON object in one line: {error}"
+        ))
+    })?;
+    let version = call.get("version").and_then(serde_json::Value::as_u64);
+    if version != Some(u64::from(VERSION)) {
+        let message = format!("the server speaks version {VERSION} of the control protocol");
+        return Err(Response::failed(Reason::Version, message));
+    }
+    serde_json::from_value(call)
+        .map(|call: Call| call.request)
+        .map_err(|error| refused(format!("the request is not understood: {error}")))
+}
+
+fn encode(response: &Response) -> Vec<u8> {
+    let mut line = serde_json::to_vec(response).unwrap_or_default();
+    if line.is_empty() || line.len() >= MAX_RESPONSE {
+        let response = Response::failed(Reason::Request, "the answer would be too long");
+        line = serde_json::to_vec(&response).unwrap_or_default();
+    }
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::{Clock as _, ManualClock, Timestamp};
+use crate::control::client::{Client, ClientError};
+use crate::control::protocol::{Filter, QueueRequest};
+use crate::control::view::{Id, MessageView, State, Time};
+use crate::identity::{AccountName, Route, UpstreamName};
+use crate::mail::{
+    BodyType, Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient,
+    ReversePath,
+};
+use crate::spool::memory::MemorySpool;
+use crate::spool::{Message, Spool as _};
+
+/// A running control server on a spool in memory.
+struct Running {
+    folder: TempDir,
+    spool: Arc<MemorySpool>,
+    clock: Arc<ManualClock>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+struct FakeOperator;
+
+#[async_trait]
+impl Operator for FakeOperator {
+    async fn reload(&self) -> Result<Vec<String>, ReloadError> {
+        Err(ReloadError("posthouse.toml:1:1: nonsense".to_owned()))
+    }
+
+    fn describe(&self) -> ServerView {
+        ServerView {
+            version: "1.2.3".to_owned(),
+            process: 42,
+            started: Time(Timestamp::from_unix_millis(5)),
+            hostname: "relay.example.com".to_owned(),
+            configuration: "/etc/posthouse/posthouse.toml".to_owned(),
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+        }
+    }
+}
+
+impl Running {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_000_000)));
+        let spool = Arc::new(MemorySpool::new(Arc::clone(&clock) as _));
+        let stop = CancellationToken::new();
+        let server = Server::bind(folder.path()).unwrap();
+        let mut tasks = JoinSet::new();
+        let admin: Arc<dyn SpoolAdmin> = Arc::clone(&spool) as _;
+        tasks.spawn(server.run(admin, Arc::new(FakeOperator), stop.clone()));
+        Self {
+            folder,
+            spool,
+            clock,
+            stop,
+            tasks,
+        }
+    }
+
+    async fn add(&self, account: &str, recipients: &[&str]) -> QueueId {
+        let mut draft = self.spool.draft().await.unwrap();
+        draft
+            .write(Bytes::from_static(b"Subject: x\r\n\r\n"))
+            .await
+            .unwrap();
+        let here = MailDomain::parse("relay.example").unwrap();
+        let recipient = |text: &&str| {
+            let path = ForwardPath::take(&format!("<{text}>"), &here).unwrap().0;
+            Recipient::new(path)
+        };
+        let message = Message {
+            envelope: Envelope {
+                reverse_path: ReversePath::take("<a@example.com>").unwrap().0,
+                body: BodyType::SevenBit,
+                smtputf8: false,
+                ret: None,
+                envelope_id: None,
+                recipients: recipients.iter().map(recipient).collect(),
+            },
+            account: Some(AccountName::parse(account).unwrap()),
+            tenant: None,
+            route: Route::new(vec![UpstreamName::parse("main").unwrap()]).unwrap(),
+            priority: Priority::High,
+            accepted: self.clock.now(),
+            due: self.clock.now(),
+            peer: None,
+            message_id: Some("<1@example.com>".into()),
+        };
+        self.spool.commit(draft, message).await.unwrap()
+    }
+
+    /// Asks over the socket, on a thread, since the client blocks.
+    async fn ask(&self, request: Request) -> Response {
+        let folder = self.folder.path().to_owned();
+        tokio::task::spawn_blocking(move || {
+            Client::connect(&folder).unwrap().call(request).unwrap()
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn queue(&self, request: QueueRequest) -> Response {
+        self.ask(Request::Queue(request)).await
+    }
+
+    async fn show(&self, id: QueueId) -> MessageView {
+        match self.queue(QueueRequest::Show { id: Id(id) }).await {
+            Response::Message(message) => *message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn list(&self, after: Option<Id>, limit: usize, filter: Filter) -> (Vec<Id>, Option<Id>) {
+        let request = QueueRequest::List {
+            after,
+            limit,
+            filter,
+        };
+        match self.queue(request).await {
+            Response::Messages { messages, next } => {
+                (messages.iter().map(|message| message.id).collect(), next)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Writes a line as it is and returns the answer.
+    async fn say(&self, line: Vec<u8>) -> Response {
+        let path = self.folder.path().join(SOCKET);
+        tokio::task::spawn_blocking(move || {
+            let mut stream = StdStream::connect(path).unwrap();
+            stream.write_all(&line).unwrap();
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer).unwrap();
+            serde_json::from_str(&answer).unwrap()
+        })
+        .await
+        .unwrap()
+    }
+}
+
+fn reason(response: &Response) -> Reason {
+    match response {
+        Response::Failed { reason, .. } => *reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_shown_with_all_that_is_known() {
+    let running = Running::start();
+    let id = running
+        .add("shop", &["b@example.net", "c@example.net"])
+        .await;
+    let message = running.show(id).await;
+    assert_eq!(message.state, State::Pending);
+    assert_eq!(message.account.as_deref(), Some("shop"));
+    assert_eq!(message.sender.as_deref(), Some("a@example.com"));
+    assert_eq!(message.recipients[1].address, "c@example.net");
+    assert_eq!(message.route, ["main"]);
+    assert_eq!((message.priority, message.size), (2, 14));
+    assert_eq!(message.accepted, Time(running.clock.now()));
+    assert_eq!(message.message_id.as_deref(), Some("<1@example.com>"));
+}
+
+#[tokio::test]
+async fn hold_and_release_change_the_state() {
+    let running = Running::start();
+    let id = running.add("shop", &["b@example.net"]).await;
+    let done = running.queue(QueueRequest::Hold { id: Id(id) }).await;
+    assert_eq!(done, Response::Done);
+    assert_eq!(running.show(id).await.state, State::Held);
+    running.queue(QueueRequest::Release { id: Id(id) }).await;
+    assert_eq!(running.show(id).await.state, State::Pending);
+}
+
+#[tokio::test]
+async fn a_deleted_message_is_missing() {
+    let running = Running::start();
+    let id = Id(running.add("shop", &["b@example.net"]).await);
+    assert_eq!(
+        running.queue(QueueRequest::Delete { id }).await,
+        Response::Done
+    );
+    let response = running.queue(QueueRequest::Show { id }).await;
+    assert_eq!(reason(&response), Reason::Missing);
+    let response = running.queue(QueueRequest::Retry { id }).await;
+    assert_eq!(reason(&response), Reason::Missing);
+}
+
+#[tokio::test]
+async fn a_list_goes_on_where_the_last_one_ended() {
+    let running = Running::start();
+    let mut added = Vec::new();
+    for _ in 0..5 {
+        added.push(Id(running.add("shop", &["b@example.net"]).await));
+    }
+    let (mut listed, mut next) = running.list(None, 2, Filter::default()).await;
+    while next.is_some() {
+        let (more, then) = running.list(next, 2, Filter::default()).await;
+        assert!(more.len() <= 2);
+        listed.extend(more);
+        next = then;
+    }
+    assert_eq!(listed, added);
+}
+
+#[tokio::test]
+async fn a_filter_takes_what_all_its_parts_take() {
+    let running = Running::start();
+    let shop = running.add("shop", &["b@example.net"]).await;
+    running.add("shop", &["c@example.org"]).await;
+    running.add("printer", &["b@example.net"]).await;
+    let filter = Filter {
+        account: Some("SHOP".to_owned()),
+        recipient: Some("@Example.net".to_owned()),
+        upstream: Some("main".to_owned()),
+        ..Filter::default()
+    };
+    let (listed, next) = running.list(None, 10, filter).await;
+    assert_eq!((listed, next), (vec![Id(shop)], None));
+}
+
+#[tokio::test]
+async fn a_list_leaves_out_recipients_beyond_a_bound_and_counts_them() {
+    let running = Running::start();
+    let addresses: Vec<_> = (0..25).map(|n| format!("r{n}@example.net")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let id = running.add("shop", &addresses).await;
+    let request = QueueRequest::List {
+        after: None,
+        limit: 1,
+        filter: Filter::default(),
+    };
+    let Response::Messages { messages, .. } = running.queue(request).await else {
+        panic!("no list");
+    };
+    assert_eq!(messages[0].recipients.len(), MessageView::LISTED_RECIPIENTS);
+    assert_eq!(messages[0].recipients_left_out, 5);
+    let whole = running.show(id).await;
+    let shown: HashSet<_> = whole.recipients.iter().map(|r| &*r.address).collect();
+    assert_eq!(shown, addresses.into_iter().collect());
+}
+
+#[tokio::test]
+async fn status_has_the_server_and_the_sums() {
+    let running = Running::start();
+    running.add("shop", &["b@example.net"]).await;
+    let Response::Status(status) = running.ask(Request::Status).await else {
+        panic!("no status");
+    };
+    assert_eq!(status.server, FakeOperator.describe());
+    assert_eq!((status.queue.messages, status.queue.octets), (1, 14));
+}
+
+#[tokio::test]
+async fn a_refused_reload_tells_the_diagnostics() {
+    let running = Running::start();
+    let expected = Response::failed(Reason::Configuration, "posthouse.toml:1:1: nonsense");
+    assert_eq!(running.ask(Request::Reload).await, expected);
+}
+
+#[tokio::test]
+async fn another_version_is_told_so() {
+    let running = Running::start();
+    let line = b"{\"version\":2,\"request\":{\"dance\":{}}}\n".to_vec();
+    assert_eq!(reason(&running.say(line).await), Reason::Version);
+}
+
+#[tokio::test]
+async fn nonsense_is_answered() {
+    let running = Running::start();
+    for line in ["hello\n", "{\"version\":1,\"request\":\"dance\"}\n"] {
+        let response = running.say(line.into()).await;
+        assert_eq!(reason(&response), Reason::Request, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_not_gathered_beyond_the_bound() {
+    let running = Running::start();
+    let response = running.say(vec![b'x'; MAX_REQUEST]).await;
+    assert_eq!(reason(&response), Reason::Request);
+}
+
+#[tokio::test]
+async fn the_socket_is_for_its_owner_alone() {
+    let running = Running::start();
+    let mode = fs::metadata(running.folder.path().join(SOCKET))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_second_server_is_refused_and_the_first_goes_on() {
+    let running = Running::start();
+    let second = Server::bind(running.folder.path());
+    assert!(matches!(second, Err(BindError::InUse { .. })));
+    assert!(matches!(
+        running.ask(Request::Status).await,
+        Response::Status(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_socket_that_a_crash_left_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap());
+    assert!(is_socket(&folder.path().join(SOCKET)));
+    assert!(Server::bind(folder.path()).is_ok());
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_the_socket_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::File::create(folder.path().join(SOCKET)).unwrap();
+    assert!(matches!(
+        Server::bind(folder.path()),
+        Err(BindError::Io { .. })
+    ));
+    assert!(folder.path().join(SOCKET).exists());
+}
+
+#[tokio::test]
+async fn nothing_is_left_after_the_stop() {
+    let mut running = Running::start();
+    let idle = StdStream::connect(running.folder.path().join(SOCKET)).unwrap();
+    running.stop.cancel();
+    while running.tasks.join_next().await.is_some() {}
+    drop(idle);
+    let error = Client::connect(running.folder.path()).unwrap_err();
+    assert!(matches!(error, ClientError::NotRunning { .. }));
+    assert!(!running.folder.path().join(SOCKET).exists());
+}
