@@ -138,21 +138,28 @@ async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<()
     );
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
-    let relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
+    let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
     let listeners = list_ports(&bound);
     let server = Server::start(bound, &reloader.parts).map_err(runtime("listeners"))?;
     build::note(&config.server.data_dir.join("listeners"), &listeners)?;
     tracing::info!(ports = listeners.lines().count(), "ready");
-    signals.serve_until_stop(&reloader).await;
+    let ended = tokio::select! {
+        () = signals.serve_until_stop(&reloader) => Ok(()),
+        // Mail must not be accepted by a process that no longer relays: whoever supervises it starts another.
+        Some(ended) = relaying.join_next() => Err(AppError::Ended {
+            part: "relay",
+            source: ended.err(),
+        }),
+    };
     tracing::info!("stopping");
     stop_control.cancel();
     controlling.join_all().await;
     server.stop(config.server.shutdown_grace).await;
     stop_relay.cancel();
-    relaying.join_all().await;
+    while relaying.join_next().await.is_some() {}
     spool.close().await;
     tracing::info!("stopped");
-    Ok(())
+    ended
 }
 
 impl Parts {
