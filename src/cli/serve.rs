@@ -57,7 +57,9 @@ fn hint(error: &AppError) -> Option<&'static str> {
         AppError::Authenticator(_)
         | AppError::Bind(_)
         | AppError::Config(_)
+        | AppError::Control(_)
         | AppError::Create { .. }
+        | AppError::Ended { .. }
         | AppError::FileDescriptors { .. }
         | AppError::Privileges { .. }
         | AppError::Resolver(_)
