@@ -179,11 +179,12 @@ impl Committer {
         }
         self.shared.gauge.set(state.index.stats());
         drop(state);
+        // Before the replies, so that who has its reply knows that the dispatcher has been woken.
+        self.shared.changed.notify_one();
         for reply in replies {
             // Nobody may be there any more to hear it.
             let _ = reply.send(Ok(()));
         }
-        self.shared.changed.notify_one();
         for path in left.files {
             self.remove_file(&path);
         }
