@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::auth::AuthenticatorError;
 use crate::config::Report;
+use crate::control;
 use crate::dns::ResolveError;
 use crate::spool::embedded::OpenError;
 use crate::submission::BindError;
@@ -23,6 +24,9 @@ pub enum AppError {
     /// The configuration has errors; the report has all of them.
     #[error("the configuration has errors")]
     Config(Report),
+    /// The command line could not talk to the server.
+    #[error("cannot make the control socket")]
+    Control(#[from] control::server::BindError),
     /// A folder or file cannot be made.
     #[error("cannot create {path}")]
     Create {
@@ -78,7 +82,7 @@ impl AppError {
     /// Returns the exit code, as sysexits(3) has them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Create { .. } => 73,
+            Self::Control(_) | Self::Create { .. } => 73,
             Self::Bind(error) if error.source.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Privileges { .. } => 77,
             Self::Authenticator(_)

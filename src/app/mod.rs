@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod operator;
 mod privileges;
 mod reload;
 mod run;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::config::{self, Checked, Report};
+use crate::config::{self, Checked, Diagnostic, Report};
 use crate::dns::Resolver;
 use crate::relay::Relay;
 use crate::spool::SpoolAdmin as _;
@@ -25,24 +25,37 @@ pub(super) struct Reloader {
     pub(super) tls: Arc<Reloadable>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 impl Reloader {
-    /// Reads the configuration again and puts it in place, or leaves everything as it is and logs why.
-    pub(super) async fn reload(&self) {
-        match self.try_reload().await {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(AppError::Config(report)) => log_report(&report),
+    /// Reads the configuration again and puts it in place; returns its warnings. Whatever comes of it is logged.
+    ///
+    /// # Errors
+    /// The old configuration stays, whole.
+    pub(super) async fn reload(&self) -> Result<Vec<String>, AppError> {
+        // Two at once could leave parts of one and parts of the other.
+        let _turn = self.turn.lock().await;
+        let reloaded = self.try_reload().await;
+        match &reloaded {
+            Ok(warnings) => {
+                for warning in warnings {
+                    tracing::warn!(warning, "configuration");
+                }
+                tracing::info!("configuration reloaded");
+            }
+            Err(AppError::Config(report)) => log_report(report),
             Err(error) => {
                 tracing::error!(
-                    error = telemetry::chain(&error),
+                    error = telemetry::chain(error),
                     "reload failed; the old configuration stays"
                 );
             }
         }
+        reloaded
     }
 
-    async fn try_reload(&self) -> Result<(), AppError> {
+    async fn try_reload(&self) -> Result<Vec<String>, AppError> {
         let file = self.config_file.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
         let config = loaded.map_err(|error| AppError::Runtime {
@@ -57,10 +70,7 @@ impl Reloader {
         self.parts.replace_directory(build::directory(&config));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
-        for warning in &config.warnings {
-            tracing::warn!(warning = %warning.summary(), "configuration");
-        }
-        Ok(())
+        Ok(config.warnings.iter().map(Diagnostic::summary).collect())
     }
 
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Authenticator};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
+use crate::control;
 use crate::dns::{Resolver, SystemResolver};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
@@ -19,6 +21,7 @@ use crate::tls::server::Reloadable;
 
 use super::build;
 use super::error::AppError;
+use super::operator::ServerOperator;
 use super::privileges;
 use super::reload::Reloader;
 
@@ -115,53 +118,74 @@ fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
 }
 
 async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<(), AppError> {
+    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
+    let reloader = Arc::new(parts.assemble(resolver, config_file)?);
     let Parts {
         config,
         spool,
         clock,
-        authenticator,
-        tls,
+        ..
     } = parts;
-    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
-    let relay = Relay::new(
-        Arc::clone(&spool) as _,
-        Arc::clone(&clock),
-        build::relay_settings(&config),
-        build::chance()?,
-    );
-    let server_parts = ServerParts::new(
-        Arc::clone(&authenticator),
-        Arc::clone(&spool) as _,
-        Arc::clone(&clock),
-        Some(Arc::clone(&tls)),
-        build::directory(&config),
-    );
-    let server_parts = Arc::new(server_parts);
-    let reloader = Reloader {
-        config_file,
-        relay: Arc::clone(&relay),
-        spool: Arc::clone(&spool),
-        parts: Arc::clone(&server_parts),
-        tls,
-        resolver,
-        clock: Arc::clone(&clock),
-    };
     reloader.route(&config).await?;
     let mut signals = Signals::new()?;
+    let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
+    let control = control::server::Server::bind(&config.server.data_dir)?;
+    let stop_control = CancellationToken::new();
+    let controlling = control.run(
+        Arc::clone(&spool) as _,
+        Arc::new(operator),
+        stop_control.clone(),
+    );
+    let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
-    let relaying = tokio::task::JoinSet::from_iter([Arc::clone(&relay).run(stop_relay.clone())]);
+    let relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
     let listeners = list_ports(&bound);
-    let server = Server::start(bound, &server_parts).map_err(runtime("listeners"))?;
+    let server = Server::start(bound, &reloader.parts).map_err(runtime("listeners"))?;
     build::note(&config.server.data_dir.join("listeners"), &listeners)?;
     tracing::info!(ports = listeners.lines().count(), "ready");
     signals.serve_until_stop(&reloader).await;
     tracing::info!("stopping");
+    stop_control.cancel();
+    controlling.join_all().await;
     server.stop(config.server.shutdown_grace).await;
     stop_relay.cancel();
     relaying.join_all().await;
     spool.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+impl Parts {
+    /// Puts the two halves together, and what a reload exchanges in them.
+    fn assemble(
+        &self,
+        resolver: Arc<dyn Resolver>,
+        config_file: PathBuf,
+    ) -> Result<Reloader, AppError> {
+        let relay = Relay::new(
+            Arc::clone(&self.spool) as _,
+            Arc::clone(&self.clock),
+            build::relay_settings(&self.config),
+            build::chance()?,
+        );
+        let parts = ServerParts::new(
+            Arc::clone(&self.authenticator),
+            Arc::clone(&self.spool) as _,
+            Arc::clone(&self.clock),
+            Some(Arc::clone(&self.tls)),
+            build::directory(&self.config),
+        );
+        Ok(Reloader {
+            config_file,
+            relay,
+            spool: Arc::clone(&self.spool),
+            parts: Arc::new(parts.with_limits(self.config.server.connections)),
+            tls: Arc::clone(&self.tls),
+            resolver,
+            clock: Arc::clone(&self.clock),
+            turn: tokio::sync::Mutex::default(),
+        })
+    }
 }
 
 /// One line for each port: the listener's name and the address.
@@ -196,7 +220,10 @@ impl Signals {
     async fn serve_until_stop(&mut self, reloader: &Reloader) {
         loop {
             tokio::select! {
-                _ = self.hangup.recv() => reloader.reload().await,
+                _ = self.hangup.recv() => {
+                    // It has logged what came of it; there is nobody else to tell.
+                    let _told = reloader.reload().await;
+                }
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
             }

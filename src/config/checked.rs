@@ -10,7 +10,7 @@ use crate::identity::{AccountName, UpstreamName};
 use crate::mail::{Domain, Mailbox};
 use crate::route::Table;
 use crate::schedule::RetryPlan;
-use crate::submission::{ListenerSettings, Profile};
+use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
 use crate::upstream::{maildir, smtp};
 
@@ -58,6 +58,8 @@ pub struct Server {
     pub run_as: Option<String>,
     /// How long transactions that run may go on after SIGTERM.
     pub shutdown_grace: Duration,
+    /// How many clients may be connected.
+    pub connections: ConnectionLimits,
 }
 
 /// The section `[log]`.

@@ -129,6 +129,16 @@ fn server(sample: &mut Sample, root: &raw::Root) {
         text(server.shutdown_grace),
         "How long transactions that run may go on after SIGTERM; \"0s\" ends them at once. Nothing accepted is lost.",
     );
+    sample.shown(
+        "connections",
+        server.connections,
+        "Clients connected at once, over all listeners. More hear 421.",
+    );
+    sample.shown(
+        "connections_per_address",
+        server.connections_per_address,
+        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits.",
+    );
     sample.table("[log]", "");
     sample.shown(
         "level",

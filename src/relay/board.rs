@@ -20,6 +20,19 @@ pub struct Lane {
     pub plan: RetryPlan,
 }
 
+/// How an upstream fares, for operators.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UpstreamStanding {
+    /// Its name.
+    pub name: UpstreamName,
+    /// `good`, `throttled`, `unreachable` or `parked`.
+    pub condition: &'static str,
+    /// Attempts that run now.
+    pub attempts: usize,
+    /// Attempts that may run at once.
+    pub connections: usize,
+}
+
 /// All lanes and how they fare.
 #[derive(Default)]
 pub(super) struct Board {
@@ -77,6 +90,22 @@ impl Board {
             .values()
             .map(|place| place.lane.clone())
             .collect()
+    }
+
+    /// Returns how each upstream fares, sorted by name.
+    pub(super) fn standings(&self) -> Vec<UpstreamStanding> {
+        let mut standings: Vec<_> = self
+            .places
+            .iter()
+            .map(|(name, place)| UpstreamStanding {
+                name: name.clone(),
+                condition: place.condition.word(),
+                attempts: place.busy,
+                connections: place.lane.upstream.connections(),
+            })
+            .collect();
+        standings.sort_by(|one, other| one.name.cmp(&other.name));
+        standings
     }
 
     pub(super) fn lane(&self, name: &UpstreamName) -> Option<Lane> {

@@ -13,7 +13,7 @@ use crate::mail::{Domain, Mailbox, QueueId};
 use crate::schedule::Chance;
 use crate::spool::{Claim, Lease, Spool};
 
-use super::board::{Board, Lane, Wake};
+use super::board::{Board, Lane, UpstreamStanding, Wake};
 
 /// How long a lease lasts unless it is extended; it is extended at half of it.
 pub(super) const LEASE: Duration = Duration::from_mins(10);
@@ -72,6 +72,11 @@ impl Relay {
     pub fn replace(&self, lanes: Vec<Lane>) {
         self.board().replace(lanes);
         self.changed.notify_one();
+    }
+
+    /// Returns how each upstream fares, sorted by name.
+    pub fn upstreams(&self) -> Vec<UpstreamStanding> {
+        self.board().standings()
     }
 
     /// Relays until `stop`, then lets running attempts end within the grace time and breaks off the rest, which the

@@ -101,6 +101,16 @@ impl Condition {
         }
     }
 
+    /// Returns how the upstream fares, in one word: `good`, `throttled`, `unreachable`, `parked`.
+    pub fn word(&self) -> &'static str {
+        match self.pause.as_ref().map(|pause| pause.kind) {
+            None => "good",
+            Some(Kind::Throttled) => "throttled",
+            Some(Kind::Unreachable) => "unreachable",
+            Some(Kind::Unusable) => "parked",
+        }
+    }
+
     /// Ends a pause: an operator has repaired something, or the configuration is new.
     pub fn resume(&mut self) {
         self.pause = None;

@@ -13,6 +13,7 @@ use crate::config::checked::{Server, SpoolLimits, SystemMail};
 use crate::config::raw;
 use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
+use crate::submission::ConnectionLimits;
 use crate::tls::server::{ServerTlsError, Settings as TlsSettings, check_files};
 
 /// Returns the section `[server]`, or `None` after an error.
@@ -29,6 +30,10 @@ pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Opt
         data_dir: context.path(&raw.data_dir),
         run_as: run_as.map(|user| user.get_ref().clone()),
         shutdown_grace: raw.shutdown_grace.get(),
+        connections: ConnectionLimits {
+            total: raw.connections.to(),
+            per_address: raw.connections_per_address.to(),
+        },
     })
 }
 

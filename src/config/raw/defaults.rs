@@ -53,6 +53,8 @@ impl Default for Server {
             data_dir: "data".into(),
             run_as: None,
             shutdown_grace: Span::of(Duration::from_secs(30)),
+            connections: Number::of(10_000),
+            connections_per_address: Number::of(500),
         }
     }
 }

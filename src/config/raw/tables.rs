@@ -46,6 +46,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) data_dir: PathBuf,
     pub(in crate::config) run_as: Option<Spanned<String>>,
     pub(in crate::config) shutdown_grace: Span<0>,
+    pub(in crate::config) connections: Number<1, 1_000_000>,
+    pub(in crate::config) connections_per_address: Number<1, 1_000_000>,
 }
 
 #[derive(Debug, Default, Deserialize)]

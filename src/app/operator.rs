@@ -1,0 +1,75 @@
+//! What the command line asks of the running server.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::config::Checked;
+use crate::control::server::{Operator, ReloadError};
+use crate::control::view::{ListenerView, ServerView, Time, UpstreamView};
+
+use super::error::AppError;
+use super::reload::Reloader;
+use crate::telemetry;
+
+/// The running server as the control socket sees it.
+pub(super) struct ServerOperator {
+    reloader: Arc<Reloader>,
+    started: Timestamp,
+    hostname: String,
+    listeners: Vec<ListenerView>,
+}
+
+impl ServerOperator {
+    pub(super) fn new(config: &Checked, reloader: Arc<Reloader>, started: Timestamp) -> Self {
+        let listeners = config.listeners.iter().map(|listener| ListenerView {
+            name: listener.name.clone(),
+            ports: listener.ports.len() * listener.addresses.len(),
+            configured: listener.ports.to_string(),
+        });
+        Self {
+            reloader,
+            started,
+            hostname: config.server.hostname.to_string(),
+            listeners: listeners.collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl Operator for ServerOperator {
+    async fn reload(&self) -> Result<Vec<String>, ReloadError> {
+        let reloaded = self.reloader.reload().await;
+        reloaded.map_err(|error| {
+            if let AppError::Config(report) = &error {
+                ReloadError(report.to_string())
+            } else {
+                ReloadError(telemetry::chain(&error))
+            }
+        })
+    }
+
+    fn describe(&self) -> ServerView {
+        let upstreams = self
+            .reloader
+            .relay
+            .upstreams()
+            .into_iter()
+            .map(|standing| UpstreamView {
+                name: standing.name.to_string(),
+                condition: standing.condition.to_owned(),
+                attempts: standing.attempts,
+                connections: standing.connections,
+            });
+        ServerView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            started: Time(self.started),
+            hostname: self.hostname.clone(),
+            configuration: self.reloader.config_file.display().to_string(),
+            listeners: self.listeners.clone(),
+            upstreams: upstreams.collect(),
+        }
+    }
+}
