@@ -74,7 +74,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<
         log: if arguments.verbose || upstream.is_some() {
             Log::Everything
         } else {
-            Log::Errors
+            Log::Warnings
         },
         verify: if arguments.insecure_upstream {
             Verify::No

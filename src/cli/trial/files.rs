@@ -47,7 +47,7 @@ pub(super) struct Plan<'a> {
 /// What is logged beside what is shown anyway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Log {
-    Errors,
+    Warnings,
     Everything,
 }
 
@@ -159,7 +159,7 @@ fn text(plan: &Plan<'_>) -> String {
     let addresses: Vec<_> = plan.addresses.iter().map(bracketed).collect();
     let addresses = addresses.join(", ");
     let level = match plan.log {
-        Log::Errors => "error",
+        Log::Warnings => "warn",
         Log::Everything => "info",
     };
     let (hostname, upstream) = match plan.upstream {
@@ -255,7 +255,7 @@ mod tests {
             implicit_port: 4650,
             upstream,
             verify: Verify::Yes,
-            log: Log::Errors,
+            log: Log::Warnings,
         }
     }
 
