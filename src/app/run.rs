@@ -146,15 +146,7 @@ async fn run(
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
     let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let listeners = list_ports(&bound);
-    let server = Server::start(bound, &reloader.parts).map_err(runtime_part("listeners"))?;
-    if let Err(error) = build::note(&config.server.data_dir.join("listeners"), &listeners) {
-        tracing::error!(
-            error = telemetry::chain(&error),
-            "the list of ports is not written"
-        );
-    }
-    tracing::info!(ports = listeners.lines().count(), "ready");
+    let server = open_ports(bound, &reloader, &config)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
         // Mail must not be accepted by a process that no longer relays: whoever supervises it starts another.
