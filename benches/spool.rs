@@ -147,6 +147,7 @@ async fn dispatch(spool: Arc<EmbeddedSpool>, route: Route, relays: usize) -> Out
             at_most: (1 + slots.available_permits()).min(50),
             now,
             until: now.after(Duration::from_mins(1)),
+            older_than: None,
         };
         let leases = spool.claim(claim).await?;
         drop(slot);

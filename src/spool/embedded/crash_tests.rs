@@ -28,6 +28,7 @@ fn claim_of(routes: &[crate::identity::Route], now: Timestamp) -> Claim<'_> {
         at_most: 1,
         now,
         until: now.after(Duration::from_mins(1)),
+        older_than: None,
     }
 }
 

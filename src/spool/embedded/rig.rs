@@ -158,6 +158,7 @@ impl Bench {
             at_most: 1,
             now,
             until: now.after(Duration::from_mins(1)),
+            older_than: None,
         };
         let claim = self.rig.spool.claim(claim);
         drive(&mut self.rig.committer, claim).await.unwrap().pop()
