@@ -56,6 +56,11 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_again_and_again() {
     for round in 0..ROUNDS {
         arrivals.next_life();
         kills.push(live_and_die(directory.path(), round, &clients, &mut chance));
+        // What the dead process had written to the upstream belongs to its life, not to the next.
+        let read = wait_for(Duration::from_secs(10), || {
+            Ok((recorder.open_connections() == 0).then_some(()))
+        });
+        assert_eq!(read.expect("the probe cannot fail"), Some(()));
     }
     arrivals.next_life();
     let acknowledged = clients.acknowledged();
