@@ -1,3 +1,11 @@
 //! The `posthouse` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Messages are many short-lived pieces of memory, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    ExitCode::from(posthouse::cli::run(std::env::args_os()))
+}

@@ -1,1 +1,27 @@
 //! The command line: one file for each subcommand.
+//!
+//! Results go to standard output, as tables with colours on a terminal and as plain lines with tabs elsewhere, or as
+//! JSON where `--json` asks for it. Errors go to standard error as `error: …` and `hint: …`. Exit codes are those of
+//! sysexits(3); [`Failure`](failure::Failure) has them. This is the only module that prints.
+
+mod account;
+mod arguments;
+mod check;
+mod completions;
+mod configuration;
+mod failure;
+mod hash_password;
+mod man;
+mod output;
+mod queue;
+mod reload;
+mod run;
+mod running;
+mod secret_input;
+mod serve;
+mod status;
+mod table;
+mod test_mail;
+mod trial;
+
+pub use run::run;

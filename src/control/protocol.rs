@@ -107,12 +107,7 @@ pub enum Response {
     /// It has been done, and is durable.
     Done,
     /// It has not been done.
-    Failed {
-        /// Why, for programs.
-        reason: Reason,
-        /// Why, for people.
-        message: String,
-    },
+    Failed(Refusal),
     /// One message.
     Message(Box<MessageView>),
     /// Several messages.
@@ -135,14 +130,34 @@ pub enum Response {
 
 impl Response {
     pub(super) fn failed(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Failed {
-            reason,
-            message: message.into(),
+        let message = message.into();
+        Self::Failed(Refusal { reason, message })
+    }
+
+    /// Returns the response unless it is a refusal.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn accepted(self) -> Result<Self, Refusal> {
+        if let Self::Failed(refusal) = self {
+            Err(refusal)
+        } else {
+            Ok(self)
         }
     }
 }
 
 /// Why a request has not been done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// For programs.
+    pub reason: Reason,
+    /// For people.
+    pub message: String,
+}
+
+/// What kept a request from being done.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

@@ -150,7 +150,7 @@ impl Running {
 
 fn reason(response: &Response) -> Reason {
     match response {
-        Response::Failed { reason, .. } => *reason,
+        Response::Failed(refusal) => refusal.reason,
         other => panic!("{other:?}"),
     }
 }

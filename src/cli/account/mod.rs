@@ -1,0 +1,14 @@
+//! `posthouse account`: who may log in, and as whom they may send.
+//!
+//! Edits go through [`AccountsFile`](crate::config::AccountsFile), which keeps comments and order. An edit is checked
+//! with the whole configuration before it is kept, and a running server is told.
+
+mod add;
+mod change;
+mod command;
+mod list;
+mod passwd;
+mod show;
+mod view;
+
+pub(super) use command::{Arguments, run};

@@ -1,0 +1,60 @@
+//! `posthouse account show`.
+
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+
+use super::command::{AccountOption, find};
+use super::view::AccountView;
+
+/// Show one account: what it may send as, and where its mail goes
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    account: AccountOption,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    let config = arguments.account.configuration.load()?;
+    let account = AccountView::new(&config, find(&config, &arguments.account.name)?);
+    if arguments.json {
+        return output.json(&account);
+    }
+    let state = match (
+        account.active,
+        account.has_password,
+        account.networks.is_empty(),
+    ) {
+        (false, _, _) => "disabled",
+        (true, true, _) => "active",
+        (true, false, false) => "active, known by its networks only",
+        (true, false, true) => "active, but without password and networks nobody can use it",
+    };
+    output.field("name", &account.name)?;
+    output.field("state", state)?;
+    output.field("tenant", account.tenant.as_deref().unwrap_or("-"))?;
+    output.field("may send as", account.senders())?;
+    let judged = if account.check_header_from {
+        "envelope and header"
+    } else {
+        "envelope only"
+    };
+    output.field("judged", judged)?;
+    output.field("otherwise", account.on_unauthorized)?;
+    let range = format!("{}, at best {}", account.priority, account.max_priority);
+    output.field("priority", range)?;
+    if !account.networks.is_empty() {
+        output.field("networks", account.networks.join(", "))?;
+    }
+    let route = account.route.as_ref().map(|route| route.join(", "));
+    output.field(
+        "upstreams",
+        route.as_deref().unwrap_or("none: it cannot send"),
+    )?;
+    match &account.note {
+        Some(note) => output.field("note", note),
+        None => Ok(()),
+    }
+}

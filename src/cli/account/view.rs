@@ -1,0 +1,72 @@
+//! An account as it is printed.
+
+use serde::Serialize;
+
+use crate::auth::Account;
+use crate::config::Checked;
+use crate::mail::Priority;
+use crate::policy::{Grants, OnUnauthorized, Scope};
+
+/// An account with what is done for its mail.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are what `--json` prints; nobody passes them on"
+)]
+#[derive(Debug, Serialize)]
+pub(super) struct AccountView {
+    pub(super) name: String,
+    pub(super) active: bool,
+    pub(super) has_password: bool,
+    pub(super) tenant: Option<String>,
+    /// What it may send as; `None` for anyone.
+    pub(super) authorized: Option<Vec<String>>,
+    pub(super) check_header_from: bool,
+    pub(super) on_unauthorized: &'static str,
+    pub(super) priority: u8,
+    pub(super) max_priority: u8,
+    pub(super) networks: Vec<String>,
+    /// The upstreams in failover order; `None` where nothing can be sent.
+    pub(super) route: Option<Vec<String>>,
+    pub(super) note: Option<String>,
+}
+
+impl AccountView {
+    pub(super) fn new(config: &Checked, account: &Account) -> Self {
+        let profile = config.profiles.get(&account.name);
+        let rules = profile.map(|profile| &profile.rules);
+        let route = config.routes.configured_route(&account.name);
+        Self {
+            name: account.name.to_string(),
+            active: account.active,
+            has_password: account.password.is_some(),
+            tenant: account.tenant.as_ref().map(ToString::to_string),
+            authorized: rules.and_then(|rules| match &rules.grants {
+                Grants::Anyone => None,
+                Grants::Only(grants) => Some(grants.iter().map(ToString::to_string).collect()),
+            }),
+            check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
+            on_unauthorized: match rules.map(|rules| rules.on_unauthorized) {
+                Some(OnUnauthorized::Alert) => "alert",
+                Some(OnUnauthorized::Reject) | None => "reject",
+            },
+            priority: profile
+                .map_or_else(Priority::default, |profile| profile.priority)
+                .number(),
+            max_priority: profile
+                .and_then(|profile| profile.max_priority)
+                .unwrap_or(Priority::VeryHigh)
+                .number(),
+            networks: account.networks.iter().map(ToString::to_string).collect(),
+            route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
+            note: config.notes.get(&account.name).cloned(),
+        }
+    }
+
+    /// Returns what it may send as, in words.
+    pub(super) fn senders(&self) -> String {
+        match &self.authorized {
+            None => "anyone".to_owned(),
+            Some(grants) => grants.join(", "),
+        }
+    }
+}

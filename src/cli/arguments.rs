@@ -1,0 +1,41 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail, trial,
+};
+
+/// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
+/// address it claims, keeps the mail safe, and passes it on to your mail server.
+#[derive(Debug, Parser)]
+#[command(name = "posthouse", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+To begin:
+  posthouse try                                  a relay at once, with nothing configured
+  posthouse check --defaults > posthouse.toml    a configuration with every key explained
+  posthouse account add shop -c posthouse.toml   an account; prints its password
+  posthouse serve -c posthouse.toml              the relay itself
+
+Exit codes: 0 done, 64 wrong usage, 66 not found, 69 not available, 73 cannot create,
+74 input or output failed, 77 not permitted, 78 configuration has errors.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Account(account::Arguments),
+    Check(check::Arguments),
+    Completions(completions::Arguments),
+    HashPassword(hash_password::Arguments),
+    Man(man::Arguments),
+    Queue(queue::Arguments),
+    Reload(reload::Arguments),
+    Serve(serve::Arguments),
+    Status(status::Arguments),
+    TestMail(test_mail::Arguments),
+    Try(trial::Arguments),
+}

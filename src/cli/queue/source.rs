@@ -1,0 +1,124 @@
+//! Where the queue is asked: the running server, or the spool itself.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::{self, Runtime};
+
+use crate::clock::SystemClock;
+use crate::config::{Checked, SpoolLimits};
+use crate::control::client::{Client, ClientError};
+use crate::control::protocol::{QueueRequest, Request, Response};
+use crate::control::queue;
+use crate::spool::SpoolAdmin as _;
+use crate::spool::embedded::{EmbeddedSpool, OpenError, Settings};
+
+use crate::cli::configuration::ConfigurationOption;
+use crate::cli::failure::{Code, Failure};
+
+/// Where the queue is asked.
+pub(super) enum Source {
+    Server(Client),
+    Spool(Offline),
+}
+
+/// A spool whose server does not run. Closed when it is dropped.
+pub(super) struct Offline {
+    runtime: Runtime,
+    spool: EmbeddedSpool,
+}
+
+impl Source {
+    pub(super) fn open(configuration: &ConfigurationOption) -> Result<Self, Failure> {
+        match Client::connect(&configuration.data_dir()?) {
+            Ok(client) => Ok(Self::Server(client)),
+            Err(ClientError::NotRunning { .. }) => {
+                Offline::open(&configuration.load()?).map(Self::Spool)
+            }
+            Err(
+                error @ (ClientError::Denied { .. }
+                | ClientError::Io { .. }
+                | ClientError::Protocol { .. }),
+            ) => Err(error.into()),
+        }
+    }
+
+    /// Asks; what has been changed is durable.
+    pub(super) fn ask(&mut self, request: QueueRequest) -> Result<Response, Failure> {
+        match self {
+            Self::Server(client) => Ok(client.call(Request::Queue(request))?),
+            Self::Spool(Offline { runtime, spool }) => {
+                Ok(runtime.block_on(queue::answer(spool, request)))
+            }
+        }
+    }
+}
+
+impl Offline {
+    fn open(config: &Checked) -> Result<Self, Failure> {
+        let directory = &config.spool.directory;
+        check_owner(directory)?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::of(Code::Unavailable, &error))?;
+        let opened = {
+            let _inside = runtime.enter();
+            EmbeddedSpool::open(settings(&config.spool), Arc::new(SystemClock))
+        };
+        let spool = opened.map_err(|error| failed(&error))?;
+        let routes = &config.routes;
+        runtime.block_on(spool.reroute(&|account| routes.configured_route(account)));
+        Ok(Self { runtime, spool })
+    }
+}
+
+impl Drop for Offline {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.spool.close());
+    }
+}
+
+/// Refuses to make files that the server could not write afterwards.
+fn check_owner(directory: &Path) -> Result<(), Failure> {
+    let owner = match fs::metadata(directory) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let message = format!(
+                "no server runs, and there is no spool {}",
+                directory.display()
+            );
+            return Err(Failure::new(Code::NoInput, message)
+                .with_hint("--config names the configuration of the server you mean"));
+        }
+        Err(error) => return Err(Failure::file(Code::NoInput, "read", directory, &error)),
+    };
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let message = format!(
+        "no server runs, and the spool {} is another user's",
+        directory.display()
+    );
+    Err(Failure::new(Code::NoPermission, message).with_hint(format!(
+        "become that user: sudo -u '#{owner}' posthouse queue …"
+    )))
+}
+
+fn settings(limits: &SpoolLimits) -> Settings {
+    Settings {
+        segment_size: limits.segment_size,
+        min_free: 0,
+        ..Settings::new(&limits.directory)
+    }
+}
+
+fn failed(error: &OpenError) -> Failure {
+    let failure = Failure::of(Code::Unavailable, error);
+    match error {
+        OpenError::Locked { .. } => failure.with_hint(
+            "a server runs, but does not answer on its control socket yet; try again in a moment",
+        ),
+        OpenError::Io { .. } | OpenError::Version { .. } => failure,
+    }
+}

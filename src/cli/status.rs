@@ -1,0 +1,86 @@
+//! `posthouse status`.
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::control::protocol::{Request, Response};
+use crate::control::view::StatusView;
+
+use super::configuration::ConfigurationOption;
+use super::failure::Failure;
+use super::output::{Output, octets, span};
+use super::running;
+use super::table::Table;
+
+/// Show what the running server is doing
+///
+/// The exit code is 69 if no server runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    configuration: ConfigurationOption,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    let data_dir = arguments.configuration.data_dir()?;
+    let answer = running::ask(&data_dir, Request::Status)?;
+    let Response::Status(status) = answer else {
+        return Err(Failure::unexpected_answer());
+    };
+    if arguments.json {
+        output.json(&status)
+    } else {
+        print(&status, output)
+    }
+}
+
+fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
+    let StatusView { server, queue } = status;
+    let running = SystemClock.now().since(server.started.0);
+    output.field(
+        "server",
+        format_args!("posthouse {} on {}", server.version, server.hostname),
+    )?;
+    output.field("process", server.process)?;
+    output.field("configuration", &server.configuration)?;
+    output.field("running for", span(running))?;
+    let waiting = queue.messages.saturating_sub(queue.held + queue.leased);
+    output.field(
+        "queue",
+        format_args!(
+            "{} messages ({}): {waiting} waiting, {} being sent, {} held",
+            queue.messages,
+            octets(queue.octets),
+            queue.leased,
+            queue.held
+        ),
+    )?;
+    if queue.damaged > 0 {
+        output.field(
+            "damaged",
+            format_args!("{} records, see the log", queue.damaged),
+        )?;
+    }
+    for listener in &server.listeners {
+        let text = format!(
+            "{}: {} ({} bound)",
+            listener.name, listener.configured, listener.ports
+        );
+        output.field("listener", text)?;
+    }
+    if server.upstreams.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    let mut table = Table::new(["UPSTREAM", "CONDITION", "BUSY", "CONNECTIONS"]);
+    for upstream in &server.upstreams {
+        table.add([
+            upstream.name.clone(),
+            upstream.condition.clone(),
+            upstream.attempts.to_string(),
+            upstream.connections.to_string(),
+        ]);
+    }
+    table.print(output)
+}

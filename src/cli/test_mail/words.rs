@@ -1,0 +1,82 @@
+//! What came of it, in plain words.
+
+use std::time::Duration;
+
+use crate::mail::{Cause, Failure, Outcome, Stage};
+
+use crate::cli::output::Style;
+
+/// Says what became of the message.
+pub(super) fn outcome(outcome: &Outcome, took: Duration) -> (Style, String) {
+    let seconds = took.as_secs_f64();
+    match outcome {
+        Outcome::Relayed(response) => (
+            Style::Green,
+            format!(
+                "Relayed in {seconds:.2} s: the upstream took the message over with {response}."
+            ),
+        ),
+        Outcome::Deferred(failure) => (
+            Style::Yellow,
+            format!(
+                "Not relayed for now. The relay would keep the message and try again. {failure}."
+            ),
+        ),
+        Outcome::Rejected(failure) => (
+            Style::Red,
+            format!("Refused for good. The relay would report that to the sender. {failure}."),
+        ),
+        Outcome::Unknown(failure) => (
+            Style::Yellow,
+            format!(
+                "The upstream may have the message or not. The relay would send it again rather than lose it. \
+                 {failure}."
+            ),
+        ),
+    }
+}
+
+/// Says where to look.
+pub(super) fn advice(failure: &Failure) -> &'static str {
+    match (failure.stage, &failure.cause) {
+        (Stage::Resolve, _) => "check `host` of the upstream, and the name server of this machine",
+        (Stage::Connect, _) => "check `host` and `port` of the upstream, and firewalls on the way",
+        (Stage::Tls, Cause::Capability(_)) => {
+            "the upstream has no STARTTLS there: another `port`, or tls = \"implicit\""
+        }
+        (Stage::Tls, _) => {
+            "check `tls` and `port` (465 wants \"implicit\"); a certificate of its own is named by ca_file or \
+             fingerprint"
+        }
+        (Stage::Greeting, _) => "check `port` and `tls`: port 465 wants \"implicit\"",
+        (Stage::Authenticate, _) => "check `username` and `password` of the upstream",
+        (Stage::Sender, _) => "the upstream does not let this login send as that sender",
+        (Stage::Recipient, _) => "the upstream does not take mail for that recipient",
+        (Stage::Content | Stage::Final, _) => "the upstream's answer above says why",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Response;
+
+    #[test]
+    fn an_outcome_says_what_the_relay_would_do() {
+        let failure = Failure::new(Stage::Connect, Cause::Timeout);
+        let (_, text) = outcome(&Outcome::Deferred(failure), Duration::ZERO);
+        assert!(text.contains("try again") && text.contains("connecting: no answer in time"));
+    }
+
+    #[test]
+    fn a_relayed_message_has_the_last_reply() {
+        let response = Response {
+            code: 250,
+            status: None,
+            text: "queued".into(),
+        };
+        let (style, text) = outcome(&Outcome::Relayed(response), Duration::from_millis(1500));
+        assert_eq!(style, Style::Green);
+        assert!(text.contains("1.50 s") && text.contains("250 queued"));
+    }
+}
