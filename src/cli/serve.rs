@@ -57,6 +57,7 @@ fn hint(error: &AppError) -> Option<&'static str> {
         AppError::Authenticator(_)
         | AppError::Bind(_)
         | AppError::Config(_)
+        | AppError::Control(_)
         | AppError::Create { .. }
         | AppError::FileDescriptors { .. }
         | AppError::Privileges { .. }
