@@ -17,13 +17,14 @@
     reason = "test code, of which each test binary uses a part"
 )]
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{Certificate, CertificateParams, KeyPair};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -55,13 +56,17 @@ pub(crate) struct Script {
 /// A reply other than the usual one.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripted {
-    /// The command line begins with this, whatever the letter case. `.` is the end of data.
+    /// The command line begins with this, whatever the letter case. `.` is the end of data, `. word` the end of data that
+    /// has this word in it.
     pub(crate) to: String,
-    /// The reply.
+    /// The reply; [`HANG_UP`] closes instead.
     pub(crate) reply: String,
     /// How often it is given; then the usual one.
     pub(crate) times: usize,
 }
+
+/// Instead of a reply: it closes the connection, but keeps a message that has just ended.
+pub(crate) const HANG_UP: &str = "";
 
 /// How it comes to TLS.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -94,6 +99,8 @@ pub(crate) enum Quirk {
     CloseInData,
     /// It replies to a line that begins so with a reply that never ends.
     EndlessAt(String),
+    /// It keeps back its reply to a line that begins so, until it has another script without this.
+    HoldAt(String),
     /// It never replies to a line that begins so, and keeps the connection open.
     SilentAt(String),
 }
@@ -119,14 +126,23 @@ pub(crate) struct Received {
 pub(crate) struct FakeUpstream {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// The certificate it shows, as PEM. It is its own authority, for `localhost` and 127.0.0.1.
+    /// The certificate it shows, as PEM. It is its own authority; usually it is for `localhost` and 127.0.0.1.
     pub(crate) certificate: String,
+    /// The SHA-256 of the certificate, in hexadecimal digits.
+    pub(crate) fingerprint: String,
     state: Arc<State>,
     _tasks: JoinSet<()>,
 }
 
+/// A port that nobody listens on and no other program can take: connections to it are refused.
+pub(crate) struct ReservedPort {
+    socket: Socket,
+    /// The port, with its address.
+    pub(crate) address: SocketAddr,
+}
+
 struct State {
-    script: Mutex<Script>,
+    script: watch::Sender<Script>,
     messages: watch::Sender<Vec<Received>>,
     lines: watch::Sender<Vec<String>>,
     connections: watch::Sender<usize>,
@@ -217,10 +233,20 @@ impl Script {
 impl FakeUpstream {
     /// Starts a server on 127.0.0.1, at a port of the system's choice.
     pub(crate) async fn start(script: Script) -> Self {
+        Self::start_showing(script, usual_certificate()).await
+    }
+
+    /// Starts a server that shows this certificate, signed by itself.
+    pub(crate) async fn start_showing(script: Script, certificate: CertificateParams) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (certificate, acceptor) = certificate(&["localhost", "127.0.0.1"]);
+        Self::serve(listener, script, certificate)
+    }
+
+    /// Must be called inside a runtime.
+    fn serve(listener: TcpListener, script: Script, certificate: CertificateParams) -> Self {
+        let (certificate, acceptor) = sign(certificate);
         let state = Arc::new(State {
-            script: Mutex::new(script),
+            script: watch::Sender::new(script),
             messages: watch::Sender::new(Vec::new()),
             lines: watch::Sender::new(Vec::new()),
             connections: watch::Sender::new(0),
@@ -231,7 +257,8 @@ impl FakeUpstream {
         tasks.spawn(accept(listener, Arc::clone(&state)));
         Self {
             address,
-            certificate,
+            certificate: certificate.pem(),
+            fingerprint: fingerprint(certificate.der()),
             state,
             _tasks: tasks,
         }
@@ -239,7 +266,7 @@ impl FakeUpstream {
 
     /// Replaces the script, for connections and commands from now on.
     pub(crate) fn set_script(&self, script: Script) {
-        *self.state.script.lock().unwrap() = script;
+        self.state.script.send_replace(script);
     }
 
     /// Returns the messages taken so far.
@@ -280,14 +307,34 @@ async fn wait<T: Clone>(values: &watch::Sender<T>, is_enough: impl FnMut(&T) -> 
     found.unwrap().clone()
 }
 
-/// Makes a certificate that is its own authority; returns it as PEM, and an acceptor that shows it.
-fn certificate(names: &[&str]) -> (String, TlsAcceptor) {
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+impl ReservedPort {
+    /// Reserves a port on 127.0.0.1, of the system's choice.
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { socket, address }
+    }
+
+    /// Starts a server at this port. Must be called inside a runtime.
+    pub(crate) fn start(self, script: Script) -> FakeUpstream {
+        self.socket.listen(64).unwrap();
+        self.socket.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(self.socket.into()).unwrap();
+        FakeUpstream::serve(listener, script, usual_certificate())
+    }
+}
+
+/// A certificate for `localhost` and 127.0.0.1.
+pub(crate) fn usual_certificate() -> CertificateParams {
+    CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned)).unwrap()
+}
+
+/// Makes a certificate that is its own authority, and an acceptor that shows it.
+fn sign(params: CertificateParams) -> (Certificate, TlsAcceptor) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(names)
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
+    let certificate = params.self_signed(&key).unwrap();
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -296,7 +343,13 @@ fn certificate(names: &[&str]) -> (String, TlsAcceptor) {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    (certificate.pem(), TlsAcceptor::from(Arc::new(config)))
+    (certificate, TlsAcceptor::from(Arc::new(config)))
+}
+
+fn fingerprint(certificate: &[u8]) -> String {
+    let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, certificate);
+    let digits = digest.as_ref().iter().map(|octet| format!("{octet:02x}"));
+    digits.collect()
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
@@ -323,7 +376,7 @@ impl From<std::io::Error> for Over {
 
 async fn serve(stream: TcpStream, state: Arc<State>, number: usize) {
     let _ = stream.set_nodelay(true);
-    let tls = state.script.lock().unwrap().tls.clone();
+    let tls = state.script.borrow().tls.clone();
     if tls == Tls::Implicit {
         if let Ok(stream) = state.acceptor.accept(stream).await {
             let _ = Session::new(stream, state, number, true).run().await;
@@ -375,7 +428,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn script(&self) -> Script {
-        self.state.script.lock().unwrap().clone()
+        self.state.script.borrow().clone()
     }
 
     async fn run(&mut self) -> Result<After, Over> {
@@ -431,6 +484,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         match self.script().quirk {
             Quirk::CloseAt(start) if begins(&start) => Err(Over),
+            Quirk::HoldAt(start) if begins(&start) => {
+                let held = Quirk::HoldAt(start);
+                let mut script = self.state.script.subscribe();
+                // The script is there as long as the server.
+                let _ = script.wait_for(|script| script.quirk != held).await;
+                Ok(())
+            }
             Quirk::SilentAt(start) if begins(&start) => {
                 // Until the client gives up.
                 let mut rest = Vec::new();
@@ -447,13 +507,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Returns the scripted reply to a line, if there is one left.
     fn scripted(&self, line: &str) -> Option<String> {
         let line = line.to_ascii_uppercase();
-        let mut script = self.state.script.lock().unwrap();
-        let found = script
-            .replies
-            .iter_mut()
-            .find(|scripted| scripted.times > 0 && line.starts_with(&scripted.to))?;
-        found.times = found.times.saturating_sub(1);
-        Some(found.reply.clone())
+        let mut reply = None;
+        self.state.script.send_if_modified(|script| {
+            let mut replies = script.replies.iter_mut();
+            let found =
+                replies.find(|scripted| scripted.times > 0 && line.starts_with(&scripted.to));
+            if let Some(found) = found {
+                found.times -= 1;
+                reply = Some(found.reply.clone());
+            }
+            false
+        });
+        reply
+    }
+
+    /// Returns the scripted reply to the end of this content.
+    fn scripted_to_content(&self, octets: &[u8]) -> Option<String> {
+        let content = String::from_utf8_lossy(octets).to_ascii_uppercase();
+        let script = self.state.script.borrow();
+        let mut words = script.replies.iter().filter_map(|scripted| {
+            let word = scripted.to.strip_prefix(". ")?;
+            content.contains(word).then(|| scripted.to.clone())
+        });
+        let to = words.next()?;
+        drop(words);
+        drop(script);
+        self.scripted(&to)
     }
 
     async fn command(&mut self, line: &str) -> Result<Option<After>, Over> {
@@ -462,6 +541,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return self.chunk(line, size).await;
         }
         if let Some(reply) = self.scripted(line) {
+            if reply == HANG_UP {
+                return Err(Over);
+            }
             self.say(&reply).await?;
             let is_farewell = reply.starts_with("421");
             return Ok(is_farewell.then_some(After::Closed));
@@ -626,8 +708,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Takes a message; `line` is what ended it.
     async fn taken(&mut self, octets: Vec<u8>, line: &str) -> Result<Option<After>, Over> {
-        let scripted = self.scripted(".").or_else(|| self.scripted(line));
-        let is_kept = scripted.as_ref().is_none_or(|reply| reply.starts_with('2'));
+        let scripted = self
+            .scripted_to_content(&octets)
+            .or_else(|| self.scripted("."))
+            .or_else(|| self.scripted(line));
+        let is_kept = scripted
+            .as_ref()
+            .is_none_or(|reply| reply == HANG_UP || reply.starts_with('2'));
         if is_kept && !self.recipients.is_empty() {
             let received = Received {
                 sender: self.sender.clone().unwrap_or_default(),
@@ -648,6 +735,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         self.misbehave(".").await?;
         let reply = scripted.unwrap_or_else(|| "250 2.0.0 taken".to_owned());
+        if reply == HANG_UP {
+            return Err(Over);
+        }
         self.say(&reply).await?;
         let is_over = quirk == Quirk::CloseAfterMessage || reply.starts_with("421");
         Ok(is_over.then_some(After::Closed))

@@ -41,20 +41,45 @@ impl Posthouse {
     ///
     /// The process cannot be started.
     pub(crate) fn launch(binary: &Path, directory: &Path) -> io::Result<Self> {
+        let log = directory.join("posthouse.log");
+        let output = File::options().create(true).append(true).open(&log)?;
+        Self::spawn(binary, directory, output.try_clone()?, output)
+    }
+
+    /// Starts the process with its standard error connected to `stderr`, and waits until each listener is bound.
+    ///
+    /// # Errors
+    ///
+    /// As [`Posthouse::start`].
+    pub(crate) fn start_logging_to(
+        binary: &Path,
+        directory: &Path,
+        stderr: impl Into<Stdio>,
+    ) -> io::Result<Self> {
+        let mut posthouse = Self::spawn(binary, directory, Stdio::null(), stderr)?;
+        posthouse.listeners = posthouse.wait_until_ready(&directory.join(LISTENERS))?;
+        Ok(posthouse)
+    }
+
+    fn spawn(
+        binary: &Path,
+        directory: &Path,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> io::Result<Self> {
         match std::fs::remove_file(directory.join(LISTENERS)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let log = directory.join("posthouse.log");
-        let output = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(binary)
             .arg("serve")
             .arg("--config")
             .arg(directory.join("posthouse.toml"))
             .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()?;
+        let log = directory.join("posthouse.log");
         Ok(Self {
             child,
             log,
@@ -95,17 +120,40 @@ impl Posthouse {
         tail(&self.log)
     }
 
+    /// Returns all that the process has logged.
+    pub(crate) fn log(&self) -> String {
+        let octets = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    ///
+    /// The system refused.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill_process(pid.ok_or(io::ErrorKind::NotFound)?, signal)?;
+        Ok(())
+    }
+
+    /// Waits for the end of the process; `None` where it did not come within 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// The system refused.
+    pub(crate) fn wait_for_end(&mut self) -> io::Result<Option<ExitStatus>> {
+        wait_for(Duration::from_secs(30), || self.child.try_wait())
+    }
+
     /// Ends the process with SIGTERM, as an operator does.
     ///
     /// # Errors
     ///
     /// It did not end within 30 seconds (it is killed then), or with a failure.
     pub(crate) fn stop(mut self) -> io::Result<()> {
-        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
-            kill_process(pid, Signal::TERM)?;
-        }
-        let status: Option<ExitStatus> =
-            wait_for(Duration::from_secs(30), || self.child.try_wait())?;
+        self.signal(Signal::TERM)?;
+        let status = self.wait_for_end()?;
         match status {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(io::Error::other(format!("{status}: {}", self.log_tail()))),

@@ -1,0 +1,38 @@
+//! The program as a process of its own, between scripted clients and scripted upstreams. Each file is a scenario, named
+//! by what happens in it.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "tests: a failure is a panic"
+)]
+
+#[path = "../support"]
+#[allow(dead_code, reason = "shared with other test binaries")]
+mod support {
+    pub(crate) mod dialogue;
+    pub(crate) mod fake_upstream;
+    pub(crate) mod process;
+}
+
+mod report;
+mod stage;
+
+mod bounce_of_a_bounce_is_not_sent;
+mod first_upstream_fails_and_comes_back;
+mod lifetime_of_a_message_ends;
+mod one_message_poisons_its_attempts;
+mod upstream_closes_after_the_dot_without_a_reply;
+mod upstream_does_not_speak_tls_where_it_must;
+mod upstream_greylists;
+mod upstream_has_a_wrong_certificate;
+mod upstream_is_down_and_comes_back;
+mod upstream_never_answers;
+mod upstream_refuses_one_of_three_recipients;
+mod upstream_refuses_permanently;
+mod upstream_refuses_the_login;
+mod upstream_replies_without_end;
+mod upstream_says_421_in_mid_transaction;
