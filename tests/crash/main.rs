@@ -84,7 +84,7 @@ fn live_and_die(directory: &Path, round: u32, clients: &Clients, chance: &mut Ch
         for _ in 0..SESSIONS {
             scope.spawn(|| clients.submit_until_it_breaks(address));
         }
-        let_pass(Duration::from_millis(20 + chance.below(600)));
+        let_pass(Duration::from_millis(20 + chance.below(400)));
         posthouse.kill().expect("it can be killed");
         SystemClock.instant()
     })
@@ -146,7 +146,7 @@ fn let_pass(span: Duration) {
 
 const ROUNDS: u32 = 50;
 
-const SESSIONS: usize = 6;
+const SESSIONS: usize = 3;
 
 const CONNECTIONS: usize = 4;
 
