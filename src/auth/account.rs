@@ -105,11 +105,14 @@ impl Accounts {
         Some(self.list.get(*index)?.identity(Proof::Network))
     }
 
-    /// Returns whether someone who authenticated earlier may still send: the account exists, is active and belongs
-    /// to the same tenant.
-    pub fn still_knows(&self, identity: &Identity) -> bool {
-        self.find(identity.account.as_str())
-            .is_some_and(|account| account.active && account.tenant == identity.tenant)
+    /// Returns whether a client that gave a password earlier may still send: the account exists, is active, belongs to
+    /// the same tenant and has the same password.
+    pub fn still_trusts(&self, identity: &Identity, password: &PasswordHash) -> bool {
+        self.find(identity.account.as_str()).is_some_and(|account| {
+            account.active
+                && account.tenant == identity.tenant
+                && account.password.as_ref() == Some(password)
+        })
     }
 
     /// Returns all accounts, in the order they were given.
@@ -197,6 +200,8 @@ fn decoy(accounts: &[Account]) -> Option<PasswordHash> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::password::hash_password;
+    use crate::secret::Secret;
 
     fn account(name: &str, networks: &[&str]) -> Account {
         Account {
@@ -267,15 +272,29 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_ends_with_its_account() {
-        let mut alice = account("alice", &["192.0.2.0/24"]);
-        let identity = Accounts::new(vec![alice.clone()])
-            .unwrap()
-            .of_network(ip("192.0.2.1"))
-            .unwrap();
-        alice.active = false;
-        let accounts = Accounts::new(vec![alice]).unwrap();
-        assert!(!accounts.still_knows(&identity));
-        assert!(!Accounts::default().still_knows(&identity));
+    fn trust_ends_with_the_account_its_password_or_its_tenant() {
+        let hash = |salt| hash_password(&Secret::new("secret".to_owned()), [salt; 16]).unwrap();
+        let mut alice = account("alice", &[]);
+        alice.password = Some(hash(1));
+        let identity = alice.identity(Proof::Password);
+        let trusts = |alice: &Account| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            accounts.still_trusts(&identity, &hash(1))
+        };
+        assert!(trusts(&alice));
+        assert!(!trusts(&Account {
+            active: false,
+            ..alice.clone()
+        }));
+        assert!(!trusts(&Account {
+            password: Some(hash(2)),
+            ..alice.clone()
+        }));
+        let tenant = TenantName::parse("acme").ok();
+        assert!(!trusts(&Account {
+            tenant,
+            ..alice.clone()
+        }));
+        assert!(!Accounts::default().still_trusts(&identity, &hash(1)));
     }
 }
