@@ -212,7 +212,8 @@ impl ServerParts {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 
-    pub(super) fn directory(&self) -> Arc<Directory> {
+    /// Returns the directory as it is now.
+    pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(
             &self
                 .directory

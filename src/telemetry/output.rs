@@ -8,12 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 16_384;
+
+/// How long the end of the process waits for somebody who reads the log.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How many octets are gathered into one write.
 const GATHER: usize = 64 << 10;
@@ -144,11 +151,26 @@ fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {
 }
 
 impl Drop for Logging {
+    /// Writes what waits, unless nobody reads it for [`PATIENCE`]: a pipe that is full must not keep the process.
     fn drop(&mut self) {
-        // Waits for room: what was logged before the end is written.
-        let _ended = self.lines.queue.send(Line::End);
-        if let Some(thread) = self.thread.take() {
-            let _panicked = thread.join();
+        let mut left = PATIENCE;
+        while left > Duration::ZERO {
+            let is_told = self.lines.queue.try_send(Line::End).is_ok();
+            let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+            if is_told || is_over {
+                break;
+            }
+            std::thread::sleep(LOOK);
+            left = left.saturating_sub(LOOK);
+        }
+        while left > Duration::ZERO
+            && self
+                .thread
+                .as_ref()
+                .is_some_and(|thread| !thread.is_finished())
+        {
+            std::thread::sleep(LOOK);
+            left = left.saturating_sub(LOOK);
         }
     }
 }
