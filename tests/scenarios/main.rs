@@ -22,6 +22,17 @@ mod report;
 mod stage;
 
 mod bounce_of_a_bounce_is_not_sent;
+mod client_claims_to_be_somebody_else;
+mod client_disconnects_in_data;
+mod client_guesses_passwords;
+mod client_injects_into_the_header;
+mod client_is_slow_or_silent;
+mod client_makes_too_many_connections;
+mod client_sends_data_behind_starttls;
+mod client_sends_too_much;
+mod client_smuggles_a_second_message;
+mod client_speaks_another_protocol;
+mod client_tries_an_open_relay;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
 mod one_message_poisons_its_attempts;
