@@ -187,6 +187,8 @@ impl Session {
         let encrypted = match &work.load.security {
             Security::Implicit(config) => {
                 wire.start_tls(config)?;
+                // Here the client speaks first.
+                wire.flush(&work.poller)?;
                 true
             }
             Security::Plain | Security::StartTls(_) => false,

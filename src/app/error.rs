@@ -36,6 +36,15 @@ pub enum AppError {
         #[source]
         source: io::Error,
     },
+    /// A part of the server ended that should not have.
+    #[error("the {part} ended; see the log")]
+    Ended {
+        /// What.
+        part: &'static str,
+        /// Why, where it panicked.
+        #[source]
+        source: Option<tokio::task::JoinError>,
+    },
     /// There are too few file descriptors for the ports.
     #[error(
         "{needed} file descriptors are needed, {limit} are allowed; raise the limit (ulimit -n, or LimitNOFILE= in systemd)"
@@ -86,6 +95,7 @@ impl AppError {
             Self::Bind(error) if error.source.kind() == io::ErrorKind::PermissionDenied => 77,
             Self::Privileges { .. } => 77,
             Self::Authenticator(_)
+            | Self::Ended { .. }
             | Self::Bind(_)
             | Self::FileDescriptors { .. }
             | Self::Resolver(_)

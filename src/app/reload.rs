@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::config::{self, Checked, Diagnostic, Report};
+use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
 use crate::dns::Resolver;
 use crate::relay::Relay;
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::ServerParts;
+use crate::submission::{ListenerSettings, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
 use super::error::AppError;
 
-/// What a reload reaches. Listeners, data directory, user and log are fixed at the start.
+/// What a reload reaches.
 pub(super) struct Reloader {
     pub(super) config_file: PathBuf,
     pub(super) relay: Arc<Relay>,
@@ -26,6 +26,29 @@ pub(super) struct Reloader {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) fixed: Fixed,
+}
+
+/// What the server was started with and only another start changes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fixed {
+    server: Server,
+    log: Log,
+    listeners: Vec<ListenerSettings>,
+    spool: SpoolLimits,
+    system_mail: SystemMail,
+}
+
+impl Fixed {
+    pub(super) fn of(config: &Checked) -> Self {
+        Self {
+            server: config.server.clone(),
+            log: config.log,
+            listeners: config.listeners.clone(),
+            spool: config.spool.clone(),
+            system_mail: config.system_mail.clone(),
+        }
+    }
 }
 
 impl Reloader {
@@ -70,7 +93,11 @@ impl Reloader {
         self.parts.replace_directory(build::directory(&config));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
-        Ok(config.warnings.iter().map(Diagnostic::summary).collect())
+        let mut warnings: Vec<_> = config.warnings.iter().map(Diagnostic::summary).collect();
+        if Fixed::of(&config) != self.fixed {
+            warnings.push(NEEDS_RESTART.to_owned());
+        }
+        Ok(warnings)
     }
 
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
@@ -80,10 +107,13 @@ impl Reloader {
         self.spool
             .reroute(&move |account| routes.configured_route(account))
             .await;
-        self.relay.replace(lanes);
+        self.relay.replace(lanes, config.retry);
         Ok(())
     }
 }
+
+const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool] or [system_mail] differ from what the \
+     server was started with; that part takes effect at the next start";
 
 fn log_report(report: &Report) {
     for diagnostic in report.diagnostics() {

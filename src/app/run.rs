@@ -23,7 +23,7 @@ use super::build;
 use super::error::AppError;
 use super::operator::ServerOperator;
 use super::privileges;
-use super::reload::Reloader;
+use super::reload::{Fixed, Reloader};
 
 /// How the server is started.
 #[derive(Clone, Debug)]
@@ -47,18 +47,21 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
     become_user(&config)?;
-    let logging = telemetry::start(&build::log_settings(config.log)).map_err(runtime("log"))?;
+    let logging =
+        telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
     report_start(&config, &binding);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(runtime_part("runtime"))?;
+    // Before the spool is read, which may take a while: a SIGHUP without a handler ends the process.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let spool = EmbeddedSpool::open(build::spool_settings(&config.spool), Arc::clone(&clock))?;
     let accounts = std::mem::take(&mut config.accounts);
     let authenticator =
         Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
     let tls = Arc::new(Reloadable::new(&config.tls)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(runtime("runtime"))?;
     let all = Parts {
         config,
         spool: Arc::new(spool),
@@ -66,7 +69,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         authenticator: Arc::new(authenticator),
         tls,
     };
-    let served = runtime.block_on(run(all, binding.bound, options.config.clone()));
+    let served = runtime.block_on(run(all, binding.bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(logging);
@@ -113,11 +116,16 @@ fn report_start(config: &Checked, binding: &Binding) {
     }
 }
 
-fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
+fn runtime_part(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
     move |source| AppError::Runtime { part, source }
 }
 
-async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<(), AppError> {
+async fn run(
+    parts: Parts,
+    bound: Vec<Bound>,
+    config_file: PathBuf,
+    mut signals: Signals,
+) -> Result<(), AppError> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
     let reloader = Arc::new(parts.assemble(resolver, config_file)?);
     let Parts {
@@ -127,7 +135,6 @@ async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<()
         ..
     } = parts;
     reloader.route(&config).await?;
-    let mut signals = Signals::new()?;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
     let control = control::server::Server::bind(&config.server.data_dir)?;
     let stop_control = CancellationToken::new();
@@ -138,21 +145,43 @@ async fn run(parts: Parts, bound: Vec<Bound>, config_file: PathBuf) -> Result<()
     );
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
-    let relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let listeners = list_ports(&bound);
-    let server = Server::start(bound, &reloader.parts).map_err(runtime("listeners"))?;
-    build::note(&config.server.data_dir.join("listeners"), &listeners)?;
-    tracing::info!(ports = listeners.lines().count(), "ready");
-    signals.serve_until_stop(&reloader).await;
+    let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
+    let server = open_ports(bound, &reloader, &config)?;
+    let ended = tokio::select! {
+        () = signals.serve_until_stop(&reloader) => Ok(()),
+        // Mail must not be accepted by a process that no longer relays: whoever supervises it starts another.
+        Some(ended) = relaying.join_next() => Err(AppError::Ended {
+            part: "relay",
+            source: ended.err(),
+        }),
+    };
     tracing::info!("stopping");
     stop_control.cancel();
     controlling.join_all().await;
     server.stop(config.server.shutdown_grace).await;
     stop_relay.cancel();
-    relaying.join_all().await;
+    while relaying.join_next().await.is_some() {}
     spool.close().await;
     tracing::info!("stopped");
-    Ok(())
+    ended
+}
+
+fn open_ports(
+    bound: Vec<Bound>,
+    reloader: &Reloader,
+    config: &Checked,
+) -> Result<Server, AppError> {
+    let listeners = list_ports(&bound);
+    let server = Server::start(bound, &reloader.parts).map_err(runtime_part("listeners"))?;
+    // On a full disk the queue drains all the same.
+    if let Err(error) = build::note(&config.server.data_dir.join("listeners"), &listeners) {
+        tracing::error!(
+            error = telemetry::chain(&error),
+            "the list of ports is not written"
+        );
+    }
+    tracing::info!(ports = listeners.lines().count(), "ready");
+    Ok(server)
 }
 
 impl Parts {
@@ -184,6 +213,7 @@ impl Parts {
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),
+            fixed: Fixed::of(&self.config),
         })
     }
 }
@@ -208,7 +238,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, AppError> {
-        let listen = |kind| signal(kind).map_err(runtime("signal handlers"));
+        let listen = |kind| signal(kind).map_err(runtime_part("signal handlers"));
         Ok(Self {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,

@@ -59,6 +59,7 @@ fn hint(error: &AppError) -> Option<&'static str> {
         | AppError::Config(_)
         | AppError::Control(_)
         | AppError::Create { .. }
+        | AppError::Ended { .. }
         | AppError::FileDescriptors { .. }
         | AppError::Privileges { .. }
         | AppError::Resolver(_)

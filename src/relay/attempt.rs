@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::Instrument as _;
 
 use crate::body::Body;
-use crate::mail::{Attempt, Cause, Failure, Health, RecipientIndex, Stage};
+use crate::mail::{Attempt, Cause, Failure, Health, RecipientIndex, ReversePath, Stage};
 use crate::schedule::{Change, RetryPlan};
 use crate::spool::{Fate, Lease, Settlement, SpoolError};
 use crate::telemetry;
@@ -173,21 +173,30 @@ impl Relay {
 
 /// One event for each recipient: what became of it.
 fn log_fates(lease: &Lease, fates: &[(RecipientIndex, Fate)]) {
-    let recipients = &lease.message.envelope.recipients;
+    let envelope = &lease.message.envelope;
     for (index, fate) in fates {
-        let Some(recipient) = recipients.get(usize::from(index.0)) else {
+        let Some(recipient) = envelope.recipients.get(usize::from(index.0)) else {
             continue;
         };
         let forward_path = &recipient.forward_path;
         match fate {
             Fate::Relayed(response) => {
-                tracing::info!(%forward_path, code = response.code, reply = %response, "relayed");
+                let reply = response.to_string();
+                tracing::info!(%forward_path, code = response.code, reply, "relayed");
             }
             Fate::Retry { due, reason } => {
-                tracing::info!(%forward_path, error = %reason, %due, "deferred");
+                tracing::info!(%forward_path, error = reason.to_string(), %due, "deferred");
             }
-            Fate::Bounce(failure) => tracing::info!(%forward_path, error = %failure, "bounced"),
-            Fate::Expire(failure) => tracing::info!(%forward_path, error = %failure, "expired"),
+            Fate::Bounce(failure) => {
+                tracing::info!(%forward_path, error = failure.to_string(), "bounced");
+            }
+            Fate::Expire(failure) => {
+                tracing::info!(%forward_path, error = failure.to_string(), "expired");
+            }
         }
+    }
+    let is_lost = |(_, fate): &(_, Fate)| matches!(fate, Fate::Bounce(_) | Fate::Expire(_));
+    if envelope.reverse_path == ReversePath::Null && fates.iter().any(is_lost) {
+        tracing::warn!("the message has no sender to report to; it ends here");
     }
 }

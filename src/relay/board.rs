@@ -37,6 +37,8 @@ pub struct UpstreamStanding {
 #[derive(Default)]
 pub(super) struct Board {
     places: HashMap<UpstreamName, Place>,
+    /// For messages whose upstreams are all gone.
+    plan: RetryPlan,
 }
 
 struct Place {
@@ -68,7 +70,8 @@ pub(super) struct Wake {
 
 impl Board {
     /// Takes over a new set of lanes. What is known of those that stay is kept, but pauses end.
-    pub(super) fn replace(&mut self, lanes: Vec<Lane>) {
+    pub(super) fn replace(&mut self, lanes: Vec<Lane>, plan: RetryPlan) {
+        self.plan = plan;
         let mut places = HashMap::new();
         for lane in lanes {
             let name = lane.upstream.name().clone();
@@ -118,9 +121,7 @@ impl Board {
             .upstreams()
             .iter()
             .filter_map(|name| self.places.get(name));
-        places
-            .next()
-            .map_or_else(RetryPlan::default, |place| place.lane.plan)
+        places.next().map_or(self.plan, |place| place.lane.plan)
     }
 
     /// Finds what there is to do.
@@ -177,6 +178,8 @@ impl Board {
             };
             match place.condition.availability(instant) {
                 Availability::Closed { until } => later = later.into_iter().chain([until]).min(),
+                // While one message finds out whether it works again, the others take the next upstream or wait.
+                Availability::Probe if place.busy > 0 => {}
                 Availability::Open | Availability::Probe => return Choice::Now(name),
             }
         }
@@ -274,7 +277,7 @@ mod tests {
             upstream: Arc::new(Still(name(text))),
             plan: RetryPlan::default(),
         };
-        board.replace(names.iter().map(lane).collect());
+        board.replace(names.iter().map(lane).collect(), RetryPlan::default());
         board
     }
 
@@ -298,6 +301,16 @@ mod tests {
             board.work(&backlog, T0, later).claims[0],
             (name("main"), vec![route(&["main", "spare"])], 1)
         );
+    }
+
+    #[test]
+    fn while_an_upstream_is_probed_the_others_take_the_next() {
+        let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
+        let backlog = [due(route(&["main", "spare"]))];
+        board.record(&name("main"), &Health::Unreachable, now);
+        let later = now + Duration::from_secs(6);
+        board.begin(&name("main"));
+        assert_eq!(board.work(&backlog, T0, later).claims[0].0, name("spare"));
     }
 
     #[test]

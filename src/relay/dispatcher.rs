@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::identity::{Route, UpstreamName};
 use crate::mail::{Domain, Mailbox, QueueId};
-use crate::schedule::Chance;
+use crate::schedule::{Chance, RetryPlan};
 use crate::spool::{Claim, Lease, Spool};
 
 use super::board::{Board, Lane, UpstreamStanding, Wake};
@@ -68,9 +68,10 @@ impl Relay {
         })
     }
 
-    /// Gives the relay another set of upstreams. Running attempts end with the one they began with.
-    pub fn replace(&self, lanes: Vec<Lane>) {
-        self.board().replace(lanes);
+    /// Gives the relay another set of upstreams, and the plan of messages whose upstreams are gone. Running attempts
+    /// end with the one they began with.
+    pub fn replace(&self, lanes: Vec<Lane>, plan: RetryPlan) {
+        self.board().replace(lanes, plan);
         self.changed.notify_one();
     }
 
@@ -87,7 +88,7 @@ impl Relay {
         while !stop.is_cancelled() {
             let wake = self.dispatch(&mut attempts, &stop).await;
             if self.clock.instant() >= next_tick {
-                self.tick().await;
+                self.tick(&mut attempts);
                 next_tick = self.clock.instant() + TICK;
             }
             let until = self.next_look(wake, next_tick);
@@ -222,11 +223,11 @@ impl Relay {
         }
     }
 
-    async fn tick(&self) {
-        let lanes = self.board().lanes();
+    /// Lets idle connections be looked after, beside the work: a peer that does not answer holds nothing up.
+    fn tick(&self, tasks: &mut JoinSet<()>) {
         let now = self.clock.instant();
-        for lane in lanes {
-            lane.upstream.tidy(now).await;
+        for lane in self.board().lanes() {
+            tasks.spawn(async move { lane.upstream.tidy(now).await });
         }
     }
 

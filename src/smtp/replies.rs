@@ -60,8 +60,6 @@ replies! {
 
     /// A login cannot be checked at the moment.
     AUTH_UNAVAILABLE = 454 [4 7 0] "authentication is temporarily unavailable";
-    /// The handshake of STARTTLS cannot be begun.
-    TLS_UNAVAILABLE = 454 [4 7 0] "TLS is temporarily unavailable";
     /// Failed logins from this address or for this account must wait.
     AUTH_THROTTLED = 454 [4 7 0] "too many failed logins; try again later";
     /// The time from connecting to logging in is over.

@@ -185,6 +185,7 @@ macro_rules! suite {
         $crate::spool::conformance::suite! { @tests $engine, $fixture,
             a_message_comes_back_as_it_was_committed
             a_large_message_comes_back_as_it_was_committed
+            a_body_can_be_read_again
             an_empty_message_comes_back_empty
             a_dropped_draft_leaves_nothing
             ids_increase_in_the_order_of_drafts
@@ -280,6 +281,19 @@ pub(super) async fn a_large_message_comes_back_as_it_was_committed(fixture: Fixt
     let [lease] = fixture.claim(5).await.try_into().unwrap();
     assert_eq!(lease.size, 700_001);
     assert!(fixture.octets(id).await == octets);
+}
+
+pub(super) async fn a_body_can_be_read_again(fixture: Fixture) {
+    for size in [10, 700_001] {
+        let octets = vec![b'x'; size];
+        let id = fixture
+            .commit(message_to(&["a@example.com"]), &octets)
+            .await;
+        let mut body = fixture.spool.body(id).await.unwrap();
+        let first = body.next().await.unwrap().unwrap();
+        body.rewind().await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), first);
+    }
 }
 
 pub(super) async fn an_empty_message_comes_back_empty(fixture: Fixture) {

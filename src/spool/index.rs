@@ -466,3 +466,9 @@ impl<P: Clone> Index<P> {
         }
     }
 }
+
+/// Returns the octets that a message takes in the index, beside the trees that lead to it.
+#[cfg(test)]
+pub(super) const fn slot_size<P>() -> usize {
+    size_of::<Slot<P>>()
+}

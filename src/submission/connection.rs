@@ -59,7 +59,7 @@ impl Connection {
                 Step::Ask(question) => self.decider.answer(question, &mut self.session).await,
                 Step::Body(octets) => self.decider.body(octets).await,
                 Step::Close => {
-                    stream.close().await;
+                    let _unread = tokio::time::timeout(WRITE, stream.close()).await;
                     return Ok(());
                 }
                 Step::Discard => self.decider.discard(),

@@ -103,6 +103,7 @@ impl Decider {
 
     fn sender(&self, ask: AskSender, session: &mut Session) {
         let Some(identity) = self.identity(session) else {
+            session.log_out();
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
         let directory = self.parts.directory();
@@ -127,7 +128,8 @@ impl Decider {
                 }
             }
         }
-        if self.parts.spool.pressure().is_some() {
+        if let Some(pressure) = self.parts.spool.pressure() {
+            tracing::warn!(account = %identity.account, ?pressure, "the spool is full; new mail is refused");
             return ask.refuse(session, &replies::SPOOL_FULL, "");
         }
         ask.allow(session);
@@ -142,7 +144,11 @@ impl Decider {
     }
 
     async fn message(&mut self, ask: AskMessage, session: &mut Session) {
-        let Some(origin) = self.origin(session) else {
+        let Some(identity) = self.identity(session) else {
+            session.log_out();
+            return ask.refuse(session, &replies::AUTH_REQUIRED, "");
+        };
+        let Some(origin) = self.origin(identity, session) else {
             return ask.refuse(session, &replies::SENDING_DISABLED, "");
         };
         match self.parts.spool.draft().await {
@@ -157,8 +163,7 @@ impl Decider {
         }
     }
 
-    fn origin(&self, session: &Session) -> Option<Origin> {
-        let identity = self.identity(session)?;
+    fn origin(&self, identity: Identity, session: &Session) -> Option<Origin> {
         let directory = self.parts.directory();
         Some(Origin {
             profile: directory.profiles.get(&identity.account)?.clone(),
@@ -179,7 +184,15 @@ impl Decider {
         let (draft, message) = match intake.finish().await {
             Ok(Complete { draft, message }) => (draft, message),
             Err(Refusal { reply, detail }) => {
-                tracing::info!(code = reply.code(), reason = detail, "message refused");
+                let account = session
+                    .identity()
+                    .map(|identity| identity.account.to_string());
+                tracing::info!(
+                    code = reply.code(),
+                    account,
+                    reason = detail,
+                    "message refused"
+                );
                 return ask.refuse(session, &reply, &detail);
             }
         };
@@ -226,7 +239,7 @@ impl Accepted {
     fn log(&self, queue_id: crate::mail::QueueId) {
         tracing::info!(
             %queue_id,
-            account = self.account,
+            account = %self.account,
             reverse_path = self.reverse_path,
             recipients = self.recipients,
             size = self.size,

@@ -274,11 +274,11 @@ fn log_allowed(reason: &Reason) {
 
 /// One event for each message whose sender is not authorized; it is what alerts are made of.
 pub(super) fn log_denied(identity: &Identity, denial: &Denial, outcome: OnUnauthorized) {
-    let account = &identity.account;
+    let (account, reason) = (&identity.account, denial.to_string());
     match outcome {
         OnUnauthorized::Alert => {
-            tracing::warn!(%account, reason = %denial, "unauthorized sender relayed");
+            tracing::warn!(%account, reason, "unauthorized sender relayed");
         }
-        OnUnauthorized::Reject => tracing::warn!(%account, reason = %denial, "denied"),
+        OnUnauthorized::Reject => tracing::warn!(%account, reason, "denied"),
     }
 }

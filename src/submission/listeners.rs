@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -247,6 +247,7 @@ impl Server {
             break_off: CancellationToken::new(),
         };
         let sessions = Arc::new(AtomicU64::new(0));
+        let is_short = Arc::new(AtomicBool::new(false));
         for port in bound {
             let port = Port {
                 listener: TcpListener::from_std(port.listener)?,
@@ -257,6 +258,7 @@ impl Server {
                 stop: server.stop.clone(),
                 break_off: server.break_off.clone(),
                 sessions: Arc::clone(&sessions),
+                is_short: Arc::clone(&is_short),
             };
             server.tasks.spawn(port.accept());
         }
@@ -290,6 +292,8 @@ struct Port {
     stop: CancellationToken,
     break_off: CancellationToken,
     sessions: Arc<AtomicU64>,
+    /// Whether connections could not be accepted lately, on any port.
+    is_short: Arc<AtomicBool>,
 }
 
 impl Port {
@@ -300,10 +304,16 @@ impl Port {
                 () = self.stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, peer),
+                Ok((stream, peer)) => {
+                    self.is_short.store(false, Ordering::Relaxed);
+                    self.begin(stream, peer);
+                }
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    tracing::error!(local_port = self.number, error = %error, "cannot accept connections");
+                    // Thousands of ports may say so at once; one of them is heard.
+                    if !self.is_short.swap(true, Ordering::Relaxed) {
+                        tracing::error!(error = %error, "cannot accept connections");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

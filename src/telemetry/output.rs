@@ -92,10 +92,25 @@ pub fn start(settings: &Settings) -> io::Result<Logging> {
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
             .try_init(),
     };
+    log_panics();
     Ok(Logging {
         lines,
         thread: Some(thread),
     })
+}
+
+/// A panic ends one session or one attempt. It goes to the log like everything else, as one line.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(place, error = text.unwrap_or("unknown"), "panicked");
+    }));
 }
 
 fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {

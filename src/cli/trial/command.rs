@@ -8,7 +8,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::serve;
 
-use super::files::{Files, Plan, Verify};
+use super::files::{Files, Log, Plan, Verify};
 use super::paste::Access;
 use super::ports;
 use super::url::UpstreamUrl;
@@ -28,8 +28,15 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DIRECTORY", default_value = "posthouse-try")]
     directory: PathBuf,
     /// Relay to this server: smtp://, smtp+starttls:// or smtps://, with user:password@ where it needs a login
-    #[arg(long, value_name = "URL", value_parser = UpstreamUrl::parse)]
-    upstream: Option<UpstreamUrl>,
+    ///
+    /// The environment variable keeps the password out of the list of processes.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "POSTHOUSE_TRY_UPSTREAM",
+        hide_env_values = true
+    )]
+    upstream: Option<String>,
     /// Do not check the certificate of --upstream (dangerous: anybody on the way can read along)
     #[arg(long, requires = "upstream")]
     insecure_upstream: bool,
@@ -39,9 +46,22 @@ pub(in crate::cli) struct Arguments {
     /// The port with TLS from the beginning; the next free one if it is taken
     #[arg(long, value_name = "PORT", default_value_t = 4650)]
     tls_port: u16,
+    /// Log each session, each login and what becomes of each message
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Parses the URL here and not among the arguments, whose errors quote it with its password.
+fn parse_url(text: &str) -> Result<UpstreamUrl, Failure> {
+    UpstreamUrl::parse(text).map_err(|error| {
+        let message = format!("the URL of --upstream is not understood: {error}");
+        Failure::new(Code::Usage, message)
+            .with_hint("for example smtps://user:password@smtp.example.net:465")
+    })
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    let upstream = arguments.upstream.as_deref().map(parse_url).transpose()?;
     let files = Files::prepare(&arguments.directory)?;
     let addresses = ports::addresses();
     let starttls_port = ports::free(&addresses, arguments.port, None)?;
@@ -50,14 +70,19 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<
         addresses: &addresses,
         starttls_port,
         implicit_port,
-        upstream: arguments.upstream.as_ref(),
+        upstream: upstream.as_ref(),
+        log: if arguments.verbose || upstream.is_some() {
+            Log::Everything
+        } else {
+            Log::Warnings
+        },
         verify: if arguments.insecure_upstream {
             Verify::No
         } else {
             Verify::Yes
         },
     })?;
-    let destination = match &arguments.upstream {
+    let destination = match &upstream {
         Some(url) => format!(
             "{}, port {}; the log below tells what becomes of it",
             url.host, url.port
@@ -72,7 +97,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<
         destination,
     };
     access.print(output)?;
-    let watcher = match arguments.upstream {
+    let watcher = match upstream {
         Some(_) => None,
         None => Some(Watcher::start(files.mail.clone()).map_err(|error| {
             Failure::new(Code::Unavailable, format!("cannot start a thread: {error}"))

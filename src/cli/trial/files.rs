@@ -41,6 +41,14 @@ pub(super) struct Plan<'a> {
     pub(super) implicit_port: u16,
     pub(super) upstream: Option<&'a UpstreamUrl>,
     pub(super) verify: Verify,
+    pub(super) log: Log,
+}
+
+/// What is logged beside what is shown anyway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Log {
+    Warnings,
+    Everything,
 }
 
 /// Whether the certificate of an upstream counts.
@@ -150,10 +158,14 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 fn text(plan: &Plan<'_>) -> String {
     let addresses: Vec<_> = plan.addresses.iter().map(bracketed).collect();
     let addresses = addresses.join(", ");
-    let (hostname, level, upstream) = match plan.upstream {
+    let level = match plan.log {
+        Log::Warnings => "warn",
+        Log::Everything => "info",
+    };
+    let (hostname, upstream) = match plan.upstream {
         // Nobody else sees the name, and it fits the certificate that a mail client on this machine is shown.
-        None => ("localhost".to_owned(), "warn", maildir().to_owned()),
-        Some(url) => (machine(), "info", smtp(url, plan.verify)),
+        None => ("localhost".to_owned(), maildir().to_owned()),
+        Some(url) => (machine(), smtp(url, plan.verify)),
     };
     format!(
         "{MARK}\n\
@@ -243,6 +255,7 @@ mod tests {
             implicit_port: 4650,
             upstream,
             verify: Verify::Yes,
+            log: Log::Warnings,
         }
     }
 

@@ -113,10 +113,11 @@ impl Running {
     }
 
     async fn show(&self, id: QueueId) -> MessageView {
-        match self.queue(QueueRequest::Show { id: Id(id) }).await {
-            Response::Message(message) => *message,
-            other => panic!("{other:?}"),
-        }
+        let response = self.queue(QueueRequest::Show { id: Id(id) }).await;
+        let Response::Message(message) = response else {
+            panic!("{response:?}");
+        };
+        *message
     }
 
     async fn list(&self, after: Option<Id>, limit: usize, filter: Filter) -> (Vec<Id>, Option<Id>) {
@@ -125,12 +126,11 @@ impl Running {
             limit,
             filter,
         };
-        match self.queue(request).await {
-            Response::Messages { messages, next } => {
-                (messages.iter().map(|message| message.id).collect(), next)
-            }
-            other => panic!("{other:?}"),
-        }
+        let response = self.queue(request).await;
+        let Response::Messages { messages, next } = response else {
+            panic!("{response:?}");
+        };
+        (messages.iter().map(|message| message.id).collect(), next)
     }
 
     /// Writes a line as it is and returns the answer.
@@ -149,10 +149,10 @@ impl Running {
 }
 
 fn reason(response: &Response) -> Reason {
-    match response {
-        Response::Failed(refusal) => refusal.reason,
-        other => panic!("{other:?}"),
-    }
+    let Response::Failed(refusal) = response else {
+        panic!("{response:?}");
+    };
+    refusal.reason
 }
 
 #[tokio::test]

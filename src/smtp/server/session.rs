@@ -151,6 +151,11 @@ impl Session {
         self.stopping = Stopping::Soon;
     }
 
+    /// Forgets a login: the account is gone. The client may log in again.
+    pub fn log_out(&mut self) {
+        self.identity = self.neighbour.clone();
+    }
+
     /// Returns whether [`Session::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.stopping == Stopping::Soon

@@ -11,10 +11,10 @@ use crate::spool::index::{Listed, Outcome, Verb};
 use crate::spool::{Entry, Message, SpoolAdmin, SpoolError, Stats, VerbError, with_route};
 
 use super::change;
-use super::engine::{EmbeddedSpool, read_anywhere};
+use super::engine::EmbeddedSpool;
 use super::fields::Fields;
 use super::queue::Effect;
-use super::read::ReadError;
+use super::read::{ReadError, read_anywhere};
 use super::record::{FRAME, Kind, Record};
 use super::segments::Place;
 

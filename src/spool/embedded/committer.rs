@@ -179,7 +179,7 @@ impl Committer {
         }
         self.shared.gauge.set(state.index.stats());
         drop(state);
-        // Before the replies, so that whoever has one finds the word already given.
+        // Before the replies, so that who has its reply knows that the dispatcher has been woken.
         self.shared.changed.notify_one();
         for reply in replies {
             // Nobody may be there any more to hear it.

@@ -1,39 +1,23 @@
-//! The spool's verbs on the embedded engine.
+//! The embedded spool as a whole: how it starts, takes records and ends.
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::body::{Body, InMemory};
-use crate::clock::{Clock, Timestamp};
-use crate::mail::QueueId;
-use crate::spool::index::Claimed;
-use crate::spool::standing::Standing;
-use crate::spool::{
-    Backlog, Claim, Draft, Lease, Message, Pressure, Settlement, Spool, SpoolError, foreign_draft,
-    with_route,
-};
+use crate::clock::Clock;
+use crate::spool::SpoolError;
 
-use super::cache::Cached;
-use super::change;
 use super::committer::Committer;
 use super::disk::{Disk, RealDisk};
-use super::draft::{BodyFile, BodyWriter, Complete, EmbeddedDraft, LARGEST_INLINE};
-use super::fields::Fields;
 use super::layout::{self, LayoutError};
 use super::lock::Lock;
 use super::log::{self, Log};
-use super::message::{self, BodyPlace, Summary};
-use super::queue::{Effect, Fault, Newcomer, Request, Slot, closed};
-use super::read::{self, FileBody, Read, ReadError};
-use super::record::{FRAME, Kind, Mark, Record};
+use super::queue::{Effect, Fault, Request, Slot, closed};
+use super::record::{Mark, Record, VERSION};
 use super::recovery;
-use super::segments::Place;
 use super::settings::{OpenError, Settings};
 use super::shared::{Parts, Shared};
 
@@ -65,7 +49,7 @@ impl EmbeddedSpool {
             LayoutError::Version(path, found) => OpenError::Version {
                 path: directory.join(path),
                 found,
-                known: u32::from(super::record::VERSION),
+                known: u32::from(VERSION),
             },
         })?;
         let thread = std::thread::Builder::new().name("spool".to_owned());
@@ -152,167 +136,7 @@ pub(super) fn without_thread(shared: Arc<Shared>) -> EmbeddedSpool {
     }
 }
 
-#[async_trait]
-impl Spool for EmbeddedSpool {
-    async fn draft(&self) -> Result<Box<dyn Draft>, SpoolError> {
-        self.check_room()?;
-        Ok(Box::new(EmbeddedDraft::new(Arc::clone(&self.shared))))
-    }
-
-    async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError> {
-        self.check_room()?;
-        let Ok(draft) = draft.into_any().downcast::<EmbeddedDraft>() else {
-            return Err(foreign_draft());
-        };
-        let (id, size, complete) = draft.complete().await?;
-        let (octets, file) = match complete {
-            Complete::File(file) => (None, Some(file)),
-            Complete::Memory(octets) => (Some(octets), None),
-        };
-        let body = match (&octets, &file) {
-            (Some(octets), _) => inline(octets, 0),
-            (None, Some(file)) => file.place(),
-            (None, None) => inline(&Bytes::new(), 0),
-        };
-        let mut fields = Fields::behind(FRAME);
-        message::write(&mut fields, (id, size), &body, &message);
-        let crc = match &body {
-            BodyPlace::File { .. } => 0,
-            BodyPlace::Inline { crc, .. } => *crc,
-        };
-        let pieces = octets.iter().filter(|octets| !octets.is_empty());
-        let pieces = pieces.cloned().collect();
-        let record = Record::seal(self.shared.mark, Kind::Message, fields, pieces, crc);
-        let newcomer = newcomer((id, size), message, octets);
-        let slot = self.shared.queue.slot().await?;
-        if let Some(file) = file {
-            file.keep();
-        }
-        self.push(slot, record, Effect::Arrive(newcomer)).await?;
-        Ok(id)
-    }
-
-    async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
-        let mut known = Vec::new();
-        let mut unknown = Vec::new();
-        {
-            let mut state = self.shared.state();
-            for claimed in state.index.claim(&claim) {
-                match state.cache.get(claimed.id) {
-                    Some(cached) => known.push(lease(&claimed, &cached.message, claim.until)),
-                    None => unknown.push(claimed),
-                }
-            }
-        }
-        if !unknown.is_empty() {
-            let unused = Unused::new(&self.shared, &known, &unknown);
-            let read = self.read_back(unknown, claim.until).await;
-            unused.are_used();
-            known.extend(read?);
-            known.sort_by_key(|lease| (lease.message.priority, lease.id));
-        }
-        Ok(known)
-    }
-
-    async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError> {
-        let now = self.shared.clock.now();
-        let key = (lease.id, lease.token);
-        self.shared.state().index.extend(key, until, now)?;
-        lease.until = until;
-        Ok(())
-    }
-
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
-        let reports = self.prepare_reports(&settlement).await?;
-        let slot = self.shared.queue.slot().await?;
-        let id = settlement.lease.id;
-        // From here to the push nothing waits: a dropped call leaves no message half-settled.
-        let begun = self.shared.state().index.begin_settlement(&settlement);
-        let standing = begun?;
-        let mut fields = Fields::behind(FRAME);
-        change::write(&mut fields, id, standing.as_ref());
-        let (mut pieces, mut newcomers) = (Vec::new(), Vec::new());
-        let mut crc = 0;
-        for (report, prepared) in settlement.reports.into_iter().zip(reports) {
-            let size = report.octets.len() as u64;
-            let key = (prepared.id, size);
-            change::write_report(&mut fields, |fields| {
-                message::write(fields, key, &prepared.body, &report.message);
-            });
-            let octets = if let Some(file) = prepared.file {
-                file.keep();
-                None
-            } else {
-                crc = crc32c::crc32c_append(crc, &report.octets);
-                pieces.push(report.octets.clone());
-                Some(report.octets)
-            };
-            newcomers.push(newcomer(key, report.message, octets));
-        }
-        let record = Record::seal(self.shared.mark, Kind::Settlement, fields, pieces, crc);
-        let effect = Effect::Settle {
-            id,
-            standing,
-            reports: newcomers,
-        };
-        self.push(slot, record, effect).await
-    }
-
-    async fn give_back(&self, lease: Lease) {
-        let now = self.shared.clock.now();
-        let was_leased = {
-            let mut state = self.shared.state();
-            state.index.give_back(lease.id, lease.token, now)
-        };
-        if was_leased {
-            self.shared.changed.notify_one();
-        }
-    }
-
-    async fn body(&self, id: QueueId) -> Result<Box<dyn Body>, SpoolError> {
-        let place = {
-            let state = self.shared.state();
-            if let Some(octets) = state.cache.get(id).and_then(|cached| cached.body.clone()) {
-                return Ok(Box::new(InMemory::new(octets)));
-            }
-            state.index.place(id).copied()
-        };
-        let place = place.ok_or(SpoolError::LeaseLost(id))?;
-        let shared = Arc::clone(&self.shared);
-        let opened = self
-            .shared
-            .blocking(move || Ok(open_body(&shared, id, place)));
-        match opened.await.map_err(SpoolError::Unavailable)? {
-            Ok(body) => Ok(body),
-            Err(ReadError::Io(error)) => Err(SpoolError::Unavailable(error)),
-            Err(ReadError::Damaged) => {
-                self.shared.report_damage(id);
-                Err(SpoolError::Corrupt(id))
-            }
-        }
-    }
-
-    async fn backlog(&self) -> Result<Vec<Backlog>, SpoolError> {
-        let now = self.shared.clock.now();
-        Ok(self.shared.state().index.backlog(now))
-    }
-
-    async fn changed(&self) {
-        self.shared.changed.notified().await;
-    }
-
-    fn pressure(&self) -> Option<Pressure> {
-        self.shared.pressure()
-    }
-}
-
 impl EmbeddedSpool {
-    fn check_room(&self) -> Result<(), SpoolError> {
-        self.shared
-            .pressure()
-            .map_or(Ok(()), |_| Err(SpoolError::Full))
-    }
-
     /// Hands a record to the committer, at once, and returns what waits until it is durable. `None` is a record that is
     /// too large for the format: the change does not happen.
     pub(super) fn push<'a>(
@@ -343,173 +167,6 @@ impl EmbeddedSpool {
                 .await
                 .map_or_else(|_| Err(closed()), |done| Ok(done?))
         }
-    }
-
-    /// Reads the envelopes of leased messages, and what octets come with them.
-    async fn read_back(
-        &self,
-        claimed: Vec<Claimed<Place>>,
-        until: Timestamp,
-    ) -> Result<Vec<Lease>, SpoolError> {
-        let shared = Arc::clone(&self.shared);
-        let read = self.shared.blocking(move || {
-            let read = claimed.into_iter().map(|claimed| {
-                let read = read_anywhere(&shared, claimed.id, claimed.place);
-                (claimed, read)
-            });
-            Ok(read.collect::<Vec<_>>())
-        });
-        let mut leases = Vec::new();
-        for (claimed, read) in read.await.map_err(SpoolError::Unavailable)? {
-            match read {
-                Ok(read) => {
-                    let cached = read.into_cached();
-                    leases.push(lease(&claimed, &cached.message, until));
-                    self.shared.state().cache.put(claimed.id, cached);
-                }
-                Err(ReadError::Damaged) => self.shared.report_damage(claimed.id),
-                // It stays leased, which keeps it from being tried again at once.
-                Err(ReadError::Io(error)) => {
-                    tracing::error!(queue_id = %claimed.id, %error, "message not readable now");
-                }
-            }
-        }
-        Ok(leases)
-    }
-
-    /// Gives the reports of a settlement their ids, and those that are large their files.
-    async fn prepare_reports(&self, settlement: &Settlement) -> Result<Vec<Prepared>, SpoolError> {
-        let mut prepared = Vec::with_capacity(settlement.reports.len());
-        let mut offset = 0;
-        for report in &settlement.reports {
-            let id = self.shared.next_id();
-            if report.octets.len() <= LARGEST_INLINE {
-                let body = inline(&report.octets, offset);
-                offset += report.octets.len();
-                prepared.push(Prepared {
-                    id,
-                    body,
-                    file: None,
-                });
-                continue;
-            }
-            let (shared, octets) = (Arc::clone(&self.shared), report.octets.clone());
-            let written = self.shared.blocking(move || {
-                let mut writer = BodyWriter::create(shared, id)?;
-                writer.write(octets)?;
-                writer.finish(id)
-            });
-            let file = written.await.map_err(|error| Fault::from(&error))?;
-            prepared.push(Prepared {
-                id,
-                body: file.place(),
-                file: Some(file),
-            });
-        }
-        Ok(prepared)
-    }
-}
-
-/// A report whose octets have their place.
-struct Prepared {
-    id: QueueId,
-    body: BodyPlace,
-    file: Option<BodyFile>,
-}
-
-/// Leases that nobody has been given yet; dropped, they end at once.
-struct Unused<'a> {
-    shared: &'a Shared,
-    leases: Vec<(QueueId, u64)>,
-}
-
-impl<'a> Unused<'a> {
-    fn new(shared: &'a Shared, known: &[Lease], unknown: &[Claimed<Place>]) -> Self {
-        let known = known.iter().map(|lease| (lease.id, lease.token));
-        let unknown = unknown.iter().map(|claimed| (claimed.id, claimed.token));
-        Self {
-            shared,
-            leases: known.chain(unknown).collect(),
-        }
-    }
-
-    fn are_used(mut self) {
-        self.leases.clear();
-    }
-}
-
-impl Drop for Unused<'_> {
-    fn drop(&mut self) {
-        if self.leases.is_empty() {
-            return;
-        }
-        let now = self.shared.clock.now();
-        let mut state = self.shared.state();
-        for (id, token) in &self.leases {
-            state.index.give_back(*id, *token, now);
-        }
-        drop(state);
-        self.shared.changed.notify_one();
-    }
-}
-
-fn inline(octets: &Bytes, offset: usize) -> BodyPlace {
-    BodyPlace::Inline {
-        // Past 4 GiB the record cannot be sealed, so the offset is never used.
-        offset: u32::try_from(offset).unwrap_or(u32::MAX),
-        crc: crc32c::crc32c(octets),
-    }
-}
-
-fn newcomer((id, size): (QueueId, u64), message: Message, octets: Option<Bytes>) -> Newcomer {
-    Newcomer {
-        summary: Summary {
-            id,
-            size,
-            has_file: octets.is_none(),
-            priority: message.priority,
-            route: message.route.clone(),
-            account: message.account.clone(),
-            standing: Standing::fresh(message.envelope.recipients.len(), message.due),
-        },
-        cached: Cached {
-            message: Arc::new(message),
-            body: octets,
-        },
-    }
-}
-
-fn lease(claimed: &Claimed<Place>, message: &Arc<Message>, until: Timestamp) -> Lease {
-    Lease {
-        id: claimed.id,
-        message: with_route(message, &claimed.route),
-        size: claimed.size,
-        pending: claimed.pending.clone(),
-        attempts: claimed.attempts,
-        until,
-        token: claimed.token,
-    }
-}
-
-/// Reads a message, where need be at the place to which its record has moved meanwhile. Blocks.
-pub(super) fn read_anywhere(shared: &Shared, id: QueueId, place: Place) -> Result<Read, ReadError> {
-    let mut place = place;
-    loop {
-        let read = read::read(&*shared.disk, shared.mark, &place);
-        let now_at = shared.state().index.place(id).copied();
-        match (read, now_at) {
-            (Err(_), Some(elsewhere)) if elsewhere != place => place = elsewhere,
-            (Ok(read), _) if read.stored.id != id => return Err(ReadError::Damaged),
-            (read, _) => return read,
-        }
-    }
-}
-
-fn open_body(shared: &Arc<Shared>, id: QueueId, place: Place) -> Result<Box<dyn Body>, ReadError> {
-    let read = read_anywhere(shared, id, place)?;
-    match read.body {
-        Some(octets) => Ok(Box::new(InMemory::new(octets))),
-        None => Ok(Box::new(FileBody::open(Arc::clone(shared), &read.stored)?)),
     }
 }
 

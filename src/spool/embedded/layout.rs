@@ -31,11 +31,13 @@ impl LayoutError {
 
 /// Makes what is missing of the layout and returns the mark. `fresh` is the mark of a spool that is made now.
 pub(super) fn prepare(disk: &dyn Disk, fresh: Mark) -> Result<Mark, LayoutError> {
+    let known = read_format(disk)?;
     for directory in [log::DIRECTORY, BODIES, damage::DIRECTORY] {
         let made = disk.create_dir(directory);
         made.map_err(LayoutError::io("create", directory))?;
     }
-    if let Some(mark) = read_format(disk)? {
+    disk.sync_dir("").map_err(LayoutError::io("sync", ""))?;
+    if let Some(mark) = known {
         return Ok(mark);
     }
     // A format file that is damaged or gone does not cost the messages: every record has the mark too.

@@ -12,10 +12,16 @@ mod admin;
 mod cache;
 mod change;
 mod committer;
+#[cfg(test)]
+mod crash_tests;
 mod damage;
+#[cfg(test)]
+mod damage_tests;
 mod disk;
 mod draft;
 mod engine;
+#[cfg(test)]
+mod fault_tests;
 mod fields;
 mod layout;
 mod ledger;
@@ -27,12 +33,19 @@ mod read;
 mod record;
 mod recovery;
 mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
+#[cfg(test)]
+mod rig;
 mod scan;
 mod segments;
 mod settings;
 mod shared;
 #[cfg(test)]
+mod simulated;
+#[cfg(test)]
 mod tests;
+mod verbs;
 
 pub use engine::EmbeddedSpool;
 pub use settings::{OpenError, Settings};

@@ -67,6 +67,20 @@ pub(super) fn read(disk: &dyn Disk, mark: Mark, place: &Place) -> Result<Read, R
     }
 }
 
+/// Reads a message, where need be at the place to which its record has moved meanwhile. Blocks.
+pub(super) fn read_anywhere(shared: &Shared, id: QueueId, place: Place) -> Result<Read, ReadError> {
+    let mut place = place;
+    loop {
+        let read = read(&*shared.disk, shared.mark, &place);
+        let now_at = shared.state().index.place(id).copied();
+        match (read, now_at) {
+            (Err(_), Some(elsewhere)) if elsewhere != place => place = elsewhere,
+            (Ok(read), _) if read.stored.id != id => return Err(ReadError::Damaged),
+            (read, _) => return read,
+        }
+    }
+}
+
 fn take_apart(mark: Mark, place: &Place, record: &Bytes) -> Result<Read, ReadError> {
     let frame = Frame::read(mark, record).ok_or(ReadError::Damaged)?;
     let (_, rest) = record.split_at_checked(FRAME).ok_or(ReadError::Damaged)?;
@@ -185,5 +199,14 @@ impl Body for FileBody {
             io::ErrorKind::InvalidData,
             "the stored message is damaged",
         ))
+    }
+
+    async fn rewind(&mut self) -> io::Result<()> {
+        if self.crcs.is_empty() {
+            // A file has at least one chunk; the list was dropped at an error.
+            return Err(io::Error::other("the message cannot be read"));
+        }
+        self.next = 0;
+        Ok(())
     }
 }

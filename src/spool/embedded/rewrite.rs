@@ -68,9 +68,13 @@ impl Committer {
         }
         let slack = SLACK * self.shared.settings.segment_size;
         let current = self.log.current();
-        let Some(victim) = self.segments.worth_rewriting(current, slack) else {
-            return;
-        };
+        if let Some(victim) = self.segments.worth_rewriting(current, slack) {
+            self.begin_to_rewrite(victim);
+        }
+    }
+
+    /// Begins to rewrite this segment; it must not be the one that is being written.
+    pub(super) fn begin_to_rewrite(&mut self, victim: u32) {
         let end = self.segments.length(victim).unwrap_or_default();
         match self.shared.disk.open(&log::path_of(victim)) {
             Ok(file) => {

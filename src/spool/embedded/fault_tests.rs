@@ -1,0 +1,235 @@
+//! What the engine does when the disk fails, fills up, or gives back something else than was written.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::mail::QueueId;
+use crate::spool::conformance::{relayed, settlement};
+use crate::spool::{Pressure, Spool, SpoolAdmin, SpoolError, VerbError};
+
+use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive};
+use super::simulated::{Chance, Trouble};
+
+#[tokio::test]
+async fn a_failed_sync_is_an_error_and_the_message_is_not_there() {
+    for seed in 0..32 {
+        let mut bench = Bench::with_chance(seed);
+        let kept = bench.commit(b"kept").await;
+        bench.next_fails(SYNC, Trouble::Broken);
+        let refused = bench.try_commit(b"refused").await;
+        assert!(matches!(refused, Err(SpoolError::Unavailable(_))));
+        let next = bench.commit(b"next").await;
+        assert_eq!(bench.ids().await, [kept, next]);
+        bench.restart();
+        assert_eq!(bench.ids().await, [kept, next], "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn the_segment_of_a_failed_sync_is_never_written_again() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    let before = bench.rig.committer.log.current();
+    bench.next_fails(SYNC, Trouble::Broken);
+    bench.try_commit(b"refused").await.unwrap_err();
+    let octets = bench.disk.octets("segments/00000001.log");
+    bench.commit(b"next").await;
+    assert_eq!(bench.disk.octets("segments/00000001.log"), octets);
+    assert!(bench.rig.committer.log.current() > before);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_apart_and_passes() {
+    let mut bench = Bench::new();
+    let kept = bench.commit(b"kept").await;
+    bench.next_fails(WRITE, Trouble::Full);
+    let refused = bench.try_commit(b"refused").await;
+    assert!(matches!(refused, Err(SpoolError::Full)));
+    bench.disk.set_full(true);
+    assert!(matches!(
+        bench.try_commit(b"refused").await,
+        Err(SpoolError::Full)
+    ));
+    bench.disk.set_full(false);
+    let next = bench.commit(b"next").await;
+    assert_eq!(bench.ids().await, [kept, next]);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_is_pressure_until_it_is_not() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    assert_eq!(bench.rig.spool.pressure(), None);
+    bench.disk.set_full(true);
+    bench.tick();
+    assert_eq!(bench.rig.spool.pressure(), Some(Pressure::Disk));
+    assert!(matches!(
+        bench.rig.spool.draft().await,
+        Err(SpoolError::Full)
+    ));
+    bench.disk.set_full(false);
+    bench.tick();
+    assert_eq!(bench.rig.spool.pressure(), None);
+}
+
+#[tokio::test]
+async fn a_settlement_that_could_not_be_written_is_written_later_and_nobody_sends_again() {
+    let mut bench = Bench::new();
+    bench.commit(b"once").await;
+    let lease = bench.claim().await.unwrap();
+    bench.disk.set_full(true);
+    let owed = bench.settle(settlement(lease, &[(0, relayed())])).await;
+    assert!(matches!(owed, Err(SpoolError::Full)));
+    bench.clock.advance(Duration::from_hours(1));
+    assert!(bench.claim().await.is_none());
+    bench.disk.set_full(false);
+    bench.tick();
+    assert!(bench.ids().await.is_empty());
+    bench.restart();
+    assert!(bench.ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_hold_that_could_not_be_written_has_not_happened() {
+    let mut bench = Bench::new();
+    let id = bench.commit(b"x").await;
+    bench.next_fails(SYNC, Trouble::Broken);
+    let hold = bench.rig.spool.hold(id);
+    let refused = drive(&mut bench.rig.committer, hold).await;
+    assert!(matches!(refused, Err(VerbError::Spool(_))));
+    assert_eq!(bench.claim().await.unwrap().id, id);
+}
+
+#[tokio::test]
+async fn a_large_message_whose_record_fails_leaves_no_file_for_long() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    bench.disk.set_full(false);
+    // Creation, five chunks, sync, rename, sync of the folder; then the record.
+    bench.next_fails(9 + SYNC, Trouble::Broken);
+    bench.try_commit(&LARGE).await.unwrap_err();
+    let id = bench.commit(b"next").await;
+    bench.tick();
+    assert!(bench.ids().await.contains(&id));
+    assert!(bench.bodies().is_empty(), "{:?}", bench.bodies());
+}
+
+#[tokio::test]
+async fn a_large_message_whose_record_fails_is_not_half_there_after_a_crash() {
+    for seed in 0..32 {
+        let mut bench = Bench::with_chance(seed);
+        bench.commit(b"kept").await;
+        bench.next_fails(9 + SYNC, Trouble::Broken);
+        bench.try_commit(&LARGE).await.unwrap_err();
+        bench.restart();
+        assert_eq!(bench.damage_count().await, 0, "seed {seed}");
+        let seen = bench.seen().await;
+        assert!(
+            seen.values()
+                .all(|seen| [4, 300_000].contains(&seen.octets.len()))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_process_had_written_is_not_lost_with_the_power_once_it_was_seen() {
+    for seed in 0..32 {
+        let mut bench = Bench::with_chance(seed);
+        bench.commit(b"kept").await;
+        bench.next_fails(SYNC, Trouble::Crash);
+        bench.try_commit(&[7; 1000]).await.unwrap_err();
+        bench.disk.kill();
+        bench.rig = Rig::open(&bench.disk, &bench.clock).unwrap();
+        let seen = bench.seen().await;
+        assert_eq!(seen.len(), 2);
+        bench.restart();
+        assert_eq!(bench.seen().await, seen, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn segments_that_come_back_after_a_crash_bring_no_message_back() {
+    for seed in 0..64 {
+        let mut bench = Bench::with_chance(seed);
+        for length in [1500, 1500, 3000] {
+            bench.commit(&vec![1; length]).await;
+        }
+        // The second segment says that the first message is done, and both segments go at the same time.
+        bench.relay_one().await;
+        let last = bench.commit(&[1; 3000]).await;
+        bench.relay_one().await;
+        bench.relay_one().await;
+        bench.tick_with_work();
+        bench.tick_with_work();
+        bench.restart();
+        assert_eq!(bench.ids().await, [last], "seed {seed}");
+    }
+}
+
+/// What must be there and what may be.
+#[derive(Default)]
+struct Books {
+    there: BTreeMap<QueueId, Vec<u8>>,
+    unsure: Vec<Vec<u8>>,
+}
+
+impl Books {
+    async fn commit(&mut self, bench: &mut Bench, octets: Vec<u8>) {
+        match bench.try_commit(&octets).await {
+            Ok(id) => drop(self.there.insert(id, octets)),
+            Err(_) => self.unsure.push(octets),
+        }
+    }
+
+    async fn relay(&mut self, bench: &mut Bench) {
+        let Some(lease) = bench.claim().await else {
+            return;
+        };
+        let octets = self.there.remove(&lease.id);
+        let settled = bench.settle(settlement(lease, &[(0, relayed())])).await;
+        if settled.is_err() {
+            self.unsure.extend(octets);
+        }
+    }
+
+    fn check(&self, spool: &Snapshot, seed: u64) {
+        for (id, octets) in &self.there {
+            let found = spool.get(id).map(|found| &found.octets);
+            assert!(found == Some(octets), "seed {seed}: {id} is gone");
+        }
+        for (id, found) in spool {
+            let is_known = self.there.contains_key(id) || self.unsure.contains(&found.octets);
+            assert!(is_known, "seed {seed}: {id} came back");
+        }
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_work_survives_a_disk_that_fails_now_and_then() {
+    for seed in 0..60 {
+        let mut chance = Chance::new(seed);
+        let (mut bench, mut books) = (Bench::new(), Books::default());
+        for round in 0..40_u8 {
+            let troubles = [Trouble::Broken, Trouble::Full];
+            if chance.below(4) == 0 {
+                bench.next_fails(chance.below(6), troubles[usize::from(chance.coin())]);
+            }
+            let is_large = chance.below(30) == 0;
+            let length = if is_large {
+                300_000
+            } else {
+                chance.below(1500)
+            };
+            let octets = vec![round; usize::try_from(length).unwrap()];
+            books.commit(&mut bench, octets).await;
+            if chance.coin() {
+                books.relay(&mut bench).await;
+            }
+            bench.clock.advance(Duration::from_secs(chance.below(2)));
+        }
+        books.check(&bench.seen().await, seed);
+        bench.restart();
+        books.check(&bench.seen().await, seed);
+        assert_eq!(bench.damage_count().await, 0, "seed {seed}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line as people and scripts meet it: the real program, its output, its exit codes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so with a panic"
+)]
+
+mod account;
+mod check;
+mod program;
+mod queue;
+mod trial;
+mod usage;

@@ -1,0 +1,235 @@
+//! `posthouse queue`, `status` and `reload` without a server.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use posthouse::clock::{Clock as _, SystemClock};
+use posthouse::identity::{AccountName, Route, UpstreamName};
+use posthouse::mail::{
+    BodyType, Domain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath,
+};
+use posthouse::spool::embedded::{EmbeddedSpool, Settings};
+use posthouse::spool::{Message, Spool as _};
+
+use crate::program::Configured;
+
+/// Puts messages of an account into the spool of a server that does not run.
+fn fill(configured: &Configured, account: &str, recipients: &[&str]) -> Vec<QueueId> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let settings = Settings::new(configured.path("data/spool"));
+        let spool = EmbeddedSpool::open(settings, Arc::new(SystemClock)).unwrap();
+        let mut ids = Vec::new();
+        for recipient in recipients {
+            let mut draft = spool.draft().await.unwrap();
+            draft
+                .write(Bytes::from_static(b"Subject: x\r\n\r\n"))
+                .await
+                .unwrap();
+            ids.push(
+                spool
+                    .commit(draft, message(account, recipient))
+                    .await
+                    .unwrap(),
+            );
+        }
+        spool.close().await;
+        ids
+    })
+}
+
+fn message(account: &str, recipient: &str) -> Message {
+    let here = Domain::parse("relay.example.com").unwrap();
+    let path = format!("<{recipient}>");
+    let now = SystemClock.now();
+    Message {
+        envelope: Envelope {
+            reverse_path: ReversePath::take("<a@example.com>").unwrap().0,
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envelope_id: None,
+            recipients: vec![Recipient::new(ForwardPath::take(&path, &here).unwrap().0)],
+        },
+        account: Some(AccountName::parse(account).unwrap()),
+        tenant: None,
+        route: Route::new(vec![UpstreamName::parse("main").unwrap()]).unwrap(),
+        priority: Priority::Low,
+        accepted: now,
+        due: now,
+        peer: Some([192, 0, 2, 7].into()),
+        message_id: Some("<1@example.com>".into()),
+    }
+}
+
+#[test]
+fn a_message_as_json_has_all_that_is_known() {
+    let configured = Configured::new();
+    let id = fill(&configured, "bob", &["b@example.net"])[0].to_string();
+    let message = configured
+        .run(&["queue", "show", &id, "--json"])
+        .exits(0)
+        .json();
+    for (key, value) in [
+        ("id", serde_json::json!(id)),
+        ("state", "pending".into()),
+        ("priority", 4.into()),
+        ("account", "bob".into()),
+        ("peer", "192.0.2.7".into()),
+        ("route", serde_json::json!(["main"])),
+        ("sender", "a@example.com".into()),
+        ("size", 14.into()),
+        ("attempts", 0.into()),
+        ("message_id", "<1@example.com>".into()),
+    ] {
+        assert_eq!(message[key], value, "{key}");
+    }
+    assert_eq!(message["recipients"][0]["address"], "b@example.net");
+    assert!(
+        message["accepted"].as_str().unwrap().ends_with('Z'),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_done_to_the_queue_of_a_stopped_server_lasts() {
+    let configured = Configured::new();
+    let ids = fill(&configured, "bob", &["b@example.net", "c@example.net"]);
+    configured
+        .run(&["queue", "hold", &ids[0].to_string()])
+        .exits(0);
+    configured
+        .run(&["queue", "delete", &ids[1].to_string()])
+        .exits(0);
+    let list = configured.run(&["queue", "list", "--json"]).exits(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&list[0]["id"], &list[0]["state"]),
+        (&ids[0].to_string().into(), &"held".into())
+    );
+}
+
+#[test]
+fn options_choose_which_messages_a_verb_means() {
+    let configured = Configured::new();
+    let ids = fill(&configured, "bob", &["b@example.net", "c@typo.example"]);
+    let arguments = ["queue", "delete", "--all", "--recipient", "@typo.example"];
+    assert_eq!(
+        configured.run(&arguments).exits(0).stdout,
+        "1 message deleted\n"
+    );
+    let list = configured.run(&["queue", "list"]).exits(0).stdout;
+    assert_eq!(list.lines().count(), 1);
+    assert!(list.starts_with(&ids[0].to_string()), "{list}");
+}
+
+#[test]
+fn a_list_is_no_longer_than_wanted() {
+    let configured = Configured::new();
+    let ids = fill(
+        &configured,
+        "bob",
+        &["b@example.net", "c@example.net", "d@example.net"],
+    );
+    let list = configured
+        .run(&["queue", "list", "--limit", "2", "--json"])
+        .exits(0)
+        .json();
+    let listed: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| &message["id"])
+        .collect();
+    assert_eq!(listed, [&ids[0].to_string(), &ids[1].to_string()]);
+}
+
+#[test]
+fn without_server_and_spool_there_is_nothing_to_look_at() {
+    let configured = Configured::new();
+    configured
+        .run(&["queue", "list"])
+        .exits(66)
+        .says("there is no spool");
+    assert!(!configured.path("data").exists());
+}
+
+#[test]
+fn a_spool_whose_server_does_not_run_is_read_itself() {
+    let configured = Configured::new();
+    std::fs::create_dir_all(configured.path("data/spool")).unwrap();
+    let stats = configured
+        .run(&["queue", "stats", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!((&stats["messages"], &stats["held"]), (&0.into(), &0.into()));
+    let list = configured.run(&["queue", "list", "--json"]).exits(0).json();
+    assert_eq!(list, serde_json::json!([]));
+    let done = configured.run(&["queue", "retry", "--all"]).exits(0).stdout;
+    assert_eq!(done, "0 messages due now\n");
+}
+
+#[test]
+fn a_message_that_is_not_there_is_no_input() {
+    let configured = Configured::new();
+    std::fs::create_dir_all(configured.path("data/spool")).unwrap();
+    for verb in ["show", "retry", "hold", "release", "delete"] {
+        let failed = configured.run(&["queue", verb, "038FX65ZSR000"]).exits(66);
+        failed.says("there is no message 038FX65ZSR000 in the queue");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_run_is_not_available() {
+    let configured = Configured::new();
+    for command in ["status", "reload"] {
+        configured
+            .run(&[command])
+            .exits(69)
+            .says("no server answers");
+    }
+}
+
+#[test]
+fn an_unknown_upstream_cannot_be_tested() {
+    let configured = Configured::new();
+    let arguments = [
+        "test-mail",
+        "--upstream",
+        "spare",
+        "--from",
+        "a@example.com",
+        "--to",
+        "b@example.net",
+    ];
+    let failed = configured
+        .run(&arguments)
+        .exits(66)
+        .says("there is no upstream `spare`");
+    assert!(
+        failed.stderr.contains("hint: defined are: main"),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn a_sender_that_the_account_may_not_use_is_told_before_anything_is_sent() {
+    let configured = Configured::new();
+    let arguments = [
+        "test-mail",
+        "--account",
+        "bob",
+        "--from",
+        "a@evil.example",
+        "--to",
+        "b@example.net",
+    ];
+    let failed = configured
+        .run(&arguments)
+        .exits(77)
+        .says("a@evil.example in MAIL FROM is not allowed");
+    assert_eq!(failed.field("authorization"), "refused");
+}
