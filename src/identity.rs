@@ -92,7 +92,10 @@ pub enum Proof {
     /// The client connected from one of the account's `networks`.
     Network,
     /// The client gave the account's password.
-    Password,
+    Password {
+        /// Which one: another password has another revision, so that no session outlives the one it began with.
+        revision: u64,
+    },
 }
 
 /// Who has authenticated on a session, and how.
@@ -109,7 +112,7 @@ pub struct Identity {
 impl Identity {
     /// Returns whether the client gave a password, and is not merely known by its network.
     pub fn has_logged_in(&self) -> bool {
-        self.proof == Proof::Password
+        matches!(self.proof, Proof::Password { .. })
     }
 }
 

@@ -105,11 +105,23 @@ impl Accounts {
         Some(self.list.get(*index)?.identity(Proof::Network))
     }
 
-    /// Returns whether someone who authenticated earlier may still send: the account exists, is active and belongs
-    /// to the same tenant.
-    pub fn still_knows(&self, identity: &Identity) -> bool {
-        self.find(identity.account.as_str())
-            .is_some_and(|account| account.active && account.tenant == identity.tenant)
+    /// Returns whether someone at that address who authenticated earlier may still send: the account exists, is active
+    /// and belongs to the same tenant, and what proved who it is would prove it now: the password is the same, or the
+    /// network is still the account's.
+    pub fn still_knows(&self, identity: &Identity, address: IpAddr) -> bool {
+        let Some(account) = self.find(identity.account.as_str()) else {
+            return false;
+        };
+        let is_proven = match identity.proof {
+            Proof::Network => self
+                .of_network(address)
+                .is_some_and(|now| now.account == account.name),
+            Proof::Password { revision } => account
+                .password
+                .as_ref()
+                .is_some_and(|hash| hash.revision() == revision),
+        };
+        account.active && account.tenant == identity.tenant && is_proven
     }
 
     /// Returns all accounts, in the order they were given.
@@ -134,7 +146,9 @@ impl Accounts {
         match account.map(|account| (account, &account.password)) {
             Some((account, Some(hash))) => Challenge {
                 hash: Some(hash.clone()),
-                identity: Some(account.identity(Proof::Password)),
+                identity: Some(account.identity(Proof::Password {
+                    revision: hash.revision(),
+                })),
             },
             Some((_, None)) | None => Challenge {
                 hash: self.decoy.clone(),
@@ -197,6 +211,7 @@ fn decoy(accounts: &[Account]) -> Option<PasswordHash> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     fn account(name: &str, networks: &[&str]) -> Account {
         Account {
@@ -275,7 +290,29 @@ mod tests {
             .unwrap();
         alice.active = false;
         let accounts = Accounts::new(vec![alice]).unwrap();
-        assert!(!accounts.still_knows(&identity));
-        assert!(!Accounts::default().still_knows(&identity));
+        assert!(!accounts.still_knows(&identity, ip("192.0.2.1")));
+        assert!(!Accounts::default().still_knows(&identity, ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn an_identity_ends_with_the_network_that_proved_it() {
+        let known = |networks: &[&str]| Accounts::new(vec![account("alice", networks)]).unwrap();
+        let identity = known(&["192.0.2.0/24"]).of_network(ip("192.0.2.1"));
+        let identity = identity.unwrap();
+        assert!(known(&["192.0.2.0/28"]).still_knows(&identity, ip("192.0.2.1")));
+        assert!(!known(&["192.0.2.64/28"]).still_knows(&identity, ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn an_identity_ends_with_the_password_that_proved_it() {
+        let with = |salt| {
+            let hash = crate::auth::hash_password(&Secret::new("secret".to_owned()), [salt; 16]);
+            let mut alice = account("alice", &[]);
+            alice.password = Some(hash.unwrap());
+            Accounts::new(vec![alice]).unwrap()
+        };
+        let identity = with(1).challenge("alice").identity.unwrap();
+        assert!(with(1).still_knows(&identity, ip("192.0.2.1")));
+        assert!(!with(2).still_knows(&identity, ip("192.0.2.1")));
     }
 }

@@ -97,7 +97,7 @@ impl Decider {
         self.parts
             .authenticator
             .accounts()
-            .still_knows(identity)
+            .still_knows(identity, self.peer)
             .then(|| identity.clone())
     }
 
