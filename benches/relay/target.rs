@@ -120,6 +120,7 @@ fn configuration(sink: SocketAddr, connections: usize) -> String {
         r#"[server]
 hostname = "relay.example.com"
 data_dir = "DIRECTORY/data"
+connections_per_address = 10000
 
 [[listener]]
 name = "plain"

@@ -2,7 +2,7 @@
 //!
 //! Results go to standard output, as tables with colours on a terminal and as plain lines with tabs elsewhere, or as
 //! JSON where `--json` asks for it. Errors go to standard error as `error: …` and `hint: …`. Exit codes are those of
-//! sysexits(3); [`Failure`](failure::Failure) has them. This is the only module that prints.
+//! sysexits(3); `failure::Failure` has them. This is the only module that prints.
 
 mod account;
 mod arguments;

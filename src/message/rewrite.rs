@@ -79,11 +79,8 @@ pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, priority: PriorityHeader)
         put(&mut added, format_args!("Date: {}\r\n", trace.date));
     }
     if !header.has("Message-ID") {
-        let (id, hostname) = (trace.queue_id, trace.hostname.as_ascii());
-        put(
-            &mut added,
-            format_args!("Message-ID: <{id}@{hostname}>\r\n"),
-        );
+        let id = own_message_id(trace.queue_id, trace.hostname);
+        put(&mut added, format_args!("Message-ID: {id}\r\n"));
     }
     match priority {
         PriorityHeader::Keep | PriorityHeader::Strip => {}
@@ -97,6 +94,11 @@ pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, priority: PriorityHeader)
     }
     block.extend_from_slice(added.as_bytes());
     block.freeze()
+}
+
+/// Returns the `Message-ID:` that a message without one gets.
+pub fn own_message_id(queue_id: QueueId, hostname: &Domain) -> String {
+    format!("<{queue_id}@{}>", hostname.as_ascii())
 }
 
 impl Trace<'_> {

@@ -2,7 +2,7 @@
 //! answers to its questions.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -17,17 +17,33 @@ use super::stream::Stream;
 /// The longest time that a client may take to read a reply.
 const WRITE: std::time::Duration = std::time::Duration::from_mins(2);
 
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    /// The client's address, IPv4 as such.
+    pub(super) address: IpAddr,
+    /// The number of its session, for the log and for refusals.
+    pub(super) session: u64,
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+    client: Accepted,
     settings: Arc<Settings>,
     parts: Arc<ServerParts>,
     stop: CancellationToken,
 ) {
-    let neighbour = parts.authenticator.accounts().of_network(peer.ip());
-    let session = Session::new(Arc::clone(&settings), neighbour, parts.clock.instant());
-    let decider = Decider::new(Arc::clone(&parts), peer.ip().to_canonical());
+    let Accepted {
+        stream,
+        address,
+        session,
+    } = client;
+    let neighbour = parts.authenticator.accounts().of_network(address);
+    let label = format!("session {session}");
+    let now = parts.clock.instant();
+    let session = Session::new(Arc::clone(&settings), neighbour, &label, now);
+    let decider = Decider::new(Arc::clone(&parts), address);
     let connection = Connection {
         session,
         settings,

@@ -10,7 +10,7 @@ use crate::identity::{Identity, Route};
 use crate::mail::{Date, Domain, Envelope, Header, Priority};
 use crate::message::{
     AddressRule, Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, PriorityHeader, Tls,
-    Trace,
+    Trace, own_message_id,
 };
 use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
 use crate::smtp::replies;
@@ -172,9 +172,14 @@ impl Intake {
         let priority = self.priority(inspected.priority);
         let rewritten =
             crate::message::rewrite(&header, &self.trace(), self.priority_header(priority));
+        let message_id = if header.has("Message-ID") {
+            inspected.message_id
+        } else {
+            Some(own_message_id(self.draft.id(), &self.origin.hostname).into())
+        };
         self.stage = Stage::Body(Judged {
             priority,
-            message_id: inspected.message_id,
+            message_id,
             needs_smtputf8: inspected.needs_smtputf8,
         });
         for piece in [rewritten, rest] {

@@ -19,7 +19,7 @@ use crate::smtp::server::Settings;
 use crate::spool::Spool;
 use crate::tls::server::Reloadable;
 
-use super::connection;
+use super::connection::{self, Accepted};
 use super::directory::Directory;
 use super::limits::Gate;
 use super::settings::{ListenerSettings, OnPortInUse};
@@ -329,15 +329,16 @@ impl Port {
             return;
         };
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let span = tracing::info_span!("session", session, peer = %peer.ip().to_canonical(), local_port = self.number);
+        let address = peer.ip().to_canonical();
+        let span =
+            tracing::info_span!("session", session, peer = %address, local_port = self.number);
         let settings = Arc::clone(&self.settings);
-        let serve = connection::serve(
+        let client = Accepted {
             stream,
-            peer,
-            settings,
-            Arc::clone(&self.parts),
-            self.stop.clone(),
-        );
+            address,
+            session,
+        };
+        let serve = connection::serve(client, settings, Arc::clone(&self.parts), self.stop.clone());
         let break_off = self.break_off.clone();
         self.tasks.spawn(
             async move {

@@ -47,7 +47,7 @@ impl Duplicate {
 }
 
 impl Arrivals {
-    /// The process is about to be started again; what it left on its way to the upstream belongs to the life before.
+    /// The process is about to be started again.
     pub(crate) fn next_life(&self) {
         self.lock().lives += 1;
     }

@@ -56,6 +56,11 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_again_and_again() {
     for round in 0..ROUNDS {
         arrivals.next_life();
         kills.push(live_and_die(directory.path(), round, &clients, &mut chance));
+        // What the dead process had written to the upstream belongs to its life, not to the next.
+        let read = wait_for(Duration::from_secs(10), || {
+            Ok((recorder.open_connections() == 0).then_some(()))
+        });
+        assert_eq!(read.expect("the probe cannot fail"), Some(()));
     }
     arrivals.next_life();
     let acknowledged = clients.acknowledged();
@@ -79,7 +84,7 @@ fn live_and_die(directory: &Path, round: u32, clients: &Clients, chance: &mut Ch
         for _ in 0..SESSIONS {
             scope.spawn(|| clients.submit_until_it_breaks(address));
         }
-        let_pass(Duration::from_millis(20 + chance.below(600)));
+        let_pass(Duration::from_millis(20 + chance.below(400)));
         posthouse.kill().expect("it can be killed");
         SystemClock.instant()
     })
@@ -141,7 +146,7 @@ fn let_pass(span: Duration) {
 
 const ROUNDS: u32 = 50;
 
-const SESSIONS: usize = 6;
+const SESSIONS: usize = 3;
 
 const CONNECTIONS: usize = 4;
 

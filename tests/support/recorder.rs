@@ -3,7 +3,7 @@
 use std::io;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::thread::JoinHandle;
@@ -28,6 +28,7 @@ pub(crate) struct Recorder {
 
 struct Shared {
     stop: AtomicBool,
+    open: AtomicUsize,
     keep: Box<dyn Fn(Mail) + Send + Sync>,
     connections: Mutex<Vec<TcpStream>>,
 }
@@ -44,6 +45,7 @@ impl Recorder {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
             keep: Box::new(keep),
             connections: Mutex::default(),
         });
@@ -59,6 +61,12 @@ impl Recorder {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns how many connections have not been read to their end. With none, everything that a dead process had
+    /// written has been taken note of.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::Acquire)
     }
 }
 
@@ -96,8 +104,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             if let Ok(copy) = socket.try_clone() {
                 shared.connections().push(copy);
             }
-            // A client that goes away in the middle has handed over nothing, and that is all there is to it.
-            scope.spawn(|| drop(converse(socket, shared)));
+            shared.open.fetch_add(1, Ordering::AcqRel);
+            scope.spawn(|| {
+                // A client that goes away in the middle has handed over nothing, and that is all there is to it.
+                drop(converse(socket, shared));
+                shared.open.fetch_sub(1, Ordering::AcqRel);
+            });
         }
         for connection in shared.connections().drain(..) {
             drop(connection.shutdown(Shutdown::Both));

@@ -34,6 +34,7 @@ pub struct Session {
     input: BytesMut,
     output: BytesMut,
     splitter: LineSplitter,
+    label: String,
     started: Instant,
     waiting_since: Option<Instant>,
     stopping: Stopping,
@@ -108,7 +109,15 @@ enum Stopping {
 
 impl Session {
     /// Makes the session of a new connection. `identity` is who the client is by its network, if it is somebody.
-    pub fn new(settings: Arc<Settings>, identity: Option<Identity>, now: Instant) -> Self {
+    ///
+    /// `label` stands in parentheses behind every refusal, so that a person can quote it and an operator find the
+    /// session in the log; an empty one is left out.
+    pub fn new(
+        settings: Arc<Settings>,
+        identity: Option<Identity>,
+        label: &str,
+        now: Instant,
+    ) -> Self {
         Self {
             settings,
             state: State::Connected,
@@ -122,6 +131,11 @@ impl Session {
             input: BytesMut::new(),
             output: BytesMut::new(),
             splitter: LineSplitter::default(),
+            label: if label.is_empty() {
+                String::new()
+            } else {
+                format!(" ({label})")
+            },
             started: now,
             waiting_since: None,
             stopping: Stopping::No,
@@ -329,10 +343,19 @@ impl Session {
 
     /// Writes a reply and counts it where it is a refusal.
     pub(super) fn reply(&mut self, reply: &Reply, detail: &str) {
-        if !reply.is_positive() {
-            self.counts.errors += 1;
+        if reply.is_positive() {
+            self.output.extend_from_slice(&reply.line_with(detail));
+            return;
         }
-        self.output.extend_from_slice(&reply.line_with(detail));
+        self.counts.errors += 1;
+        // The label stands at the end however long the detail is.
+        let room = MAX_DETAIL.saturating_sub(self.label.len());
+        let detail: String = detail
+            .chars()
+            .take(room)
+            .chain(self.label.chars())
+            .collect();
+        self.output.extend_from_slice(&reply.line_with(&detail));
     }
 
     /// Writes a whole reply of several lines.
@@ -402,6 +425,10 @@ impl Session {
         self.settings.tls == TlsMode::StartTls && self.tls.is_none()
     }
 }
+
+/// The longest detail of a refusal, in octets: with the longest text of a reply it stays below the 512 octets of a
+/// line (RFC 5321 §4.5.3.1.5).
+const MAX_DETAIL: usize = 400;
 
 /// AUTH lines may be longer than other commands (RFC 4954 §4).
 fn begins_with_auth(input: &[u8]) -> bool {

@@ -143,6 +143,7 @@ impl Driver {
         let mut session = Session::new(
             Arc::new(dialogue.settings.clone()),
             dialogue.neighbour.clone(),
+            "",
             now,
         );
         if dialogue.settings.tls == TlsMode::Implicit {
