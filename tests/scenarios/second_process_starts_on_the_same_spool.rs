@@ -8,7 +8,7 @@ fn the_second_refuses_and_names_the_first() {
     let first = Setup::to(&upstream);
     let relay = first.start();
     let data = first.path().join("data");
-    let second = Setup::to(&upstream).with("server.data_dir", &format!("{data:?}"));
+    let second = Setup::to(&upstream).with("server.data_dir", &crate::stage::toml_text(&data));
     let (status, said) = second.fail_to_start();
     assert_eq!(status.code(), Some(69), "{said}");
     assert!(said.contains(&relay.process.id().to_string()), "{said}");

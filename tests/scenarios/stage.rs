@@ -193,22 +193,13 @@ impl Setup {
         let file = self.path().join("upstream.pem");
         write_file(&file, server.certificate.as_bytes()).expect("the file is written");
         self.with("upstream.main.smtp.tls", "\"required\"")
-            .with("upstream.main.smtp.ca_file", &format!("{file:?}"))
+            .with("upstream.main.smtp.ca_file", &toml_text(&file))
     }
 
     /// Sets a key. What begins with `account.` goes to the accounts' file.
     #[must_use]
     pub(crate) fn with(mut self, path: &str, value: &str) -> Self {
         self.put(path, value);
-        self
-    }
-
-    /// Leaves a key out.
-    #[must_use]
-    pub(crate) fn without(mut self, path: &str) -> Self {
-        let (table, key) = path.rsplit_once('.').expect("a table and a key");
-        let keys = self.tables.get_mut(table).expect("the table is there");
-        keys.remove(key).expect("the key is there");
         self
     }
 
@@ -277,6 +268,11 @@ impl Setup {
         let keys = self.tables.entry(table.to_owned()).or_default();
         keys.insert(key.to_owned(), value.to_owned());
     }
+}
+
+/// Writes a path as a string of TOML.
+pub(crate) fn toml_text(path: &Path) -> String {
+    format!("{:?}", path.to_str().expect("the path is text"))
 }
 
 /// The program under test.

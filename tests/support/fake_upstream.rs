@@ -239,11 +239,11 @@ impl FakeUpstream {
     /// Starts a server that shows this certificate, signed by itself.
     pub(crate) async fn start_showing(script: Script, certificate: CertificateParams) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::serve(listener, script, certificate)
+        Self::serve(listener, script, &certificate)
     }
 
     /// Must be called inside a runtime.
-    fn serve(listener: TcpListener, script: Script, certificate: CertificateParams) -> Self {
+    fn serve(listener: TcpListener, script: Script, certificate: &CertificateParams) -> Self {
         let (certificate, acceptor) = sign(certificate);
         let state = Arc::new(State {
             script: watch::Sender::new(script),
@@ -322,7 +322,7 @@ impl ReservedPort {
         self.socket.listen(64).unwrap();
         self.socket.set_nonblocking(true).unwrap();
         let listener = TcpListener::from_std(self.socket.into()).unwrap();
-        FakeUpstream::serve(listener, script, usual_certificate())
+        FakeUpstream::serve(listener, script, &usual_certificate())
     }
 }
 
@@ -332,7 +332,7 @@ pub(crate) fn usual_certificate() -> CertificateParams {
 }
 
 /// Makes a certificate that is its own authority, and an acceptor that shows it.
-fn sign(params: CertificateParams) -> (Certificate, TlsAcceptor) {
+fn sign(params: &CertificateParams) -> (Certificate, TlsAcceptor) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];

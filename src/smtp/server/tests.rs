@@ -211,7 +211,7 @@ impl Driver {
                 let credentials = ask.credentials();
                 match (credentials.name.as_str(), credentials.password.expose()) {
                     ("alice", "secret") => {
-                        ask.accept(session, identity("alice", Proof::Password { revision: 1 }))
+                        ask.accept(session, identity("alice", Proof::Password { revision: 1 }));
                     }
                     ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
                     _ => ask.refuse(session, &replies::AUTH_FAILED),
