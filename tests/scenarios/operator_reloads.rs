@@ -1,9 +1,14 @@
 //! SIGHUP: a good configuration is in force at once, also for what waits and for who is connected; a bad one changes
 //! nothing and is told where it is bad.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 
-use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, subjects};
+use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, subjects, toml_text};
+use crate::support::dialogue::HOSTNAME;
 use crate::support::fake_upstream::ReservedPort;
 use crate::support::process::write_file;
 
@@ -78,6 +83,79 @@ fn queued_mail_follows_an_upstream_that_has_moved() {
 }
 
 #[test]
+fn again_and_again_under_load() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    std::thread::scope(|scope| {
+        let clients = [0, 1, 2].map(|client| {
+            let relay = &relay;
+            scope.spawn(move || {
+                let mut session = relay.neighbour();
+                for number in 0..60 {
+                    let message = message(&format!("{client} {number}"));
+                    let reply = session.submit(SENDER, &[RECIPIENT], &message);
+                    assert!(reply.starts_with("250"), "{reply}");
+                }
+            })
+        });
+        while clients.iter().any(|client| !client.is_finished()) {
+            relay.reload(&setup);
+        }
+    });
+    let mut subjects = subjects(&upstream.wait_for(180));
+    relay.stop();
+    assert_eq!(upstream.messages().len(), 180);
+    subjects.sort();
+    subjects.dedup();
+    assert_eq!(subjects.len(), 180);
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_sessions() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let place = |name: &str| setup.path().join(name);
+    let (certificate, key) = (place("server.pem"), place("server.key"));
+    let issue = || {
+        let key_pair = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([HOSTNAME.to_owned()]).unwrap();
+        let pem = params.self_signed(&key_pair).unwrap().pem();
+        write_file(&certificate, pem.as_bytes()).unwrap();
+        write_file(&key, key_pair.serialize_pem().as_bytes()).unwrap();
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    };
+    issue();
+    let setup = setup
+        .clone()
+        .without("tls.self_signed")
+        .with("tls.certificate", &toml_text(&certificate))
+        .with("tls.key", &toml_text(&key));
+    let relay = setup.start();
+    let mut before = relay.stranger();
+    before.start_tls(&certificate);
+    issue();
+    relay.reload(&setup);
+    let mut after = relay.stranger();
+    after.start_tls(&certificate);
+    for client in [&mut before, &mut after] {
+        client.must("EHLO client.example", "250");
+        let reply = client.log_in(crate::stage::ACCOUNT, crate::stage::PASSWORD);
+        assert!(reply.starts_with("235"), "{reply}");
+    }
+    // A key that is not the certificate's changes nothing.
+    write_file(
+        &key,
+        KeyPair::generate().unwrap().serialize_pem().as_bytes(),
+    )
+    .unwrap();
+    relay.signal(Signal::HUP);
+    relay.wait_for_log(&["ERROR", "the old configuration stays"]);
+    relay.stranger().start_tls(&certificate);
+    relay.stop();
+}
+
+#[test]
 fn a_disabled_account_is_refused_in_a_session_that_had_logged_in() {
     let upstream = Server::willing();
     let setup = Setup::to(&upstream);
@@ -92,6 +170,7 @@ fn a_disabled_account_is_refused_in_a_session_that_had_logged_in() {
     let reply = inside.say("DATA");
     assert!(reply.starts_with(['4', '5']), "{reply}");
     drop(inside);
+    logged_in.must("QUIT", "221");
     let mut new = relay.secured_stranger();
     let reply = new.log_in(crate::stage::ACCOUNT, crate::stage::PASSWORD);
     assert!(reply.starts_with("535"), "{reply}");
@@ -102,6 +181,20 @@ fn a_disabled_account_is_refused_in_a_session_that_had_logged_in() {
         .submit(SENDER, &[RECIPIENT], &message("active again"));
     assert!(reply.starts_with("250"), "{reply}");
     assert_eq!(subjects(&upstream.wait_for(1)), ["active again"]);
+    relay.stop();
+}
+
+#[test]
+fn a_network_taken_from_an_account_ends_what_its_sessions_may() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    let mut client = relay.neighbour();
+    let reply = client.submit(SENDER, &[RECIPIENT], &message("still there"));
+    assert!(reply.starts_with("250"), "{reply}");
+    relay.reload(&setup.with("account.shop.networks", "[\"127.0.0.77/32\"]"));
+    client.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
+    assert_eq!(subjects(&upstream.wait_for(1)), ["still there"]);
     relay.stop();
 }
 

@@ -2,7 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, subjects};
+use crate::stage::{NEIGHBOUR, RECIPIENT, SENDER, Server, Setup, message, subjects};
+use crate::support::dialogue::Dialogue;
 use crate::support::fake_upstream::{Quirk, Script};
 
 #[test]
@@ -58,6 +59,52 @@ fn an_attempt_in_progress_is_finished_and_not_repeated() {
         subjects(&upstream.wait_for(2)),
         ["on its way", "afterwards"]
     );
+    relay.stop();
+}
+
+#[test]
+fn who_is_not_inside_a_message_does_not_hold_it_up() {
+    let upstream = Server::willing();
+    let mut relay = Setup::to(&upstream)
+        .with("server.shutdown_grace", "\"5m\"")
+        .with("session.timeouts.handshake", "\"5m\"")
+        .start();
+    let _greeting = relay.neighbour();
+    let mut handshake = relay.neighbour();
+    handshake.must("STARTTLS", "220");
+    let _implicit = Dialogue::connect(NEIGHBOUR, relay.address("submissions"));
+    let mut login = relay.secured_stranger();
+    login.must("AUTH LOGIN", "334");
+    relay.signal(Signal::TERM);
+    login.must_reply("421 4.3.2");
+    let status = relay.process.wait_for_end().unwrap();
+    assert!(status.expect("it ends").success());
+}
+
+#[test]
+fn a_long_queue_does_not_hold_it_up() {
+    let upstream = Server::start(Script::default().quirk(Quirk::HoldAt("MAIL".to_owned())));
+    let setup = Setup::to(&upstream).with("upstream.main.smtp.connections", "1");
+    let mut relay = setup.start();
+    let mut client = relay.neighbour();
+    for number in 0..20 {
+        let reply = client.submit(SENDER, &[RECIPIENT], &message(&number.to_string()));
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    upstream.wait_for_line("MAIL");
+    relay.signal(Signal::TERM);
+    relay.wait_for_log(&["stopping"]);
+    upstream.set_script(Script::default());
+    let status = relay.process.wait_for_end().unwrap();
+    assert!(status.expect("it ends").success());
+    assert_eq!(
+        subjects(&upstream.messages()),
+        ["0"],
+        "what ran has ended, nothing more was begun"
+    );
+    let relay = setup.start();
+    let expected: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    assert_eq!(subjects(&upstream.wait_for(20)), expected);
     relay.stop();
 }
 

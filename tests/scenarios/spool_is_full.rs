@@ -37,6 +37,25 @@ fn new_mail_is_refused_until_old_mail_has_left() {
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_lets_old_mail_out() {
+    let port = ReservedPort::new();
+    let setup = Setup::new().upstream("main", port.address);
+    let relay = setup.start();
+    relay.submit("old");
+    relay.stop();
+    let relay = setup
+        .clone()
+        .with("spool.min_free", "\"900000 GiB\"")
+        .start();
+    let mut client = relay.neighbour();
+    client.must(&format!("MAIL FROM:<{SENDER}>"), "452 4.3.1");
+    let upstream = Server::start_at(port, Script::default());
+    relay.reload(&setup);
+    assert_eq!(subjects(&upstream.wait_for(1)), ["old"]);
+    relay.stop();
+}
+
+#[test]
 fn a_report_is_made_all_the_same() {
     let script =
         Script::default().refuse_recipient("customer@recipient.example", "550 5.1.1 no such user");

@@ -203,6 +203,15 @@ impl Setup {
         self
     }
 
+    /// Leaves a key out.
+    #[must_use]
+    pub(crate) fn without(mut self, path: &str) -> Self {
+        let (table, key) = path.rsplit_once('.').expect("a table and a key");
+        let keys = self.tables.get_mut(table).expect("the table is there");
+        keys.remove(key).expect("the key is there");
+        self
+    }
+
     /// Adds a listener; `more` are lines for its table.
     #[must_use]
     pub(crate) fn listener(mut self, name: &str, tls: &str, more: &str) -> Self {
