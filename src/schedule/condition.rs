@@ -110,11 +110,6 @@ impl Condition {
             Some(Kind::Unusable) => "parked",
         }
     }
-
-    /// Ends a pause: an operator has repaired something, or the configuration is new.
-    pub fn resume(&mut self) {
-        self.pause = None;
-    }
 }
 
 /// An upstream that asks for a longer pause is tried again all the same.

@@ -1,7 +1,7 @@
 //! Every reply that posthouse gives. No code and no text of a reply stands anywhere else.
 //!
 //! Texts are lower case, without configuration or error texts; what helps a person is put behind them by
-//! [`Reply::line_with`].
+//! [`Reply::line_with`]. Greeting and EHLO, which are made of the configuration, are the session's own.
 
 use crate::mail::EnhancedStatusCode;
 use crate::mail::status::Class;
@@ -47,8 +47,8 @@ replies! {
     HELP = 214 [2 0 0] "commands: EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT; see RFC 6409";
     /// To NOOP and RSET.
     OK = 250 [2 0 0] "ok";
-    /// To a committed message; the queue id follows.
-    QUEUED = 250 [2 0 0] "queued as ";
+    /// To a committed message; `queued as` and its queue id follow.
+    QUEUED = 250 [2 0 0] "ok";
     /// To STARTTLS.
     READY_FOR_TLS = 220 [2 0 0] "ready to start TLS";
     /// To RCPT.
@@ -66,6 +66,8 @@ replies! {
     LOGIN_TIMEOUT = 421 [4 7 0] "not logged in in time; closing connection";
     /// Nothing came in time.
     TIMEOUT = 421 [4 4 2] "timeout; closing connection";
+    /// A chunk so large that it is not even skipped.
+    CHUNK_TOO_LARGE = 421 [4 7 0] "the chunk is too large to be skipped; closing connection";
     /// Too many refused commands.
     TOO_MANY_ERRORS = 421 [4 7 0] "too many errors; closing connection";
     /// Too many commands without effect.
@@ -81,11 +83,11 @@ replies! {
     /// An invariant of ours does not hold.
     INTERNAL_ERROR = 421 [4 3 0] "internal error; closing connection";
     /// The spool cannot take the message at the moment.
-    SPOOL_UNAVAILABLE = 451 [4 3 0] "the message could not be stored; try again later ";
+    SPOOL_UNAVAILABLE = 451 [4 3 0] "the message could not be stored; try again later";
     /// No upstream, or the master switch is off.
     SENDING_DISABLED = 451 [4 3 2] "sending is disabled";
     /// The spool is full.
-    SPOOL_FULL = 452 [4 3 1] "no room for more mail; try again later ";
+    SPOOL_FULL = 452 [4 3 1] "no room for more mail; try again later";
     /// More recipients than the limit; the client sends the rest in another transaction.
     TOO_MANY_RECIPIENTS = 452 [4 5 3] "too many recipients; send the message again for the others";
 
@@ -102,15 +104,15 @@ replies! {
     /// Arguments that are missing or malformed.
     SYNTAX_ERROR = 501 [5 5 2] "syntax error";
     /// A reverse-path that is no address.
-    SENDER_SYNTAX = 501 [5 1 7] "malformed sender: ";
+    SENDER_SYNTAX = 501 [5 1 7] "malformed sender";
     /// A forward-path that is no address.
-    RECIPIENT_SYNTAX = 501 [5 1 3] "malformed recipient: ";
+    RECIPIENT_SYNTAX = 501 [5 1 3] "malformed recipient";
     /// A command that this server does not carry out.
     NOT_IMPLEMENTED = 502 [5 5 1] "command not implemented";
-    /// A command at the wrong time.
-    BAD_SEQUENCE = 503 [5 5 1] "bad sequence of commands: ";
+    /// A command at the wrong time; what would be the right time follows.
+    BAD_SEQUENCE = 503 [5 5 1] "bad sequence of commands";
     /// BDAT without a message.
-    NO_MESSAGE = 503 [5 5 1] "bad sequence of commands: no message in progress";
+    NO_MESSAGE = 503 [5 5 1] "bad sequence of commands, no message is in progress";
     /// A mechanism of AUTH that is not offered.
     UNKNOWN_MECHANISM = 504 [5 5 4] "unknown authentication mechanism";
     /// A command that needs a login.
@@ -122,15 +124,15 @@ replies! {
     /// AUTH before TLS.
     ENCRYPTION_REQUIRED = 538 [5 7 11] "encryption required: start TLS before logging in";
     /// The account may not send as this sender; which one and what it may use follows.
-    SENDER_NOT_AUTHORIZED = 550 [5 7 1] "sender not authorized: ";
+    SENDER_NOT_AUTHORIZED = 550 [5 7 1] "sender not authorized";
     /// A bare CR or LF in the message.
     BARE_NEWLINE = 550 [5 6 11] "the message has a bare CR or LF; lines end with CRLF";
     /// More octets than the limit.
-    MESSAGE_TOO_LARGE = 552 [5 3 4] "the message is too large; the limit is ";
+    MESSAGE_TOO_LARGE = 552 [5 3 4] "the message is too large";
     /// The message is circling.
     MAIL_LOOP = 554 [5 4 6] "the message has passed too many servers: mail loop";
     /// A message that RFC 5322 does not allow; what is wrong follows.
-    MESSAGE_MALFORMED = 554 [5 6 0] "the message is malformed: ";
+    MESSAGE_MALFORMED = 554 [5 6 0] "the message is malformed";
     /// DATA although all recipients were refused.
     NO_RECIPIENTS = 554 [5 5 1] "no valid recipients";
     /// HTTP or the like.
@@ -155,6 +157,7 @@ mod tests {
                     .all(|octet| matches!(octet, b' '..=b'~'))
             );
             assert!(reply.text().len() < 100, "{}", reply.text());
+            assert!(!reply.text().ends_with([' ', ':']), "{}", reply.text());
         }
     }
 }

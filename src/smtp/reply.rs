@@ -60,7 +60,7 @@ impl Reply {
         self.code < 400
     }
 
-    /// Returns the reply as a line, with `detail` behind its text.
+    /// Returns the reply as a line; where there is a `detail`, it stands behind the text and a colon.
     ///
     /// Whatever is not printable ASCII in `detail` becomes `?`, so that it cannot begin another line. Where the line
     /// would exceed 512 octets (RFC 5321 §4.5.3.1.5) it is cut.
@@ -73,6 +73,9 @@ impl Reply {
             line.put_u8(b' ');
         }
         line.put_slice(self.text.as_bytes());
+        if !detail.is_empty() {
+            line.put_slice(b": ");
+        }
         for octet in detail.bytes().take(MAX_LINE.saturating_sub(line.len() + 2)) {
             line.put_u8(if matches!(octet, b' '..=b'~') {
                 octet
@@ -94,10 +97,10 @@ impl Reply {
 const MAX_LINE: usize = 512;
 
 /// The most lines one received reply may have.
-pub const MAX_REPLY_LINES: usize = 100;
+const MAX_REPLY_LINES: usize = 100;
 
 /// The longest line of a received reply, in octets. Some servers exceed the 512 of RFC 5321 §4.5.3.1.5.
-pub const MAX_RECEIVED_LINE: usize = 2048;
+const MAX_RECEIVED_LINE: usize = 2048;
 
 /// The longest text kept of a received reply, in octets.
 const MAX_TEXT: usize = 512;
@@ -111,7 +114,7 @@ pub enum ReplyError {
     /// The lines of one reply have different codes.
     #[error("a reply whose lines have different codes")]
     Mismatch,
-    /// A line is longer than [`MAX_RECEIVED_LINE`], or a reply has more than [`MAX_REPLY_LINES`] lines.
+    /// A line is longer than 2048 octets, or a reply has more than 100 lines.
     #[error("a reply without end")]
     TooLong,
 }
@@ -281,10 +284,10 @@ mod tests {
 
     #[test]
     fn a_detail_cannot_begin_another_line() {
-        let reply = Reply::new(250, EnhancedStatusCode::new(Class::Success, 0, 0), "ok ");
+        let reply = Reply::new(250, EnhancedStatusCode::new(Class::Success, 0, 0), "ok");
         assert_eq!(
             &reply.line_with("a\r\n250 b\u{e9}")[..],
-            b"250 2.0.0 ok a??250 b??\r\n"
+            b"250 2.0.0 ok: a??250 b??\r\n"
         );
         assert_eq!(reply.line_with(&"x".repeat(2000)).len(), 512);
     }

@@ -10,9 +10,7 @@ use crate::identity::Identity;
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
-use crate::smtp::server::{
-    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Session,
-};
+use crate::smtp::server::{AskCommit, AskCredentials, AskMessage, AskSender, Question, Session};
 use crate::spool::SpoolError;
 use crate::telemetry;
 
@@ -39,7 +37,7 @@ impl Decider {
         match question {
             Question::Credentials(ask) => self.credentials(ask, session).await,
             Question::Sender(ask) => self.sender(ask, session),
-            Question::Recipient(ask) => self.recipient(ask, session),
+            Question::Recipient(ask) => ask.allow(session),
             Question::Message(ask) => self.message(ask, session).await,
             Question::Commit(ask) => self.commit(ask, session).await,
         }
@@ -132,14 +130,6 @@ impl Decider {
             tracing::warn!(account = %identity.account, ?pressure, "the spool is full; new mail is refused");
             return ask.refuse(session, &replies::SPOOL_FULL, "");
         }
-        ask.allow(session);
-    }
-
-    #[expect(
-        clippy::unused_self,
-        reason = "one of the five answers; limits by recipient will need the parts"
-    )]
-    fn recipient(&self, ask: AskRecipient, session: &mut Session) {
         ask.allow(session);
     }
 

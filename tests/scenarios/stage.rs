@@ -365,7 +365,7 @@ impl Relay {
         let reply = self
             .neighbour()
             .submit(SENDER, recipients, &message(subject));
-        assert!(reply.starts_with("250 2.0.0 queued as "), "{reply}");
+        assert!(reply.starts_with("250 2.0.0 ok: queued as "), "{reply}");
     }
 
     /// Writes another configuration and waits until it is in place.

@@ -88,6 +88,7 @@ impl Session {
     }
 
     fn helo(&mut self, name: &str) {
+        self.counts.idle_commands += 1;
         self.discard();
         self.client = Client {
             helo: name.into(),
@@ -98,6 +99,7 @@ impl Session {
     }
 
     fn ehlo(&mut self, name: &str) {
+        self.counts.idle_commands += 1;
         self.discard();
         self.client = Client {
             helo: name.into(),
@@ -108,13 +110,11 @@ impl Session {
     }
 
     fn starttls(&mut self) {
+        if self.tls.is_some() {
+            return self.reply(&replies::BAD_SEQUENCE, "TLS is in use already");
+        }
         if !self.offers_starttls() {
-            let reply = if self.tls.is_some() {
-                replies::BAD_SEQUENCE
-            } else {
-                replies::NOT_IMPLEMENTED
-            };
-            return self.reply(&reply, "");
+            return self.reply(&replies::NOT_IMPLEMENTED, "");
         }
         if !matches!(self.state, State::Ready) {
             return self.reply(&replies::BAD_SEQUENCE, "a message is in progress");
@@ -216,7 +216,7 @@ impl Session {
     }
 
     pub(super) fn refuse_size(&mut self) {
-        let limit = format!("{} octets", self.settings.limits.message_size);
+        let limit = format!("the limit is {} octets", self.settings.limits.message_size);
         self.reply(&replies::MESSAGE_TOO_LARGE, &limit);
     }
 
@@ -277,7 +277,7 @@ impl Session {
         if size > self.settings.limits.message_size {
             // So large a chunk is not even skipped.
             self.refuse_size();
-            return self.close(&replies::TOO_MANY_ERRORS);
+            return self.close(&replies::CHUNK_TOO_LARGE);
         }
         if let State::Receiving(receiving) = &mut self.state {
             receiving.part = Part::of_chunk(size, end);

@@ -63,11 +63,6 @@ impl AskSender {
         &self.reverse_path
     }
 
-    /// Returns the parameters.
-    pub fn parameters(&self) -> &MailParameters {
-        &self.parameters
-    }
-
     /// Answers: yes.
     pub fn allow(self, session: &mut Session) {
         let mt_priority = self.parameters.mt_priority;

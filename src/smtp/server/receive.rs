@@ -104,6 +104,10 @@ impl Session {
         self.counts.messages += 1;
         self.counts.idle_commands = 0;
         self.counts.errors = 0;
-        self.answer(State::Ready, &replies::QUEUED, queue_id);
+        self.answer(
+            State::Ready,
+            &replies::QUEUED,
+            &format!("queued as {queue_id}"),
+        );
     }
 }

@@ -190,11 +190,6 @@ impl Session {
         self.tls.as_ref()
     }
 
-    /// Returns whether no message is in progress.
-    pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Connected | State::Ready | State::Closing)
-    }
-
     /// Returns the next step. After [`Step::Close`] there is only another [`Step::Close`].
     pub fn poll(&mut self, now: Instant) -> Step {
         loop {
@@ -350,12 +345,11 @@ impl Session {
         self.counts.errors += 1;
         // The label stands at the end however long the detail is.
         let room = MAX_DETAIL.saturating_sub(self.label.len());
-        let detail: String = detail
-            .chars()
-            .take(room)
-            .chain(self.label.chars())
-            .collect();
-        self.output.extend_from_slice(&reply.line_with(&detail));
+        let mut line = reply
+            .line_with(&detail.chars().take(room).collect::<String>())
+            .to_vec();
+        line.splice(line.len() - 2..line.len() - 2, self.label.bytes());
+        self.output.extend_from_slice(&line);
     }
 
     /// Writes a whole reply of several lines.
@@ -367,6 +361,9 @@ impl Session {
     pub(super) fn answer(&mut self, state: State, reply: &Reply, detail: &str) {
         self.state = state;
         self.progress();
+        if reply.code() == CLOSING_CODE {
+            return self.close(reply);
+        }
         self.reply(reply, detail);
         self.limit_errors();
     }
@@ -425,6 +422,9 @@ impl Session {
         self.settings.tls == TlsMode::StartTls && self.tls.is_none()
     }
 }
+
+/// The code that announces the end of the connection (RFC 5321 §3.8).
+const CLOSING_CODE: u16 = 421;
 
 /// The longest detail of a refusal, in octets: with the longest text of a reply it stays below the 512 octets of a
 /// line (RFC 5321 §4.5.3.1.5).

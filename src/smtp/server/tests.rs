@@ -342,7 +342,7 @@ fn a_stopped_session_ends_between_messages_and_not_in_one() {
             "M:",
             "M: x",
             "S: 354 end data with <CR><LF>.<CR><LF>",
-            "S: 250 2.0.0 queued as ID",
+            "S: 250 2.0.0 ok: queued as ID",
             "S: 421 4.3.2 shutting down; try again later",
             "X:"
         ]
