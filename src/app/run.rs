@@ -25,6 +25,9 @@ use super::operator::ServerOperator;
 use super::privileges;
 use super::reload::{Fixed, Reloader};
 
+/// Threads for large bodies and other work that waits for the disk.
+const BLOCKING_THREADS: usize = 32;
+
 /// How the server is started.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -52,6 +55,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     report_start(&config, &binding);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // They wait for the disk; more of them only take memory.
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(runtime_part("runtime"))?;
     // Before the spool is read, which may take a while: a SIGHUP without a handler ends the process.

@@ -323,7 +323,10 @@ impl Port {
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
         let Some(pass) = self.parts.gate.admit(peer.ip()) else {
-            tracing::warn!(peer = %peer.ip(), local_port = self.number, "too many connections");
+            if let Some(refused) = self.parts.gate.refused(self.parts.clock.instant()) {
+                let peer = peer.ip().to_canonical();
+                tracing::warn!(%peer, local_port = self.number, refused, "too many connections");
+            }
             // The reply fits into an empty socket buffer; a client that cannot take it learns from the close.
             let _untold = stream.try_write(&replies::TOO_MANY_CONNECTIONS.line());
             return;
