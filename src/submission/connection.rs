@@ -117,9 +117,11 @@ impl Connection {
             .current();
         let handshake =
             tokio::time::timeout(self.settings.timeouts.handshake, stream.start_tls(config));
-        let stream = handshake
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        let stream = tokio::select! {
+            stream = handshake => stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,
+            // Nobody is inside a message yet.
+            () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
         if let Some(facts) = stream.tls_facts() {

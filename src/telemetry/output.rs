@@ -5,9 +5,8 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -16,14 +15,11 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How many lines may wait to be written.
 const QUEUE: usize = 16_384;
 
-/// How long the end of the process waits for somebody who reads the log.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// How many octets are gathered into one write.
 const GATHER: usize = 64 << 10;
+
+/// How long the end of the process waits for what was logged last to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -53,17 +49,26 @@ impl Default for Settings {
     }
 }
 
-/// The running log. Dropping it writes what waits, and ends its thread.
+/// The running log. Dropping it writes what waits, and ends its thread; a thread that hangs in a write is left behind
+/// after two seconds.
 #[derive(Debug)]
 pub struct Logging {
     lines: Lines,
-    thread: Option<JoinHandle<()>>,
+    /// Nothing is ever sent: it is disconnected when the thread has ended.
+    ended: Receiver<()>,
 }
 
 #[derive(Clone, Debug)]
 struct Lines {
     queue: SyncSender<Line>,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    dropped: AtomicU64,
+    /// Whether the thread is to end when there are no more lines.
+    is_ending: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -82,12 +87,16 @@ pub fn start(settings: &Settings) -> io::Result<Logging> {
     let (queue, waiting) = sync_channel(QUEUE);
     let lines = Lines {
         queue,
-        dropped: Arc::new(AtomicU64::new(0)),
+        shared: Arc::default(),
     };
-    let dropped = Arc::clone(&lines.dropped);
-    let thread = std::thread::Builder::new()
+    let shared = Arc::clone(&lines.shared);
+    let (running, ended) = sync_channel(0);
+    std::thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || write_lines(&waiting, &dropped))?;
+        .spawn(move || {
+            write_lines(&waiting, &shared, &mut io::stderr());
+            drop::<SyncSender<()>>(running);
+        })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -100,10 +109,7 @@ pub fn start(settings: &Settings) -> io::Result<Logging> {
             .try_init(),
     };
     log_panics();
-    Ok(Logging {
-        lines,
-        thread: Some(thread),
-    })
+    Ok(Logging { lines, ended })
 }
 
 /// A panic ends one session or one attempt. It goes to the log like everything else, as one line.
@@ -120,7 +126,7 @@ fn log_panics() {
     }));
 }
 
-fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {
+fn write_lines(waiting: &Receiver<Line>, shared: &Shared, output: &mut impl Write) {
     let mut gathered = Vec::with_capacity(GATHER);
     while let Ok(Line::Text(text)) = waiting.recv() {
         gathered.extend_from_slice(&text);
@@ -132,17 +138,20 @@ fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {
                     is_over = true;
                     break;
                 }
-                Err(_) => break,
+                Err(_) => {
+                    is_over = shared.is_ending.load(Ordering::Acquire);
+                    break;
+                }
             }
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
+        let lost = shared.dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             gathered.extend_from_slice(
                 format!("WARN log lines were dropped lines={lost}\n").as_bytes(),
             );
         }
         // Nobody can be told that the log cannot be written.
-        let _unwritable = io::stderr().write_all(&gathered);
+        let _unwritable = output.write_all(&gathered);
         gathered.clear();
         if is_over {
             return;
@@ -151,27 +160,12 @@ fn write_lines(waiting: &Receiver<Line>, dropped: &AtomicU64) {
 }
 
 impl Drop for Logging {
-    /// Writes what waits, unless nobody reads it for [`PATIENCE`]: a pipe that is full must not keep the process.
     fn drop(&mut self) {
-        let mut left = PATIENCE;
-        while left > Duration::ZERO {
-            let is_told = self.lines.queue.try_send(Line::End).is_ok();
-            let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-            if is_told || is_over {
-                break;
-            }
-            std::thread::sleep(LOOK);
-            left = left.saturating_sub(LOOK);
-        }
-        while left > Duration::ZERO
-            && self
-                .thread
-                .as_ref()
-                .is_some_and(|thread| !thread.is_finished())
-        {
-            std::thread::sleep(LOOK);
-            left = left.saturating_sub(LOOK);
-        }
+        // Where the queue is full the thread is not waiting for lines, and sees this instead.
+        self.lines.shared.is_ending.store(true, Ordering::Release);
+        let _full = self.lines.queue.try_send(Line::End);
+        // A pipe that nobody reads must not keep the process alive.
+        let _ended = self.ended.recv_timeout(LAST_LINES);
     }
 }
 
@@ -208,7 +202,7 @@ impl Drop for LineWriter<'_> {
     fn drop(&mut self) {
         let text = std::mem::take(&mut self.text);
         if let Err(TrySendError::Full(_)) = self.lines.queue.try_send(Line::Text(text)) {
-            self.lines.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lines.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -222,12 +216,25 @@ mod tests {
         let (queue, _unread) = sync_channel(1);
         let lines = Lines {
             queue,
-            dropped: Arc::new(AtomicU64::new(0)),
+            shared: Arc::default(),
         };
         for _ in 0..3 {
             lines.make_writer().write_all(b"line\n").unwrap();
         }
-        assert_eq!(lines.dropped.load(Ordering::Relaxed), 2);
+        assert_eq!(lines.shared.dropped.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_full_queue_is_written_to_its_end_before_the_log_ends() {
+        let (queue, waiting) = sync_channel(2);
+        let shared = Shared::default();
+        for _ in 0..2 {
+            queue.send(Line::Text(b"line\n".to_vec())).unwrap();
+        }
+        shared.is_ending.store(true, Ordering::Release);
+        let mut written = Vec::new();
+        write_lines(&waiting, &shared, &mut written);
+        assert_eq!(written, b"line\nline\n");
     }
 
     #[test]

@@ -33,3 +33,29 @@ fn the_spare_takes_over_and_gives_back() {
     assert!(subjects(&main.wait_for(2)).contains(&"when it is back".to_owned()));
     relay.stop();
 }
+
+#[test]
+fn one_that_is_busy_is_passed_over() {
+    passed_over(&Script {
+        greeting: "421 4.3.2 too busy".to_owned(),
+        ..Script::default()
+    });
+}
+
+#[test]
+fn one_that_refuses_the_login_is_passed_over() {
+    passed_over(&Script::default().mechanisms("PLAIN"));
+}
+
+fn passed_over(script: &Script) {
+    let (main, spare) = (Server::start(script.clone()), Server::willing());
+    let relay = Setup::to(&main).upstream("spare", spare.address).start();
+    relay.submit("one");
+    relay.submit("two");
+    let mut subjects = subjects(&spare.wait_for(2));
+    subjects.sort();
+    assert_eq!(subjects, ["one", "two"]);
+    assert_eq!(main.messages(), []);
+    assert!(main.connections() <= 2, "it is left alone");
+    relay.stop();
+}

@@ -193,7 +193,7 @@ impl Setup {
         let file = self.path().join("upstream.pem");
         write_file(&file, server.certificate.as_bytes()).expect("the file is written");
         self.with("upstream.main.smtp.tls", "\"required\"")
-            .with("upstream.main.smtp.ca_file", &format!("{file:?}"))
+            .with("upstream.main.smtp.ca_file", &toml_text(&file))
     }
 
     /// Sets a key. What begins with `account.` goes to the accounts' file.
@@ -277,6 +277,11 @@ impl Setup {
         let keys = self.tables.entry(table.to_owned()).or_default();
         keys.insert(key.to_owned(), value.to_owned());
     }
+}
+
+/// Writes a path as a string of TOML.
+pub(crate) fn toml_text(path: &Path) -> String {
+    format!("{:?}", path.to_str().expect("the path is text"))
 }
 
 /// The program under test.

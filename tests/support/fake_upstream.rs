@@ -239,11 +239,11 @@ impl FakeUpstream {
     /// Starts a server that shows this certificate, signed by itself.
     pub(crate) async fn start_showing(script: Script, certificate: CertificateParams) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::serve(listener, script, certificate)
+        Self::serve(listener, script, &certificate)
     }
 
     /// Must be called inside a runtime.
-    fn serve(listener: TcpListener, script: Script, certificate: CertificateParams) -> Self {
+    fn serve(listener: TcpListener, script: Script, certificate: &CertificateParams) -> Self {
         let (certificate, acceptor) = sign(certificate);
         let state = Arc::new(State {
             script: watch::Sender::new(script),
@@ -322,7 +322,7 @@ impl ReservedPort {
         self.socket.listen(64).unwrap();
         self.socket.set_nonblocking(true).unwrap();
         let listener = TcpListener::from_std(self.socket.into()).unwrap();
-        FakeUpstream::serve(listener, script, usual_certificate())
+        FakeUpstream::serve(listener, script, &usual_certificate())
     }
 }
 
@@ -332,7 +332,7 @@ pub(crate) fn usual_certificate() -> CertificateParams {
 }
 
 /// Makes a certificate that is its own authority, and an acceptor that shows it.
-fn sign(params: CertificateParams) -> (Certificate, TlsAcceptor) {
+fn sign(params: &CertificateParams) -> (Certificate, TlsAcceptor) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];
@@ -472,17 +472,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
+    async fn misbehave(&mut self, line: &str) -> Result<(), Over> {
+        let quirk = self.script().quirk;
+        self.misbehave_as(quirk, line).await
+    }
+
     #[allow(
         clippy::wildcard_enum_match_arm,
         clippy::infinite_loop,
         reason = "the others are for other places; the loop ends with the connection"
     )]
-    async fn misbehave(&mut self, line: &str) -> Result<(), Over> {
+    async fn misbehave_as(&mut self, quirk: Quirk, line: &str) -> Result<(), Over> {
         let begins = |start: &String| {
             line.to_ascii_uppercase()
                 .starts_with(&start.to_ascii_uppercase())
         };
-        match self.script().quirk {
+        match quirk {
             Quirk::CloseAt(start) if begins(&start) => Err(Over),
             Quirk::HoldAt(start) if begins(&start) => {
                 let held = Quirk::HoldAt(start);
@@ -712,6 +717,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .scripted_to_content(&octets)
             .or_else(|| self.scripted("."))
             .or_else(|| self.scripted(line));
+        // What it does now is what it was told before anybody could know of the message.
+        let quirk = self.script().quirk;
         let is_kept = scripted
             .as_ref()
             .is_none_or(|reply| reply == HANG_UP || reply.starts_with('2'));
@@ -729,17 +736,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 .send_modify(|messages| messages.push(received));
         }
         self.reset();
-        let quirk = self.script().quirk;
         if quirk == Quirk::CloseAfterDot {
             return Err(Over);
         }
-        self.misbehave(".").await?;
+        let closes = quirk == Quirk::CloseAfterMessage;
+        self.misbehave_as(quirk, ".").await?;
         let reply = scripted.unwrap_or_else(|| "250 2.0.0 taken".to_owned());
         if reply == HANG_UP {
             return Err(Over);
         }
         self.say(&reply).await?;
-        let is_over = quirk == Quirk::CloseAfterMessage || reply.starts_with("421");
+        let is_over = closes || reply.starts_with("421");
         Ok(is_over.then_some(After::Closed))
     }
 

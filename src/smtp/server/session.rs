@@ -231,7 +231,7 @@ impl Session {
                 true
             }
             State::Closing | State::Handshake => false,
-            State::Ready if self.stopping == Stopping::Soon => {
+            State::Authenticating(_) | State::Ready if self.stopping == Stopping::Soon => {
                 self.close(&replies::SHUTTING_DOWN);
                 true
             }

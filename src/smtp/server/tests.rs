@@ -347,6 +347,17 @@ fn a_stopped_session_ends_between_messages_and_not_in_one() {
     );
 }
 
+#[test]
+fn a_stopped_session_does_not_wait_for_a_login() {
+    let mut driver = free_session();
+    driver.feed(b"AUTH LOGIN\r\n", usize::MAX);
+    driver.session.stop();
+    driver.events.clear();
+    driver.run();
+    let farewell = "S: 421 4.3.2 shutting down; try again later";
+    assert_eq!(driver.events, [farewell, "X:"]);
+}
+
 proptest! {
     #[test]
     fn any_octets_in_any_pieces_give_the_same_steps(

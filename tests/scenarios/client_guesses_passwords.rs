@@ -1,0 +1,93 @@
+//! Who guesses is slowed down and learns nothing; who is known from there is not locked out.
+
+use crate::stage::{ACCOUNT, PASSWORD, Relay, Server, Setup};
+use crate::support::dialogue::plain;
+
+#[test]
+fn a_wrong_password_and_an_unknown_user_hear_the_same() {
+    let (_upstream, relay) = start();
+    let mut client = relay.secured_stranger();
+    let wrong = client.log_in(ACCOUNT, "not the password");
+    let unknown = client.log_in("nobody", "not the password");
+    assert!(wrong.starts_with("535 5.7.8"), "{wrong}");
+    assert_eq!(wrong, unknown);
+    let right = client.log_in(ACCOUNT, PASSWORD);
+    assert!(right.starts_with("235"), "{right}");
+    relay.stop();
+}
+
+#[test]
+fn a_few_failures_end_the_session() {
+    let (_upstream, relay) = start();
+    let mut client = relay.secured_stranger();
+    for name in ["one", "two", "three"] {
+        let reply = client.log_in(name, "guess");
+        assert!(reply.starts_with("535 5.7.8"), "{reply}");
+    }
+    let replies = client.replies_to_the_end();
+    assert!(
+        replies.len() == 1 && replies[0].starts_with("421 4.7.0"),
+        "{replies:?}"
+    );
+    relay.stop();
+}
+
+#[test]
+fn many_failures_throttle_the_network_but_not_who_is_known_there() {
+    let (_upstream, relay) = start();
+    relay.logged_in();
+    for round in 0..4 {
+        let mut client = relay.secured_stranger();
+        for number in 0..3 {
+            client.log_in(&format!("guess{round}{number}"), "guess");
+        }
+    }
+    let mut client = relay.secured_stranger();
+    let reply = client.log_in("another", "guess");
+    assert!(reply.starts_with("454 4.7.0"), "{reply}");
+    relay.logged_in();
+    relay.wait_for_log(&["WARN", "authentication throttled", "another"]);
+    relay.stop();
+}
+
+#[test]
+fn a_login_before_tls_is_refused_without_a_challenge() {
+    let (_upstream, relay) = start();
+    let mut client = relay.stranger();
+    let offer = client.must("EHLO client.example", "250");
+    assert!(!offer.contains("AUTH"), "{offer}");
+    client.must(
+        &format!("AUTH PLAIN {}", plain(ACCOUNT, PASSWORD)),
+        "538 5.7.11",
+    );
+    client.must("AUTH PLAIN", "538 5.7.11");
+    client.must("AUTH LOGIN", "538 5.7.11");
+    client.must("MAIL FROM:<orders@shop.example>", "530");
+    client.start_tls(&relay.certificate());
+    let offer = client.must("EHLO client.example", "250");
+    assert!(offer.contains("AUTH LOGIN PLAIN"), "{offer}");
+    relay.stop();
+}
+
+#[test]
+fn a_name_with_control_characters_does_not_write_the_log() {
+    let (_upstream, relay) = start();
+    let mut client = relay.secured_stranger();
+    let name = "eve\r\n2026-01-01T00:00:00Z  INFO authenticated account=boss\u{1b}[2J";
+    let reply = client.log_in(name, "guess");
+    assert!(reply.starts_with('5'), "{reply}");
+    relay.wait_for_log(&["authentication failed", "eve"]);
+    let log = relay.process.log();
+    assert!(!log.contains('\u{1b}'), "{log}");
+    assert!(
+        log.lines().all(|line| !line.starts_with("2026-01-01")),
+        "{log}"
+    );
+    relay.stop();
+}
+
+fn start() -> (Server, Relay) {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream).start();
+    (upstream, relay)
+}
