@@ -71,6 +71,13 @@ impl EmbeddedSpool {
         }
     }
 
+    /// Waits until nothing is recorded any more: after [`EmbeddedSpool::close`], or because the committer has panicked.
+    /// All verbs that record something fail from then on, so a process that has not closed the spool should end.
+    /// Returns at once where that has happened already. Cancel safe.
+    pub async fn ended(&self) {
+        self.shared.queue.ended().await;
+    }
+
     fn take_committer(&self) -> Option<JoinHandle<()>> {
         let committer = self.committer.lock();
         committer.unwrap_or_else(PoisonError::into_inner).take()
@@ -138,7 +145,8 @@ pub(super) fn without_thread(shared: Arc<Shared>) -> EmbeddedSpool {
 
 impl EmbeddedSpool {
     /// Hands a record to the committer, at once, and returns what waits until it is durable. `None` is a record that is
-    /// too large for the format: the change does not happen.
+    /// too large for the format: an operator's change does not happen then, and a message whose settlement it is stays
+    /// as it is until the next start, since its recipients may have it already.
     pub(super) fn push<'a>(
         &self,
         slot: Slot<'a>,
@@ -155,9 +163,15 @@ impl EmbeddedSpool {
             };
             self.shared.queue.push(slot, request);
         } else {
-            if let Effect::Change { id, .. } | Effect::Settle { id, .. } = &effect {
-                let now = self.shared.clock.now();
-                self.shared.state().index.undo(*id, now);
+            match &effect {
+                Effect::Change { id, .. } => {
+                    let now = self.shared.clock.now();
+                    self.shared.state().index.undo(*id, now);
+                }
+                Effect::Settle { id, .. } => {
+                    tracing::error!(queue_id = %id, "settlement too large to be recorded");
+                }
+                Effect::Arrive(_) | Effect::Copy(..) | Effect::Gone(..) => {}
             }
             // The receiver is below.
             let _ = reply.send(Err(Fault::Kind(io::ErrorKind::FileTooLarge)));

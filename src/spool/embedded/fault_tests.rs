@@ -1,12 +1,16 @@
 //! What the engine does when the disk fails, fills up, or gives back something else than was written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mail::QueueId;
-use crate::spool::conformance::{relayed, settlement};
-use crate::spool::{Pressure, Spool, SpoolAdmin, SpoolError, VerbError};
+use bytes::Bytes;
 
+use crate::mail::QueueId;
+use crate::spool::conformance::{message_to, relayed, settlement};
+use crate::spool::{Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
+
+use super::queue::Effect;
 use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive};
 use super::simulated::{Chance, Trouble};
 
@@ -87,6 +91,70 @@ async fn a_settlement_that_could_not_be_written_is_written_later_and_nobody_send
     assert!(bench.ids().await.is_empty());
     bench.restart();
     assert!(bench.ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_settlement_with_a_large_report_is_owed_too_where_there_is_no_room() {
+    let mut bench = Bench::new();
+    bench.commit(b"once").await;
+    let lease = bench.claim().await.unwrap();
+    bench.disk.set_full(true);
+    let report = Report {
+        message: message_to(&["s@example.com"]),
+        octets: Bytes::from_static(&LARGE),
+    };
+    let settlement = Settlement {
+        reports: vec![report],
+        ..settlement(lease, &[(0, relayed())])
+    };
+    bench.settle(settlement).await.unwrap_err();
+    bench.clock.advance(Duration::from_hours(1));
+    assert!(bench.claim().await.is_none());
+    bench.disk.set_full(false);
+    bench.tick();
+    let seen = bench.seen().await;
+    let octets = seen.values().map(|seen| &seen.octets[..]);
+    assert!(octets.eq([&LARGE[..]]));
+}
+
+#[tokio::test]
+async fn what_could_not_be_settled_because_the_spool_has_ended_is_not_attempted_again() {
+    let mut bench = Bench::new();
+    bench.commit(b"once").await;
+    let lease = bench.claim().await.unwrap();
+    bench.rig.spool.shared.queue.close();
+    let refused = bench.settle(settlement(lease, &[(0, relayed())])).await;
+    assert!(matches!(refused, Err(SpoolError::Unavailable(_))));
+    bench.clock.advance(Duration::from_hours(1));
+    assert!(bench.claim().await.is_none());
+}
+
+#[tokio::test]
+async fn a_settlement_that_no_record_can_hold_does_not_make_its_message_due_again() {
+    let mut bench = Bench::new();
+    let id = bench.commit(b"once").await;
+    let settlement = settlement(bench.claim().await.unwrap(), &[(0, relayed())]);
+    let shared = Arc::clone(&bench.rig.spool.shared);
+    let begun = shared.state().index.begin_settlement(&settlement);
+    let effect = Effect::Settle {
+        id,
+        standing: begun.unwrap(),
+        reports: Vec::new(),
+    };
+    let slot = shared.queue.slot().await.unwrap();
+    let pushed = bench.rig.spool.push(slot, None, effect).await;
+    assert!(matches!(pushed, Err(SpoolError::Unavailable(_))));
+    bench.clock.advance(Duration::from_hours(1));
+    assert!(bench.claim().await.is_none());
+}
+
+#[tokio::test]
+async fn the_spool_has_ended_once_its_committer_is_gone_however_it_went() {
+    let Rig { spool, committer } = Bench::new().rig;
+    let is_over = || tokio::time::timeout(Duration::ZERO, spool.ended());
+    assert!(is_over().await.is_err());
+    drop(committer);
+    assert!(is_over().await.is_ok());
 }
 
 #[tokio::test]

@@ -15,9 +15,6 @@ pub(super) const DIRECTORY: &str = "segments";
 /// The octets that are written at once, unless one record alone is larger.
 const LARGEST_BATCH: u64 = 8 << 20;
 
-/// The largest record that is written.
-const LARGEST_RECORD: u32 = 1 << 30;
-
 /// Returns the path of a segment.
 pub(super) fn path_of(number: u32) -> String {
     format!("{DIRECTORY}/{number:08x}.log")
@@ -100,12 +97,6 @@ impl Log {
             .iter()
             .map(|record| u64::from(record.length()))
             .sum();
-        if records
-            .iter()
-            .any(|record| record.length() > LARGEST_RECORD)
-        {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
         let is_full = self.current.as_ref().is_none_or(|current| {
             current.length > current.first && current.length + needed > self.segment_size
         });

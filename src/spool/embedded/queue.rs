@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::mail::QueueId;
 use crate::spool::SpoolError;
@@ -121,6 +122,8 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
     arrived: Condvar,
     room: Semaphore,
+    /// Cancelled when nobody takes from the queue any more.
+    ended: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +142,7 @@ impl Queue {
             inner: Mutex::default(),
             arrived: Condvar::new(),
             room: Semaphore::new(REQUESTS),
+            ended: CancellationToken::new(),
         }
     }
 
@@ -213,6 +217,12 @@ impl Queue {
         self.close();
         let work = std::mem::take(&mut self.inner().work);
         drop(work);
+        self.ended.cancel();
+    }
+
+    /// Waits until the queue has been abandoned. Cancel safe.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 }
 

@@ -19,6 +19,9 @@ const MAGIC: [u8; 4] = [0x9e, b'P', b'H', b'r'];
 /// The largest head that is believed. 1,000 recipients with all parameters have a tenth of it.
 pub(super) const MAX_HEAD: u32 = 64 << 20;
 
+/// The largest record that is written.
+const LARGEST: u32 = 1 << 30;
+
 /// The random number of a spool.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Mark(pub(super) [u8; 8]);
@@ -93,7 +96,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Puts a record together. `fields` must begin behind [`FRAME`] reserved octets; `body_crc` is that of the whole
-    /// body. `None` where the record is larger than the format can say.
+    /// body. `None` where the record is larger than the format can say, or than [`LARGEST`].
     pub(super) fn seal(
         mark: Mark,
         kind: Kind,
@@ -107,7 +110,7 @@ impl Record {
         let length = body_length
             .checked_add(head_length)?
             .checked_add(u32::try_from(FRAME).ok()?)?;
-        if head_length > MAX_HEAD {
+        if head_length > MAX_HEAD || length > LARGEST {
             return None;
         }
         let (frame, fields) = head.split_at_mut_checked(FRAME)?;

@@ -17,11 +17,11 @@ use crate::spool::{
 
 use super::cache::Cached;
 use super::change;
-use super::draft::{BodyFile, BodyWriter, Complete, EmbeddedDraft, LARGEST_INLINE};
+use super::draft::{Complete, EmbeddedDraft};
 use super::engine::EmbeddedSpool;
 use super::fields::Fields;
 use super::message::{self, BodyPlace, Summary};
-use super::queue::{Effect, Fault, Newcomer};
+use super::queue::{Effect, Newcomer};
 use super::read::{FileBody, ReadError, read_anywhere};
 use super::record::{FRAME, Kind, Record};
 use super::segments::Place;
@@ -98,31 +98,27 @@ impl Spool for EmbeddedSpool {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
-        let reports = self.prepare_reports(&settlement).await?;
-        let slot = self.shared.queue.slot().await?;
+        let slot = self.shared.queue.slot().await;
         let id = settlement.lease.id;
         // From here to the push nothing waits: a dropped call leaves no message half-settled.
         let begun = self.shared.state().index.begin_settlement(&settlement);
         let standing = begun?;
+        // Without a slot nothing is recorded any more. The message stays as it is now: nobody attempts it again here.
+        let slot = slot?;
         let mut fields = Fields::behind(FRAME);
         change::write(&mut fields, id, standing.as_ref());
         let (mut pieces, mut newcomers) = (Vec::new(), Vec::new());
-        let mut crc = 0;
-        for (report, prepared) in settlement.reports.into_iter().zip(reports) {
-            let size = report.octets.len() as u64;
-            let key = (prepared.id, size);
+        let (mut offset, mut crc) = (0, 0);
+        for report in settlement.reports {
+            let key = (self.shared.next_id(), report.octets.len() as u64);
+            let body = inline(&report.octets, offset);
             change::write_report(&mut fields, |fields| {
-                message::write(fields, key, &prepared.body, &report.message);
+                message::write(fields, key, &body, &report.message);
             });
-            let octets = if let Some(file) = prepared.file {
-                file.keep();
-                None
-            } else {
-                crc = crc32c::crc32c_append(crc, &report.octets);
-                pieces.push(report.octets.clone());
-                Some(report.octets)
-            };
-            newcomers.push(newcomer(key, report.message, octets));
+            offset += report.octets.len();
+            crc = crc32c::crc32c_append(crc, &report.octets);
+            pieces.push(report.octets.clone());
+            newcomers.push(newcomer(key, report.message, Some(report.octets)));
         }
         let record = Record::seal(self.shared.mark, Kind::Settlement, fields, pieces, crc);
         let effect = Effect::Settle {
@@ -219,45 +215,6 @@ impl EmbeddedSpool {
         }
         Ok(leases)
     }
-
-    /// Gives the reports of a settlement their ids, and those that are large their files.
-    async fn prepare_reports(&self, settlement: &Settlement) -> Result<Vec<Prepared>, SpoolError> {
-        let mut prepared = Vec::with_capacity(settlement.reports.len());
-        let mut offset = 0;
-        for report in &settlement.reports {
-            let id = self.shared.next_id();
-            if report.octets.len() <= LARGEST_INLINE {
-                let body = inline(&report.octets, offset);
-                offset += report.octets.len();
-                prepared.push(Prepared {
-                    id,
-                    body,
-                    file: None,
-                });
-                continue;
-            }
-            let (shared, octets) = (Arc::clone(&self.shared), report.octets.clone());
-            let written = self.shared.blocking(move || {
-                let mut writer = BodyWriter::create(shared, id)?;
-                writer.write(octets)?;
-                writer.finish(id)
-            });
-            let file = written.await.map_err(|error| Fault::from(&error))?;
-            prepared.push(Prepared {
-                id,
-                body: file.place(),
-                file: Some(file),
-            });
-        }
-        Ok(prepared)
-    }
-}
-
-/// A report whose octets have their place.
-struct Prepared {
-    id: QueueId,
-    body: BodyPlace,
-    file: Option<BodyFile>,
 }
 
 /// Leases that nobody has been given yet; dropped, they end at once.
