@@ -17,7 +17,7 @@ fn while_the_upstream_is_down() {
     );
     for message in [message("one"), large.clone(), message("two")] {
         let reply = client.submit(SENDER, &[RECIPIENT], &message);
-        assert!(reply.starts_with("250 2.0.0 queued as "), "{reply}");
+        assert!(reply.starts_with("250 2.0.0 ok: queued as "), "{reply}");
     }
     relay.process.kill().unwrap();
     let upstream = Server::start_at(port, Script::default());

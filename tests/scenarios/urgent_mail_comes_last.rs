@@ -77,7 +77,7 @@ fn queue(relay: &Relay, fields: &str, subject: &str, parameters: &str) {
     client.must("DATA", "354");
     let fields = format!("From: {SENDER}\r\nSubject: {subject}\r\n{fields}");
     client.send(&message_with(&fields, "Hello.\r\n.\r\n"));
-    client.must_reply("250 2.0.0 queued as ");
+    client.must_reply("250 2.0.0 ok: queued as ");
 }
 
 #[track_caller]
