@@ -92,10 +92,7 @@ pub enum Proof {
     /// The client connected from one of the account's `networks`.
     Network,
     /// The client gave the account's password.
-    Password {
-        /// Which one: another password has another revision, so that no session outlives the one it began with.
-        revision: u64,
-    },
+    Password,
 }
 
 /// Who has authenticated on a session, and how.
@@ -112,7 +109,7 @@ pub struct Identity {
 impl Identity {
     /// Returns whether the client gave a password, and is not merely known by its network.
     pub fn has_logged_in(&self) -> bool {
-        matches!(self.proof, Proof::Password { .. })
+        self.proof == Proof::Password
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
 use crate::dns::Resolver;
-use crate::relay::Relay;
+use crate::relay::{Lane, Relay};
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{ListenerSettings, ServerParts};
@@ -88,11 +88,13 @@ impl Reloader {
         let mut config = config.map_err(AppError::Config)?;
         // Whatever can fail comes first, so that nothing is half exchanged.
         let certificate = self.tls.prepare(&config.tls)?;
-        self.route(&config).await?;
+        let lanes = self.lanes(&config)?;
         self.tls.replace(certificate);
+        // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
         self.parts.replace_directory(build::directory(&config));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
+        self.route(lanes, &config).await;
         let mut warnings: Vec<_> = config.warnings.iter().map(Diagnostic::summary).collect();
         if Fixed::of(&config) != self.fixed {
             warnings.push(NEEDS_RESTART.to_owned());
@@ -100,15 +102,32 @@ impl Reloader {
         Ok(warnings)
     }
 
+    /// Makes the upstreams of a configuration.
+    ///
+    /// # Errors
+    /// [`AppError::Upstream`].
+    pub(super) fn lanes(&self, config: &Checked) -> Result<Vec<Lane>, AppError> {
+        build::lanes(&config.upstreams, &self.resolver, &self.clock)
+    }
+
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
-    pub(super) async fn route(&self, config: &Checked) -> Result<(), AppError> {
-        let lanes = build::lanes(&config.upstreams, &self.resolver, &self.clock)?;
-        let routes = config.routes.clone();
-        self.spool
-            .reroute(&move |account| routes.configured_route(account))
-            .await;
+    pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
         self.relay.replace(lanes, config.retry);
-        Ok(())
+        self.reroute().await;
+    }
+
+    async fn reroute(&self) {
+        let directory = self.parts.directory();
+        self.spool
+            .reroute(&move |account| directory.routes.configured_route(account))
+            .await;
+    }
+
+    /// Reroutes what was accepted, or reported, with the old routes while a reload took them away.
+    pub(super) async fn adopt_orphans(&self) {
+        if self.relay.has_orphans() {
+            self.reroute().await;
+        }
     }
 }
 

@@ -25,6 +25,12 @@ use super::operator::ServerOperator;
 use super::privileges;
 use super::reload::{Fixed, Reloader};
 
+/// Threads for large bodies and other work that waits for the disk.
+const BLOCKING_THREADS: usize = 32;
+
+/// How often messages are looked for whose upstreams a reload has taken away.
+const ADOPT_EVERY: Duration = Duration::from_secs(10);
+
 /// How the server is started.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -52,6 +58,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     report_start(&config, &binding);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // They wait for the disk; more of them only take memory.
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(runtime_part("runtime"))?;
     // Before the spool is read, which may take a while: a SIGHUP without a handler ends the process.
@@ -134,7 +142,8 @@ async fn run(
         clock,
         ..
     } = parts;
-    reloader.route(&config).await?;
+    let lanes = reloader.lanes(&config)?;
+    reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
     let control = control::server::Server::bind(&config.server.data_dir)?;
     let stop_control = CancellationToken::new();
@@ -248,12 +257,14 @@ impl Signals {
 
     /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
     async fn serve_until_stop(&mut self, reloader: &Reloader) {
+        let mut orphans = tokio::time::interval(ADOPT_EVERY);
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // It has logged what came of it; there is nobody else to tell.
                     let _told = reloader.reload().await;
                 }
+                _ = orphans.tick() => reloader.adopt_orphans().await,
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
             }

@@ -105,23 +105,14 @@ impl Accounts {
         Some(self.list.get(*index)?.identity(Proof::Network))
     }
 
-    /// Returns whether someone at that address who authenticated earlier may still send: the account exists, is active
-    /// and belongs to the same tenant, and what proved who it is would prove it now: the password is the same, or the
-    /// network is still the account's.
-    pub fn still_knows(&self, identity: &Identity, address: IpAddr) -> bool {
-        let Some(account) = self.find(identity.account.as_str()) else {
-            return false;
-        };
-        let is_proven = match identity.proof {
-            Proof::Network => self
-                .of_network(address)
-                .is_some_and(|now| now.account == account.name),
-            Proof::Password { revision } => account
-                .password
-                .as_ref()
-                .is_some_and(|hash| hash.revision() == revision),
-        };
-        account.active && account.tenant == identity.tenant && is_proven
+    /// Returns whether a client that gave a password earlier may still send: the account exists, is active, belongs to
+    /// the same tenant and has the same password.
+    pub fn still_trusts(&self, identity: &Identity, password: &PasswordHash) -> bool {
+        self.find(identity.account.as_str()).is_some_and(|account| {
+            account.active
+                && account.tenant == identity.tenant
+                && account.password.as_ref() == Some(password)
+        })
     }
 
     /// Returns all accounts, in the order they were given.
@@ -146,9 +137,7 @@ impl Accounts {
         match account.map(|account| (account, &account.password)) {
             Some((account, Some(hash))) => Challenge {
                 hash: Some(hash.clone()),
-                identity: Some(account.identity(Proof::Password {
-                    revision: hash.revision(),
-                })),
+                identity: Some(account.identity(Proof::Password)),
             },
             Some((_, None)) | None => Challenge {
                 hash: self.decoy.clone(),
@@ -211,6 +200,7 @@ fn decoy(accounts: &[Account]) -> Option<PasswordHash> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::password::hash_password;
     use crate::secret::Secret;
 
     fn account(name: &str, networks: &[&str]) -> Account {
@@ -282,37 +272,29 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_ends_with_its_account() {
-        let mut alice = account("alice", &["192.0.2.0/24"]);
-        let identity = Accounts::new(vec![alice.clone()])
-            .unwrap()
-            .of_network(ip("192.0.2.1"))
-            .unwrap();
-        alice.active = false;
-        let accounts = Accounts::new(vec![alice]).unwrap();
-        assert!(!accounts.still_knows(&identity, ip("192.0.2.1")));
-        assert!(!Accounts::default().still_knows(&identity, ip("192.0.2.1")));
-    }
-
-    #[test]
-    fn an_identity_ends_with_the_network_that_proved_it() {
-        let known = |networks: &[&str]| Accounts::new(vec![account("alice", networks)]).unwrap();
-        let identity = known(&["192.0.2.0/24"]).of_network(ip("192.0.2.1"));
-        let identity = identity.unwrap();
-        assert!(known(&["192.0.2.0/28"]).still_knows(&identity, ip("192.0.2.1")));
-        assert!(!known(&["192.0.2.64/28"]).still_knows(&identity, ip("192.0.2.1")));
-    }
-
-    #[test]
-    fn an_identity_ends_with_the_password_that_proved_it() {
-        let with = |salt| {
-            let hash = crate::auth::hash_password(&Secret::new("secret".to_owned()), [salt; 16]);
-            let mut alice = account("alice", &[]);
-            alice.password = Some(hash.unwrap());
-            Accounts::new(vec![alice]).unwrap()
+    fn trust_ends_with_the_account_its_password_or_its_tenant() {
+        let hash = |salt| hash_password(&Secret::new("secret".to_owned()), [salt; 16]).unwrap();
+        let mut alice = account("alice", &[]);
+        alice.password = Some(hash(1));
+        let identity = alice.identity(Proof::Password);
+        let trusts = |alice: &Account| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            accounts.still_trusts(&identity, &hash(1))
         };
-        let identity = with(1).challenge("alice").identity.unwrap();
-        assert!(with(1).still_knows(&identity, ip("192.0.2.1")));
-        assert!(!with(2).still_knows(&identity, ip("192.0.2.1")));
+        assert!(trusts(&alice));
+        assert!(!trusts(&Account {
+            active: false,
+            ..alice.clone()
+        }));
+        assert!(!trusts(&Account {
+            password: Some(hash(2)),
+            ..alice.clone()
+        }));
+        let tenant = TenantName::parse("acme").ok();
+        assert!(!trusts(&Account {
+            tenant,
+            ..alice.clone()
+        }));
+        assert!(!Accounts::default().still_trusts(&identity, &hash(1)));
     }
 }

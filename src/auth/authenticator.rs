@@ -50,7 +50,12 @@ impl Default for Settings {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// The password is right.
-    Accepted(Identity),
+    Accepted {
+        /// Who the client is.
+        identity: Identity,
+        /// The hash it has matched; see [`Accounts::still_trusts`].
+        password: PasswordHash,
+    },
     /// There were too many failures; the password was not looked at.
     Throttled {
         /// When the next try will be allowed.
@@ -137,20 +142,20 @@ impl Authenticator {
             Err(retry_after) => return Verdict::Throttled { retry_after },
         };
         let Challenge { hash, identity } = self.accounts().challenge(name);
-        let is_right = match hash {
-            Some(hash) => self.check(name, &hash, password).await,
+        let is_right = match &hash {
+            Some(hash) => self.check(name, hash, password).await,
             None => Ok(false),
         };
         let now = self.clock.instant();
-        match (is_right, identity) {
-            (Ok(true), Some(identity)) => {
+        match (is_right, identity, hash) {
+            (Ok(true), Some(identity), Some(password)) => {
                 leave.succeeded(now);
-                Verdict::Accepted(identity)
+                Verdict::Accepted { identity, password }
             }
-            (Ok(true | false), _) => Verdict::WrongPassword {
+            (Ok(true | false), ..) => Verdict::WrongPassword {
                 delay: leave.failed(now),
             },
-            (Err(Refused::Failed | Refused::Full), _) => Verdict::Unavailable,
+            (Err(Refused::Failed | Refused::Full), ..) => Verdict::Unavailable,
         }
     }
 
@@ -251,14 +256,14 @@ mod tests {
     }
 
     fn is_accepted(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Accepted(_))
+        matches!(verdict, Verdict::Accepted { .. })
     }
 
     #[tokio::test]
     async fn the_right_password_is_accepted_in_any_case_of_the_name() {
         let (authenticator, _) = authenticator(vec![account("alice", "secret")], 1);
         let verdict = authenticator.verify("ALICE", &secret("secret"), PEER).await;
-        let Verdict::Accepted(identity) = verdict else {
+        let Verdict::Accepted { identity, .. } = verdict else {
             panic!("{verdict:?}")
         };
         assert_eq!(identity.account.as_str(), "alice");

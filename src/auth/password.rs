@@ -1,7 +1,6 @@
 //! Password hashes: argon2id as a PHC string, and passwords that are made for people.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -86,14 +85,6 @@ impl PasswordHash {
     /// Returns the PHC string, for the accounts file.
     pub fn as_str(&self) -> &str {
         &self.phc
-    }
-
-    /// Returns a number that another hash does not have, but for a chance of 1 in 2⁶⁴. It means something in this process
-    /// only.
-    pub(super) fn revision(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.phc.hash(&mut hasher);
-        hasher.finish()
     }
 
     /// Returns a hash that no known password has, and that costs as much to check as `self`.

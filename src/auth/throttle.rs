@@ -6,7 +6,11 @@
 //! can a device with a wrong password lock out its office.
 //!
 //! Failures are counted when they are known; until then only the number of checks under way is bounded. Those that
-//! were under way together may overdraw a counter, and are paid for by a longer wait.
+//! were under way together may overdraw a counter, and are paid for by a longer wait: some ten minutes at most, so
+//! that nobody can lock a user out for long.
+//!
+//! A login that is refused leaves nothing behind: only failures and successes make counters, so that what one network
+//! can do to the bounded table is bounded too.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -36,8 +40,14 @@ const BY_PAIR: Limit = Limit {
     per_minute: 2,
 };
 
+/// How many minutes of leaking a counter may be overdrawn by.
+const OVERDRAFT: u32 = 10;
+
 /// Checks of one network that may be under way at once.
-const UNDER_WAY: u32 = 128;
+const UNDER_WAY_BY_NETWORK: u32 = 128;
+
+/// Checks of one account that may be under way at once, from where it is not known.
+const UNDER_WAY_BY_ACCOUNT: u32 = BY_ACCOUNT.burst;
 
 /// How long a pair is known after a success.
 const KNOWN: Duration = Duration::from_hours(7 * 24);
@@ -62,13 +72,14 @@ pub(super) struct Throttle {
 struct Table {
     young: HashMap<u64, Counter>,
     old: HashMap<u64, Counter>,
+    /// Checks under way, of networks and accounts; none is here with zero.
+    under_way: HashMap<u64, u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Counter {
     failures: f64,
     at: Instant,
-    under_way: u32,
     known_until: Option<Instant>,
 }
 
@@ -85,6 +96,7 @@ struct Keys {
 pub(super) struct Leave<'a> {
     throttle: &'a Throttle,
     keys: Keys,
+    is_known: bool,
 }
 
 impl Throttle {
@@ -107,22 +119,26 @@ impl Throttle {
     ) -> Result<Leave<'_>, Duration> {
         let keys = self.keys(name, peer);
         let mut table = self.lock();
-        let pair = table.counter(keys.pair, now);
-        let is_known = pair.known_until.is_some_and(|until| now < until);
-        pair.wait(BY_PAIR, now)?;
+        let is_known = table.is_known(keys.pair, now);
         if !is_known {
-            table.counter(keys.account, now).wait(BY_ACCOUNT, now)?;
-            table.counter(keys.network, now).wait(BY_NETWORK, now)?;
+            table.wait(keys.network, BY_NETWORK, now)?;
+            table.wait(keys.account, BY_ACCOUNT, now)?;
         }
-        let network = table.counter(keys.network, now);
-        if network.under_way >= UNDER_WAY {
+        table.wait(keys.pair, BY_PAIR, now)?;
+        let is_crowded = table.under_way(keys.network) >= UNDER_WAY_BY_NETWORK
+            || !is_known && table.under_way(keys.account) >= UNDER_WAY_BY_ACCOUNT;
+        if is_crowded {
             return Err(Duration::from_secs(1));
         }
-        network.under_way += 1;
-        Ok(Leave {
+        let leave = Leave {
             throttle: self,
             keys,
-        })
+            is_known,
+        };
+        for key in leave.under_way() {
+            table.begin(key);
+        }
+        Ok(leave)
     }
 
     fn keys(&self, name: &str, peer: IpAddr) -> Keys {
@@ -140,6 +156,13 @@ impl Throttle {
 }
 
 impl Leave<'_> {
+    /// Returns what the check is under way for. Those of a known pair do not hold up the account elsewhere, nor are
+    /// they held up by those from elsewhere.
+    fn under_way(&self) -> impl Iterator<Item = u64> + use<> {
+        let account = (!self.is_known).then_some(self.keys.account);
+        [self.keys.network].into_iter().chain(account)
+    }
+
     /// Records that the password was right.
     pub(super) fn succeeded(self, now: Instant) {
         let mut table = self.throttle.lock();
@@ -166,8 +189,8 @@ impl Leave<'_> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let mut table = self.throttle.lock();
-        if let Some(network) = table.existing(self.keys.network) {
-            network.under_way = network.under_way.saturating_sub(1);
+        for key in self.under_way() {
+            table.end(key);
         }
     }
 }
@@ -187,6 +210,34 @@ impl Table {
     fn existing(&mut self, key: u64) -> Option<&mut Counter> {
         self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
     }
+
+    /// Returns whether a pair has logged in lately.
+    fn is_known(&mut self, pair: u64, now: Instant) -> bool {
+        let until = self.existing(pair).and_then(|pair| pair.known_until);
+        until.is_some_and(|until| now < until)
+    }
+
+    /// Says how long to wait. What has no counter has not failed.
+    fn wait(&mut self, key: u64, limit: Limit, now: Instant) -> Result<(), Duration> {
+        self.existing(key)
+            .map_or(Ok(()), |counter| counter.wait(limit, now))
+    }
+
+    fn under_way(&self, key: u64) -> u32 {
+        self.under_way.get(&key).copied().unwrap_or(0)
+    }
+
+    fn begin(&mut self, key: u64) {
+        let count = self.under_way.entry(key).or_insert(0);
+        *count = count.saturating_add(1);
+    }
+
+    fn end(&mut self, key: u64) {
+        match self.under_way.get_mut(&key) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(self.under_way.remove(&key)),
+        }
+    }
 }
 
 impl Counter {
@@ -194,7 +245,6 @@ impl Counter {
         Self {
             failures: 0.0,
             at: now,
-            under_way: 0,
             known_until: None,
         }
     }
@@ -218,7 +268,8 @@ impl Counter {
 
     fn add(&mut self, limit: Limit, now: Instant) {
         self.leak(limit, now);
-        self.failures += 1.0;
+        let most = limit.burst + OVERDRAFT * limit.per_minute;
+        self.failures = (self.failures + 1.0).min(f64::from(most));
     }
 }
 
@@ -354,7 +405,90 @@ mod tests {
             leave.failed(now);
         }
         let wait = throttle.admit("user0", ip("192.0.2.1"), now).unwrap_err();
-        assert!(wait > Duration::from_mins(11), "{wait:?}");
+        assert!(wait > Duration::from_mins(1), "{wait:?}");
+        assert!(log_in(&throttle, "user0", "192.0.2.1", now + wait));
+    }
+
+    #[test]
+    fn nobody_can_make_others_wait_much_longer_than_ten_minutes() {
+        let (throttle, now) = (Throttle::new(), SystemClock.instant());
+        for round in 0..20_u32 {
+            let leaves: Vec<_> = (0..60)
+                .filter_map(|n| {
+                    throttle
+                        .admit("alice", ip(&format!("198.51.{round}.{n}")), now)
+                        .ok()
+                })
+                .collect();
+            for leave in leaves {
+                leave.failed(now);
+            }
+            // What was refused above is let in by other leave, as when checks end together.
+            for n in 0..60_u32 {
+                let keys = throttle.keys("alice", ip(&format!("203.0.{round}.{n}")));
+                let leave = Leave {
+                    throttle: &throttle,
+                    keys,
+                    is_known: false,
+                };
+                leave.failed(now);
+            }
+        }
+        let wait = throttle.admit("alice", ip("192.0.2.1"), now).unwrap_err();
+        assert_eq!(wait, Duration::from_mins(11));
+    }
+
+    #[test]
+    fn checks_of_an_account_under_way_are_bounded_and_leave_a_known_user_alone() {
+        let (throttle, now) = (Throttle::new(), SystemClock.instant());
+        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+        let leaves: Vec<_> = (0..200)
+            .filter_map(|n| {
+                throttle
+                    .admit("alice", ip(&format!("198.51.100.{n}")), now)
+                    .ok()
+            })
+            .collect();
+        assert_eq!(leaves.len(), 60);
+        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+        drop(leaves);
+        assert!(log_in(&throttle, "alice", "198.51.100.1", now));
+        assert!(throttle.lock().under_way.is_empty());
+    }
+
+    #[test]
+    fn refused_and_abandoned_logins_leave_no_counter() {
+        let (throttle, now) = (Throttle::new(), SystemClock.instant());
+        guess(&throttle, "alice", "192.0.2.1", now, 5);
+        for n in 0..5 {
+            guess(&throttle, &format!("user{n}"), "192.0.2.1", now, 1);
+        }
+        let count = |throttle: &Throttle| throttle.lock().young.len();
+        let before = count(&throttle);
+        for n in 0..1000 {
+            assert!(
+                throttle
+                    .admit(&format!("other{n}"), ip("192.0.2.1"), now)
+                    .is_err()
+            );
+            drop(
+                throttle
+                    .admit("bob", ip(&format!("2001:db8:{n}::1")), now)
+                    .unwrap(),
+            );
+        }
+        assert_eq!(count(&throttle), before);
+    }
+
+    #[test]
+    fn one_address_cannot_make_others_forgotten() {
+        let (throttle, now) = (Throttle::new(), SystemClock.instant());
+        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+        for n in 0..3 * CAPACITY {
+            guess(&throttle, &format!("user{n}"), "203.0.113.1", now, 1);
+        }
+        let known = throttle.keys("alice", ip("192.0.2.1")).pair;
+        assert!(throttle.lock().is_known(known, now));
     }
 
     #[test]
@@ -381,9 +515,9 @@ mod tests {
     #[test]
     fn the_number_of_counters_is_bounded() {
         let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        for n in 0..300_000_u32 {
-            let peer = IpAddr::from(n.to_be_bytes());
-            drop(throttle.admit("alice", peer, now));
+        for n in 0..150_000_u32 {
+            let leave = throttle.admit(&format!("user{n}"), IpAddr::from(n.to_be_bytes()), now);
+            leave.unwrap().failed(now);
         }
         let table = throttle.lock();
         assert!(table.young.len() + table.old.len() <= 2 * CAPACITY);

@@ -1,7 +1,7 @@
 //! One attempt: body, upstream, judgement, record, log.
 
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
 
@@ -39,12 +39,16 @@ impl Relay {
             Ok(body) => body,
             Err(error) => return self.unreadable(lease, &error).await,
         };
+        let began = self.clock.instant();
         let attempt = self.hand_over(lane, &mut lease, body).await;
-        self.note_health(lane, &attempt);
+        self.note_health(lane, &attempt, began);
         let judgement = self.judgement(lane.plan);
         let fates = judgement.fates(&lease, &attempt);
         log_fates(&lease, &fates);
-        self.settle(lease, fates, counts(&attempt)).await;
+        if self.settle(lease, fates, counts(&attempt)).await == Recorded::No {
+            // What cannot be recorded would be relayed twice after a crash, so there must not be much of it.
+            tokio::time::sleep(RECORD_PAUSE).await;
+        }
     }
 
     /// Makes the attempt, and extends the lease while it runs.
@@ -69,11 +73,10 @@ impl Relay {
         }
     }
 
-    fn note_health(&self, lane: &Lane, attempt: &Attempt) {
+    fn note_health(&self, lane: &Lane, attempt: &Attempt, began: Instant) {
         let name = lane.upstream.name();
-        let change = self
-            .board()
-            .record(name, &attempt.health, self.clock.instant());
+        let now = self.clock.instant();
+        let change = self.board().record(name, &attempt.health, began, now);
         let pause = match change {
             Change::None => return,
             Change::Recovered => return tracing::info!("upstream works again"),
@@ -118,17 +121,19 @@ impl Relay {
             .iter()
             .map(|index| (*index, fate.clone()))
             .collect();
-        self.settle(lease, fates, false).await;
+        // Recorded or owed, the message waits.
+        let _recorded = self.settle(lease, fates, false).await;
     }
 
     /// Ends a message that waits although its lifetime is over.
-    pub(super) async fn expire(&self, plan: RetryPlan, lease: Lease) {
+    pub(super) async fn expire(&self, plan: RetryPlan, lease: Lease) -> Recorded {
         let fates = self.judgement(plan).overdue(&lease);
         if fates.is_empty() {
-            return self.spool.give_back(lease).await;
+            self.spool.give_back(lease).await;
+            return Recorded::Yes;
         }
         log_fates(&lease, &fates);
-        self.settle(lease, fates, true).await;
+        self.settle(lease, fates, true).await
     }
 
     fn judgement(&self, plan: RetryPlan) -> Judgement {
@@ -140,11 +145,13 @@ impl Relay {
         }
     }
 
-    /// Records fates and the reports they call for.
-    ///
-    /// Where the record cannot be made the spool owes it, and the connection stays busy for a while: what cannot be
-    /// recorded would be relayed twice after a crash, so there must not be much of it.
-    async fn settle(&self, lease: Lease, fates: Vec<(RecipientIndex, Fate)>, counts: bool) {
+    /// Records fates and the reports they call for. Where the record cannot be made now, the spool owes it.
+    async fn settle(
+        &self,
+        lease: Lease,
+        fates: Vec<(RecipientIndex, Fate)>,
+        counts: bool,
+    ) -> Recorded {
         let reports = self.reports(&lease, &fates).await;
         let settlement = Settlement {
             lease,
@@ -153,22 +160,30 @@ impl Relay {
             reports,
         };
         match self.spool.settle(settlement).await {
-            Ok(()) => {}
+            Ok(()) => Recorded::Yes,
             Err(error @ SpoolError::LeaseLost(_)) => {
                 tracing::warn!(
                     error = telemetry::chain(&error),
                     "cannot record the attempt"
                 );
+                Recorded::Yes
             }
             Err(error) => {
                 tracing::error!(
                     error = telemetry::chain(&error),
                     "cannot record the attempt now; the record is owed"
                 );
-                tokio::time::sleep(RECORD_PAUSE).await;
+                Recorded::No
             }
         }
     }
+}
+
+/// Whether what became of a message is on stable storage, or nobody's business any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Recorded {
+    No,
+    Yes,
 }
 
 /// One event for each recipient: what became of it.

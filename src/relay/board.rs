@@ -44,8 +44,19 @@ pub(super) struct Board {
 struct Place {
     lane: Lane,
     condition: Condition,
-    /// Attempts that run now.
+    /// Connections in use now.
     busy: usize,
+    /// Whether one of them finds out if the upstream works again.
+    is_probed: bool,
+}
+
+/// What a connection was taken for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Use {
+    /// To see whether the upstream works again.
+    Probe,
+    /// To relay.
+    Work,
 }
 
 /// What the dispatcher may do next.
@@ -55,6 +66,8 @@ pub(super) struct Work {
     pub(super) claims: Vec<(UpstreamName, Vec<Route>, usize)>,
     /// Routes with due messages and no upstream that may be tried now.
     pub(super) stranded: Vec<Route>,
+    /// Whether one of these leads to no upstream that exists.
+    pub(super) has_orphans: bool,
     /// When to look again although nothing has happened.
     pub(super) wake: Option<Wake>,
 }
@@ -69,8 +82,8 @@ pub(super) struct Wake {
 }
 
 impl Board {
-    /// Takes over a new set of lanes. What is known of those that stay is kept, but pauses end.
-    pub(super) fn replace(&mut self, lanes: Vec<Lane>, plan: RetryPlan) {
+    /// Takes over a new set of lanes. What runs is still counted; what was known of their condition is forgotten.
+    pub(super) fn replace(&mut self, lanes: Vec<Lane>, plan: RetryPlan, now: Instant) {
         self.plan = plan;
         let mut places = HashMap::new();
         for lane in lanes {
@@ -80,8 +93,9 @@ impl Board {
                 name,
                 Place {
                     lane,
-                    condition: Condition::default(),
+                    condition: Condition::fresh(now),
                     busy,
+                    is_probed: false,
                 },
             );
         }
@@ -140,6 +154,7 @@ impl Board {
                 Choice::Now(name) => routes.entry(name).or_default().push(waiting.route.clone()),
                 Choice::Later(until) => {
                     wake.instant = wake.instant.into_iter().chain(until).min();
+                    work.has_orphans |= !self.has_any(&waiting.route);
                     work.stranded.push(waiting.route.clone());
                 }
             }
@@ -169,6 +184,13 @@ impl Board {
         here.map(|waiting| waiting.route.clone()).collect()
     }
 
+    fn has_any(&self, route: &Route) -> bool {
+        route
+            .upstreams()
+            .iter()
+            .any(|name| self.places.contains_key(name))
+    }
+
     /// Takes the first upstream of the route that may be tried now: lists are failover order.
     fn choose<'a>(&self, route: &'a Route, instant: Instant) -> Choice<'a> {
         let mut later: Option<Instant> = None;
@@ -179,7 +201,7 @@ impl Board {
             match place.condition.availability(instant) {
                 Availability::Closed { until } => later = later.into_iter().chain([until]).min(),
                 // While one message finds out whether it works again, the others take the next upstream or wait.
-                Availability::Probe if place.busy > 0 => {}
+                Availability::Probe if place.is_probed => {}
                 Availability::Open | Availability::Probe => return Choice::Now(name),
             }
         }
@@ -190,39 +212,59 @@ impl Board {
         let Some(place) = self.places.get(name) else {
             return 0;
         };
-        let connections = match place.condition.availability(instant) {
+        let unused = place.lane.upstream.connections().saturating_sub(place.busy);
+        match place.condition.availability(instant) {
             Availability::Closed { .. } => 0,
-            Availability::Open => place.lane.upstream.connections(),
-            Availability::Probe => 1,
-        };
-        connections.saturating_sub(place.busy)
+            Availability::Open => unused,
+            Availability::Probe => unused.min(usize::from(!place.is_probed)),
+        }
     }
 
-    /// Notes that an attempt begins. The caller has seen that the upstream is free.
-    pub(super) fn begin(&mut self, name: &UpstreamName) {
-        if let Some(place) = self.places.get_mut(name) {
-            place.busy += 1;
+    /// Returns whether more connections are in use than there may be: a reload has made them fewer.
+    pub(super) fn has_too_many(&self, name: &UpstreamName) -> bool {
+        let place = self.places.get(name);
+        place.is_none_or(|place| place.busy > place.lane.upstream.connections())
+    }
+
+    /// Notes that a connection is taken; returns whether it probes. The caller has seen that one is free.
+    pub(super) fn begin(&mut self, name: &UpstreamName, instant: Instant) -> Use {
+        let Some(place) = self.places.get_mut(name) else {
+            return Use::Work;
+        };
+        place.busy += 1;
+        match place.condition.availability(instant) {
+            Availability::Probe => {
+                place.is_probed = true;
+                Use::Probe
+            }
+            Availability::Closed { .. } | Availability::Open => Use::Work,
         }
     }
 
     /// Notes that a connection is free again.
-    pub(super) fn end(&mut self, name: &UpstreamName) {
+    pub(super) fn end(&mut self, name: &UpstreamName, used: Use) {
         if let Some(place) = self.places.get_mut(name) {
             place.busy = place.busy.saturating_sub(1);
+            place.is_probed &= used == Use::Work;
         }
     }
 
-    /// Takes in what an attempt said of its upstream.
+    /// Takes in what an attempt that began at `began` said of its upstream.
     pub(super) fn record(
         &mut self,
         name: &UpstreamName,
         health: &Health,
-        instant: Instant,
+        began: Instant,
+        now: Instant,
     ) -> Change {
-        match self.places.get_mut(name) {
-            Some(place) => place.condition.record(health, instant),
-            None => Change::None,
+        let Some(place) = self.places.get_mut(name) else {
+            return Change::None;
+        };
+        let change = place.condition.record(health, began, now);
+        if change != Change::None {
+            place.is_probed = false;
         }
+        change
     }
 }
 
@@ -277,7 +319,11 @@ mod tests {
             upstream: Arc::new(Still(name(text))),
             plan: RetryPlan::default(),
         };
-        board.replace(names.iter().map(lane).collect(), RetryPlan::default());
+        board.replace(
+            names.iter().map(lane).collect(),
+            RetryPlan::default(),
+            SystemClock.instant(),
+        );
         board
     }
 
@@ -294,7 +340,7 @@ mod tests {
         let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
         let backlog = [due(route(&["main", "spare"]))];
         assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("main"));
-        board.record(&name("main"), &Health::Unreachable, now);
+        board.record(&name("main"), &Health::Unreachable, now, now);
         assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("spare"));
         let later = now + Duration::from_secs(6);
         assert_eq!(
@@ -307,16 +353,45 @@ mod tests {
     fn while_an_upstream_is_probed_the_others_take_the_next() {
         let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
         let backlog = [due(route(&["main", "spare"]))];
-        board.record(&name("main"), &Health::Unreachable, now);
+        board.record(&name("main"), &Health::Unreachable, now, now);
         let later = now + Duration::from_secs(6);
-        board.begin(&name("main"));
+        board.begin(&name("main"), later);
         assert_eq!(board.work(&backlog, T0, later).claims[0].0, name("spare"));
+    }
+
+    #[test]
+    fn an_attempt_that_began_before_a_pause_does_not_keep_the_upstream_from_being_probed() {
+        let (mut board, now) = (board(&["main"]), SystemClock.instant());
+        let backlog = [due(route(&["main"]))];
+        board.begin(&name("main"), now);
+        board.record(&name("main"), &Health::Unreachable, now, now);
+        let later = now + Duration::from_secs(6);
+        assert_eq!(board.work(&backlog, T0, later).claims[0].2, 1);
+        // Nor does its own failure, that comes late, begin a second pause.
+        board.record(
+            &name("main"),
+            &Health::Unreachable,
+            now.checked_sub(Duration::from_secs(9)).unwrap(),
+            later,
+        );
+        assert_eq!(board.work(&backlog, T0, later).claims[0].2, 1);
+    }
+
+    #[test]
+    fn a_route_to_nowhere_is_an_orphan() {
+        let (board, now) = (board(&["main"]), SystemClock.instant());
+        assert!(board.work(&[due(route(&["gone"]))], T0, now).has_orphans);
+        assert!(
+            !board
+                .work(&[due(route(&["gone", "main"]))], T0, now)
+                .has_orphans
+        );
     }
 
     #[test]
     fn a_route_without_a_working_upstream_waits_for_the_first_to_be_probed() {
         let (mut board, now) = (board(&["main"]), SystemClock.instant());
-        board.record(&name("main"), &Health::Unreachable, now);
+        board.record(&name("main"), &Health::Unreachable, now, now);
         let work = board.work(&[due(route(&["main", "gone"]))], T0, now);
         assert_eq!(work.claims, []);
         assert_eq!(work.stranded, [route(&["main", "gone"])]);
@@ -330,11 +405,11 @@ mod tests {
     fn busy_connections_are_not_given_twice() {
         let (mut board, now) = (board(&["main"]), SystemClock.instant());
         let backlog = [due(route(&["main"]))];
-        board.begin(&name("main"));
+        board.begin(&name("main"), now);
         assert_eq!(board.work(&backlog, T0, now).claims[0].2, 1);
-        board.begin(&name("main"));
+        board.begin(&name("main"), now);
         assert_eq!(board.work(&backlog, T0, now).claims, []);
-        board.end(&name("main"));
+        board.end(&name("main"), Use::Work);
         assert_eq!(board.work(&backlog, T0, now).claims[0].2, 1);
     }
 

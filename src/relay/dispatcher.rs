@@ -1,5 +1,6 @@
 //! The dispatcher: gives due messages to free connections, and ends orderly.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,10 @@ use crate::identity::{Route, UpstreamName};
 use crate::mail::{Domain, Mailbox, QueueId};
 use crate::schedule::{Chance, RetryPlan};
 use crate::spool::{Claim, Lease, Spool};
+use crate::telemetry;
 
-use super::board::{Board, Lane, UpstreamStanding, Wake};
+use super::attempt::Recorded;
+use super::board::{Board, Lane, UpstreamStanding, Use, Wake, Work};
 
 /// How long a lease lasts unless it is extended; it is extended at half of it.
 pub(super) const LEASE: Duration = Duration::from_mins(10);
@@ -48,6 +51,7 @@ pub struct Relay {
     pub(super) chance: Mutex<Chance>,
     board: Mutex<Board>,
     changed: Notify,
+    has_orphans: AtomicBool,
 }
 
 impl Relay {
@@ -65,14 +69,21 @@ impl Relay {
             chance: Mutex::new(chance),
             board: Mutex::new(Board::default()),
             changed: Notify::new(),
+            has_orphans: AtomicBool::new(false),
         })
     }
 
     /// Gives the relay another set of upstreams, and the plan of messages whose upstreams are gone. Running attempts
     /// end with the one they began with.
     pub fn replace(&self, lanes: Vec<Lane>, plan: RetryPlan) {
-        self.board().replace(lanes, plan);
+        self.board().replace(lanes, plan, self.clock.instant());
         self.changed.notify_one();
+    }
+
+    /// Returns whether due messages have a route to no upstream that exists: they were accepted while a reload took
+    /// theirs away, and want [`SpoolAdmin::reroute`](crate::spool::SpoolAdmin::reroute).
+    pub fn has_orphans(&self) -> bool {
+        self.has_orphans.load(Ordering::Relaxed)
     }
 
     /// Returns how each upstream fares, sorted by name.
@@ -83,15 +94,15 @@ impl Relay {
     /// Relays until `stop`, then lets running attempts end within the grace time and breaks off the rest, which the
     /// next start attempts again.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut attempts = JoinSet::new();
+        let (mut attempts, mut chores) = (JoinSet::new(), JoinSet::new());
         let mut next_tick = self.clock.instant() + TICK;
         while !stop.is_cancelled() {
-            let wake = self.dispatch(&mut attempts, &stop).await;
+            let work = self.dispatch(&mut attempts, &stop).await;
             if self.clock.instant() >= next_tick {
-                self.tick(&mut attempts);
+                self.tick(&mut chores, work.stranded, &stop);
                 next_tick = self.clock.instant() + TICK;
             }
-            let until = self.next_look(wake, next_tick);
+            let until = self.next_look(work.wake, next_tick);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.spool.changed() => {}
@@ -104,6 +115,7 @@ impl Relay {
             }
         }
         self.wind_up(attempts).await;
+        chores.shutdown().await;
     }
 
     /// Lets running attempts end within the grace time.
@@ -121,35 +133,33 @@ impl Relay {
         }
     }
 
-    /// Starts tasks for due messages as far as connections are free; returns when to look again.
+    /// Starts tasks for due messages as far as connections are free; returns what is left.
     async fn dispatch(
         self: &Arc<Self>,
         attempts: &mut JoinSet<()>,
         stop: &CancellationToken,
-    ) -> Option<Wake> {
+    ) -> Work {
         let backlog = match self.spool.backlog().await {
             Ok(backlog) => backlog,
             Err(error) => {
                 tracing::error!(
-                    error = crate::telemetry::chain(&error),
+                    error = telemetry::chain(&error),
                     "cannot ask the spool for due messages"
                 );
-                return None;
+                return Work::default();
             }
         };
-        let work = self
+        let mut work = self
             .board()
             .work(&backlog, self.clock.now(), self.clock.instant());
-        for (name, routes, free) in work.claims {
+        for (name, routes, free) in std::mem::take(&mut work.claims) {
             for lease in self.claim(&routes, free).await {
                 let connection = Connection::take(self, &name);
                 attempts.spawn(Arc::clone(self).work(connection, lease, stop.clone()));
             }
         }
-        for route in work.stranded {
-            self.expire_overdue(&route).await;
-        }
-        work.wake
+        self.has_orphans.store(work.has_orphans, Ordering::Relaxed);
+        work
     }
 
     /// Works one connection of an upstream as long as there is mail for it.
@@ -169,6 +179,9 @@ impl Relay {
     }
 
     async fn next_for(&self, upstream: &UpstreamName) -> Option<Lease> {
+        if self.board().has_too_many(upstream) {
+            return None;
+        }
         let backlog = self.spool.backlog().await.ok()?;
         let routes =
             self.board()
@@ -195,39 +208,63 @@ impl Relay {
         match self.spool.claim(claim).await {
             Ok(leases) => leases,
             Err(error) => {
-                tracing::error!(
-                    error = crate::telemetry::chain(&error),
-                    "cannot claim messages"
-                );
+                tracing::error!(error = telemetry::chain(&error), "cannot claim messages");
                 Vec::new()
             }
         }
     }
 
-    /// Ends messages whose lifetime is over while their upstreams are not even tried.
-    async fn expire_overdue(&self, route: &Route) {
-        let plan = self.board().plan(route);
-        let now = self.clock.now();
-        let Some(oldest) = plan.oldest_alive(now) else {
+    /// Looks after idle connections and overdue messages, beside the work: what does not answer holds nothing up.
+    fn tick(
+        self: &Arc<Self>,
+        chores: &mut JoinSet<()>,
+        stranded: Vec<Route>,
+        stop: &CancellationToken,
+    ) {
+        while let Some(ended) = chores.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "looking after idle connections or overdue messages failed");
+            }
+        }
+        if !chores.is_empty() {
             return;
-        };
-        let claim = Claim {
-            routes: std::slice::from_ref(route),
-            at_most: OVERDUE_AT_ONCE,
-            now,
-            until: now.after(LEASE),
-            older_than: Some(QueueId::first_at(oldest)),
-        };
-        for lease in self.claim_as(claim).await {
-            self.expire(plan, lease).await;
+        }
+        let now = self.clock.instant();
+        for lane in self.board().lanes() {
+            chores.spawn(async move { lane.upstream.tidy(now).await });
+        }
+        if !stranded.is_empty() {
+            chores.spawn(Arc::clone(self).expire_overdue(stranded, stop.clone()));
         }
     }
 
-    /// Lets idle connections be looked after, beside the work: a peer that does not answer holds nothing up.
-    fn tick(&self, tasks: &mut JoinSet<()>) {
-        let now = self.clock.instant();
-        for lane in self.board().lanes() {
-            tasks.spawn(async move { lane.upstream.tidy(now).await });
+    /// Ends messages whose lifetime is over while their upstreams are not even tried.
+    async fn expire_overdue(self: Arc<Self>, routes: Vec<Route>, stop: CancellationToken) {
+        for route in routes {
+            let plan = self.board().plan(&route);
+            let now = self.clock.now();
+            let Some(oldest) = plan.oldest_alive(now) else {
+                continue;
+            };
+            let claim = Claim {
+                routes: std::slice::from_ref(&route),
+                at_most: OVERDUE_AT_ONCE,
+                now,
+                until: now.after(LEASE),
+                older_than: Some(QueueId::first_at(oldest)),
+            };
+            let mut may_go_on = true;
+            for lease in self.claim_as(claim).await {
+                may_go_on &= !stop.is_cancelled();
+                if may_go_on {
+                    may_go_on = self.expire(plan, lease).await == Recorded::Yes;
+                } else {
+                    self.spool.give_back(lease).await;
+                }
+            }
+            if !may_go_on {
+                return;
+            }
         }
     }
 
@@ -251,21 +288,23 @@ impl Relay {
 struct Connection {
     relay: Arc<Relay>,
     upstream: UpstreamName,
+    used: Use,
 }
 
 impl Connection {
     fn take(relay: &Arc<Relay>, upstream: &UpstreamName) -> Self {
-        relay.board().begin(upstream);
+        let used = relay.board().begin(upstream, relay.clock.instant());
         Self {
             relay: Arc::clone(relay),
             upstream: upstream.clone(),
+            used,
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.relay.board().end(&self.upstream);
+        self.relay.board().end(&self.upstream, self.used);
         self.relay.changed.notify_one();
     }
 }

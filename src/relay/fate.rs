@@ -14,15 +14,21 @@ pub(super) struct Judgement {
     pub(super) spread: f64,
 }
 
-/// Returns whether an attempt counts against its message. What the upstream as a whole refuses does not, unless it
-/// may have the message already.
+/// Returns whether an attempt counts against its message.
+///
+/// What the upstream as a whole refuses does not: it was not reached, or did not let us in. Where it was asked about
+/// this message, the message steps aside whatever the answer says of the upstream; else one that the upstream defers
+/// for ever would be the first to be tried again after each pause, and stop all others.
 pub(super) fn counts(attempt: &Attempt) -> bool {
-    let is_unknown = |outcome: &Outcome| matches!(outcome, Outcome::Unknown(_));
-    attempt.health == Health::Good
-        || attempt
-            .outcomes
-            .iter()
-            .any(|(_, outcome)| is_unknown(outcome))
+    let is_own = |outcome: &Outcome| match outcome {
+        Outcome::Unknown(_) => true,
+        Outcome::Deferred(failure) => matches!(
+            failure.stage,
+            Stage::Sender | Stage::Recipient | Stage::Content | Stage::Final
+        ),
+        Outcome::Rejected(_) | Outcome::Relayed(_) => false,
+    };
+    attempt.health == Health::Good || attempt.outcomes.iter().any(|(_, outcome)| is_own(outcome))
 }
 
 impl Judgement {

@@ -8,6 +8,8 @@ use crate::mail::Health;
 #[derive(Clone, Debug, Default)]
 pub struct Condition {
     pause: Option<Pause>,
+    /// Failures of attempts that began before this tell nothing new.
+    since: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,18 +55,30 @@ pub enum Change {
 }
 
 impl Condition {
-    /// Takes in what an attempt said of the upstream.
+    /// Makes the condition of an upstream of which nothing is known yet; failures of attempts begun before `now` will
+    /// not count.
+    pub fn fresh(now: Instant) -> Self {
+        Self {
+            pause: None,
+            since: Some(now),
+        }
+    }
+
+    /// Takes in what an attempt that began at `began` said of the upstream.
     ///
-    /// Failures of attempts that ran side by side count once. A pause grows from failure to failure.
-    pub fn record(&mut self, health: &Health, now: Instant) -> Change {
+    /// Failures of attempts that ran side by side count once, whenever they end. A pause grows from failure to
+    /// failure.
+    pub fn record(&mut self, health: &Health, began: Instant, now: Instant) -> Change {
         let (kind, wish) = match health {
             Health::Good => return self.succeed(now),
             Health::Throttled { pause } => (Kind::Throttled, *pause),
             Health::Unreachable => (Kind::Unreachable, None),
             Health::Unusable => (Kind::Unusable, None),
         };
+        if self.since.is_some_and(|since| began < since) {
+            return Change::None;
+        }
         let failures = match &self.pause {
-            Some(pause) if now < pause.until => return Change::None,
             Some(pause) if pause.kind == kind => pause.failures + 1,
             _ => 1,
         };
@@ -77,6 +91,7 @@ impl Condition {
             kind,
             failures,
         });
+        self.since = Some(now);
         Change::Paused { pause }
     }
 
@@ -138,14 +153,14 @@ mod tests {
     fn a_pause_grows_from_failure_to_failure_and_ends_with_a_probe() {
         let (mut condition, t0) = (Condition::default(), SystemClock.instant());
         assert_eq!(
-            condition.record(&Health::Unreachable, t0),
+            condition.record(&Health::Unreachable, t0, t0),
             Change::Paused { pause: 5 * SECOND }
         );
         let until = t0 + 5 * SECOND;
         assert_eq!(condition.availability(t0), Availability::Closed { until });
         assert_eq!(condition.availability(until), Availability::Probe);
         assert_eq!(
-            condition.record(&Health::Unreachable, until),
+            condition.record(&Health::Unreachable, until, until),
             Change::Paused { pause: 10 * SECOND }
         );
     }
@@ -153,9 +168,13 @@ mod tests {
     #[test]
     fn failures_side_by_side_count_once() {
         let (mut condition, t0) = (Condition::default(), SystemClock.instant());
-        condition.record(&Health::Unreachable, t0);
+        condition.record(&Health::Unreachable, t0, t0);
         assert_eq!(
-            condition.record(&Health::Unreachable, t0 + SECOND),
+            condition.record(
+                &Health::Unreachable,
+                t0.checked_sub(SECOND).unwrap(),
+                t0 + 9 * SECOND
+            ),
             Change::None
         );
         assert_eq!(condition.availability(t0 + 5 * SECOND), Availability::Probe);
@@ -169,10 +188,14 @@ mod tests {
                 pause: Some(60 * SECOND),
             },
             t0,
+            t0,
         );
-        assert_eq!(condition.record(&Health::Good, t0 + SECOND), Change::None);
         assert_eq!(
-            condition.record(&Health::Good, t0 + 61 * SECOND),
+            condition.record(&Health::Good, t0, t0 + SECOND),
+            Change::None
+        );
+        assert_eq!(
+            condition.record(&Health::Good, t0, t0 + 61 * SECOND),
             Change::Recovered
         );
         assert_eq!(condition.availability(t0 + 61 * SECOND), Availability::Open);
@@ -185,7 +208,7 @@ mod tests {
             pause: Some(Duration::MAX),
         };
         assert_eq!(
-            condition.record(&wish, t0),
+            condition.record(&wish, t0, t0),
             Change::Paused {
                 pause: LONGEST_WISH
             }
@@ -196,7 +219,7 @@ mod tests {
     fn the_longest_pause_is_bounded_after_any_number_of_failures() {
         let (mut condition, mut now) = (Condition::default(), SystemClock.instant());
         for _ in 0..100 {
-            let Change::Paused { pause } = condition.record(&Health::Unusable, now) else {
+            let Change::Paused { pause } = condition.record(&Health::Unusable, now, now) else {
                 panic!("no pause");
             };
             assert!(pause <= Duration::from_mins(30));

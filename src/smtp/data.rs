@@ -84,6 +84,20 @@ enum Piece {
     Range(usize, usize),
 }
 
+/// How many pieces of one read are given out as they are; more are copied into one.
+const MAX_PIECES: usize = 8;
+
+fn joined(octets: &[u8], pieces: &[Piece]) -> Bytes {
+    let mut joined = BytesMut::with_capacity(octets.len() + CRLF.len() * pieces.len());
+    for piece in pieces {
+        joined.extend_from_slice(match piece {
+            Piece::Newline => CRLF,
+            Piece::Range(from, to) => octets.get(*from..*to).unwrap_or_default(),
+        });
+    }
+    joined.freeze()
+}
+
 impl DataDecoder {
     /// Makes a decoder for one message.
     pub fn new(framing: Framing, limits: DataLimits) -> Self {
@@ -128,6 +142,11 @@ impl DataDecoder {
             (taken, progress) = self.scan(octets, &mut pieces);
         }
         let octets = input.split_to(taken).freeze();
+        if pieces.len() > MAX_PIECES {
+            // Thousands of repaired newlines must not become thousands of writes.
+            self.give(joined(&octets, &pieces), &mut output);
+            return progress;
+        }
         for piece in pieces {
             let piece = match piece {
                 Piece::Newline => Bytes::from_static(CRLF),

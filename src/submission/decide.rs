@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::Verdict as Login;
-use crate::identity::Identity;
+use crate::auth::{PasswordHash, Verdict as Login};
+use crate::identity::{Identity, Proof};
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -21,6 +21,8 @@ use super::listeners::ServerParts;
 pub(super) struct Decider {
     parts: Arc<ServerParts>,
     peer: IpAddr,
+    /// The hash that the client's password has matched, once it has logged in.
+    password: Option<PasswordHash>,
     intake: Option<Intake>,
 }
 
@@ -29,6 +31,7 @@ impl Decider {
         Self {
             parts,
             peer,
+            password: None,
             intake: None,
         }
     }
@@ -55,7 +58,7 @@ impl Decider {
         self.intake = None;
     }
 
-    async fn credentials(&self, ask: AskCredentials, session: &mut Session) {
+    async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
         let credentials = ask.credentials();
         let account = credentials.name.clone();
         let login = self
@@ -64,8 +67,9 @@ impl Decider {
             .verify(&account, &credentials.password, self.peer)
             .await;
         match login {
-            Login::Accepted(identity) => {
+            Login::Accepted { identity, password } => {
                 tracing::info!(account = %identity.account, "authenticated");
+                self.password = Some(password);
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
@@ -89,19 +93,28 @@ impl Decider {
         }
     }
 
-    /// Returns the session's identity where it may still send: accounts change while sessions last.
-    fn identity(&self, session: &Session) -> Option<Identity> {
-        let identity = session.identity()?;
-        self.parts
-            .authenticator
-            .accounts()
-            .still_knows(identity, self.peer)
-            .then(|| identity.clone())
+    /// Returns the session's identity where it may still send: accounts change while sessions last. Where it may not,
+    /// the session is logged out.
+    fn identity(&self, session: &mut Session) -> Option<Identity> {
+        let identity = session.identity()?.clone();
+        let accounts = self.parts.authenticator.accounts();
+        let neighbour = accounts.of_network(self.peer);
+        let is_valid = match identity.proof {
+            Proof::Network => neighbour.as_ref() == Some(&identity),
+            Proof::Password => {
+                let password = self.password.as_ref();
+                password.is_some_and(|password| accounts.still_trusts(&identity, password))
+            }
+        };
+        if is_valid {
+            return Some(identity);
+        }
+        session.log_out(neighbour);
+        None
     }
 
     fn sender(&self, ask: AskSender, session: &mut Session) {
         let Some(identity) = self.identity(session) else {
-            session.log_out();
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
         let directory = self.parts.directory();
@@ -135,7 +148,6 @@ impl Decider {
 
     async fn message(&mut self, ask: AskMessage, session: &mut Session) {
         let Some(identity) = self.identity(session) else {
-            session.log_out();
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
         let Some(origin) = self.origin(identity, session) else {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,7 +29,18 @@ impl Default for ConnectionLimits {
 pub(super) struct Gate {
     limits: ConnectionLimits,
     counts: Mutex<Counts>,
+    refusals: Mutex<Refusals>,
 }
+
+/// Connections that were refused and not told of yet.
+#[derive(Debug, Default)]
+struct Refusals {
+    untold: u64,
+    next_line: Option<Instant>,
+}
+
+/// How often the log tells of refused connections; whoever fills it with them would hide the rest.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -41,6 +53,7 @@ impl Gate {
         Arc::new(Self {
             limits,
             counts: Mutex::default(),
+            refusals: Mutex::default(),
         })
     }
 
@@ -59,6 +72,17 @@ impl Gate {
             gate: Arc::clone(self),
             address,
         })
+    }
+
+    /// Notes a refused connection; returns how many there were since the last line of the log, when one is due.
+    pub(super) fn refused(&self, now: Instant) -> Option<u64> {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.untold += 1;
+        if refusals.next_line.is_some_and(|next| now < next) {
+            return None;
+        }
+        refusals.next_line = now.checked_add(LINE_EVERY);
+        Some(std::mem::take(&mut refusals.untold))
     }
 
     /// Returns how many connections there are.
@@ -105,6 +129,7 @@ fn prefix(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock as _, SystemClock};
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -119,6 +144,18 @@ mod tests {
         let passes: Vec<_> = (0..3).map(|_| gate.admit(address("192.0.2.1"))).collect();
         assert!(passes[1].is_some() && passes[2].is_none());
         assert!(gate.admit(address("192.0.2.2")).is_some());
+    }
+
+    #[test]
+    fn refusals_are_told_once_a_second_with_their_number() {
+        let (gate, now) = (
+            Gate::new(ConnectionLimits::default()),
+            SystemClock.instant(),
+        );
+        assert_eq!(gate.refused(now), Some(1));
+        assert_eq!(gate.refused(now), None);
+        assert_eq!(gate.refused(now), None);
+        assert_eq!(gate.refused(now + LINE_EVERY), Some(3));
     }
 
     #[test]

@@ -212,7 +212,8 @@ impl ServerParts {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 
-    pub(super) fn directory(&self) -> Arc<Directory> {
+    /// Returns the directory as it is now.
+    pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(
             &self
                 .directory
@@ -323,7 +324,10 @@ impl Port {
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
         let Some(pass) = self.parts.gate.admit(peer.ip()) else {
-            tracing::warn!(peer = %peer.ip(), local_port = self.number, "too many connections");
+            if let Some(refused) = self.parts.gate.refused(self.parts.clock.instant()) {
+                let peer = peer.ip().to_canonical();
+                tracing::warn!(%peer, local_port = self.number, refused, "too many connections");
+            }
             // The reply fits into an empty socket buffer; a client that cannot take it learns from the close.
             let _untold = stream.try_write(&replies::TOO_MANY_CONNECTIONS.line());
             return;

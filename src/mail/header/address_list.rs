@@ -115,7 +115,8 @@ impl AddressList {
     ///   part something like an encoded word.
     /// - [`AddressListError::AddressInName`]: a name, group name or comment holds, after decoding, an address other
     ///   than those of the list beside one of `< > , ; : "` or in a folded field, where a reader that decodes or
-    ///   splits too early finds another sender.
+    ///   splits too early finds another sender; or something that looks like an address and is none, such as one with
+    ///   an invisible character in it.
     /// - [`AddressListError::EncodedWord`]: an encoded word is broken, touches other text, or is in a charset that
     ///   hides ASCII, so that readers see different names.
     /// - [`AddressListError::TooMany`]: more than [`MAX_SENDERS`].
@@ -146,18 +147,35 @@ impl AddressList {
         let text = encoded_word::decode(text).map_err(|_| AddressListError::EncodedWord)?;
         let text = text.replace(['\u{ff20}', '\u{fe6b}'], "@");
         // Some readers, Python's among them, end a quoted string or a comment at a fold.
-        let has_structure = self.is_folded || text.contains(['<', '>', ',', ';', ':', '"']);
-        for candidate in address_like(&text) {
-            let mailbox = Mailbox::parse(candidate).ok();
-            let is_own =
-                |mailbox: &Mailbox| self.mailboxes.iter().any(|own| own.is_same_as(mailbox));
-            if mailbox.as_ref().is_some_and(is_own) {
+        let has_structure = self.is_folded || text.contains(is_structure);
+        self.judge_shown(&text, has_structure, shown)?;
+        // Some drop quotes and backslashes before they look for anything.
+        if text.contains(['"', '\\']) {
+            self.judge_shown(&text.replace(['"', '\\'], ""), has_structure, shown)?;
+        }
+        Ok(())
+    }
+
+    fn judge_shown(
+        &self,
+        text: &str,
+        has_structure: bool,
+        shown: &mut Vec<Mailbox>,
+    ) -> Result<(), AddressListError> {
+        if has_structure && has_odd_handle(text) {
+            return Err(AddressListError::AddressInName);
+        }
+        for candidate in address_like(text) {
+            let mailbox = Mailbox::parse(candidate).map_err(|_| AddressListError::AddressInName)?;
+            if self.mailboxes.iter().any(|own| own.is_same_as(&mailbox)) {
                 continue;
             }
             if has_structure {
                 return Err(AddressListError::AddressInName);
             }
-            shown.extend(mailbox.filter(|mailbox| mailbox.domain().as_ascii().contains('.')));
+            if mailbox.domain().as_ascii().contains('.') {
+                shown.push(mailbox);
+            }
             if shown.len() > MAX_SENDERS {
                 return Err(AddressListError::TooMany);
             }
@@ -177,18 +195,46 @@ pub struct Senders {
     pub shown: Vec<Mailbox>,
 }
 
-/// Returns the words that people or programs could take for an address.
+/// Returns the words that people or programs could take for an address. A handle, such as `@acme`, is none.
 fn address_like(text: &str) -> impl Iterator<Item = &str> {
-    let is_end = |c: char| c.is_whitespace() || "<>()[],;:\"\\".contains(c);
-    text.split(is_end)
+    text.split(is_separator)
         .map(|word| word.trim_matches(['.', '\'', '`', '!', '?', '*', '_', '@']))
+        .map(|word| word.trim_end_matches(['-', '~', '–', '—', '…', '.', '®', '™']))
         .filter(|word| word.contains('@'))
+}
+
+/// Returns whether a handle stands behind a character that is punctuation to people and a local part to programs:
+/// `/@corp.example`.
+fn has_odd_handle(text: &str) -> bool {
+    text.match_indices('@').any(|(at, _)| {
+        let (before, after) = text.split_at(at);
+        before.ends_with(|c| "{}|/'`!?*_".contains(c))
+            && !after.trim_start_matches('@').is_empty()
+            && !after.starts_with("@ ")
+    })
+}
+
+/// Returns whether a character may lead a reader who decodes too early to take a part of a name for an address.
+fn is_structure(c: char) -> bool {
+    "<>,;:\"\u{ff1c}\u{ff1e}\u{fe64}\u{fe65}".contains(c)
+}
+
+/// Returns whether people see that an address cannot go on at a character. Full stops in other scripts (`。`) are not
+/// among them: programs read them as dots (UTS 46).
+fn is_separator(c: char) -> bool {
+    const ASCII: &str = "<>()[]{}|/,;:\"\\";
+    const QUOTES: &str = "‘’‚‛“”„‟«»‹›";
+    const FULL_WIDTH: &str = "（）［］｛｝｜／，、；：＜＞﹤﹥＂「」『』【】《》〈〉〔〕";
+    c.is_whitespace()
+        || [ASCII, QUOTES, FULL_WIDTH]
+            .iter()
+            .any(|set| set.contains(c))
 }
 
 /// Returns whether naive readers could find another address in this one.
 fn is_ambiguous(mailbox: &Mailbox) -> bool {
     let local_part = mailbox.local_part().as_unquoted();
-    local_part.contains(|c| "@<>()[],;:\\\"".contains(c)) || local_part.contains("=?")
+    local_part.contains(|c| "@<>()[],;:\\\"＠﹫＜＞﹤﹥".contains(c)) || local_part.contains("=?")
 }
 
 struct Parser<'a> {

@@ -77,12 +77,27 @@ impl<'a> EncodedWord<'a> {
             quoted(self.text)
         };
         let octets = octets.ok_or(Undecodable)?;
-        Ok(match Charset::named(self.charset).ok_or(Undecodable)? {
-            Charset::Utf8 => String::from_utf8_lossy(&octets).into_owned(),
-            Charset::SingleByte => octets.iter().map(|&octet| ascii(octet)).collect(),
-            Charset::DoubleByte => double_byte(&octets),
-            Charset::Iso2022 => iso_2022(&octets),
-        })
+        match Charset::named(self.charset).ok_or(Undecodable)? {
+            Charset::Utf8 => Ok(String::from_utf8_lossy(&octets).into_owned()),
+            Charset::SingleByte => Ok(octets.iter().map(|&octet| ascii(octet)).collect()),
+            Charset::ShiftJis => double_byte(
+                &octets,
+                |lead| matches!(lead, 0x81..=0x9f | 0xe0..=0xfc),
+                |trail| matches!(trail, 0x40..=0x7e | 0x80..=0xfc),
+            ),
+            // GB18030 has characters of four octets too: two pairs, each with a digit behind.
+            Charset::BigFiveOrGbk => double_byte(
+                &octets,
+                |lead| matches!(lead, 0x81..=0xfe),
+                |trail| matches!(trail, b'0'..=b'9' | 0x40..=0x7e | 0x80..=0xfe),
+            ),
+            Charset::Euc => double_byte(
+                &octets,
+                |lead| matches!(lead, 0x81..=0xfe),
+                |trail| matches!(trail, 0x80..=0xff),
+            ),
+            Charset::Iso2022Jp => iso_2022_jp(&octets),
+        }
     }
 }
 
@@ -94,53 +109,70 @@ fn ascii(octet: u8) -> char {
     }
 }
 
-/// The second octet of a character may look like ASCII, `@` among it; it is not shown as such.
-fn double_byte(octets: &[u8]) -> String {
+/// Reads a charset of one and two octets to a character. The second one may look like ASCII, `@` among it; it is not
+/// shown as such. One that no such character ends in is shown by some readers and swallowed by others.
+fn double_byte(
+    octets: &[u8],
+    is_lead: fn(u8) -> bool,
+    is_trail: fn(u8) -> bool,
+) -> Result<String, Undecodable> {
     let mut text = String::with_capacity(octets.len());
-    let mut octets = octets.iter();
-    while let Some(&octet) = octets.next() {
+    let mut octets = octets.iter().copied();
+    while let Some(octet) = octets.next() {
         text.push(ascii(octet));
-        if octet >= 0x81 {
-            octets.next();
+        if is_lead(octet) && !octets.next().is_some_and(is_trail) {
+            return Err(Undecodable);
         }
     }
-    text
+    Ok(text)
 }
 
-/// Between `ESC $ …` and `ESC ( …` two octets make a character, whatever they look like.
-fn iso_2022(octets: &[u8]) -> String {
+/// Reads ISO-2022-JP (RFC 1468): behind `ESC $ @` and `ESC $ B` two octets make a character, whatever they look like,
+/// until `ESC ( B` or `ESC ( J`. Readers do not agree about other escapes and shifts, nor about half a character.
+fn iso_2022_jp(octets: &[u8]) -> Result<String, Undecodable> {
     const ESCAPE: u8 = 0x1b;
     let mut text = String::with_capacity(octets.len());
     let mut is_double = false;
-    let mut octets = octets.iter().copied();
-    while let Some(octet) = octets.next() {
-        if octet != ESCAPE {
-            text.push(if is_double {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                ascii(octet)
-            });
-            continue;
-        }
-        is_double = octets.next() == Some(b'$');
-        // `ESC $ (` and `ESC $ )` are followed by the set's letter; all others are complete with one more octet.
-        if matches!(octets.next(), Some(b'(' | b')')) && is_double {
-            octets.next();
-        }
+    let mut rest = octets;
+    loop {
+        rest = match rest {
+            [] if is_double => return Err(Undecodable),
+            [] => return Ok(text),
+            [ESCAPE, b'$', b'@' | b'B', after @ ..] => {
+                is_double = true;
+                after
+            }
+            [ESCAPE, b'(', b'B' | b'J', after @ ..] => {
+                is_double = false;
+                after
+            }
+            [0x21..=0x7e, 0x21..=0x7e, after @ ..] if is_double => {
+                text.push(char::REPLACEMENT_CHARACTER);
+                after
+            }
+            [octet @ (b'\t' | b' '..=b'~'), after @ ..] if !is_double => {
+                text.push(char::from(*octet));
+                after
+            }
+            _ => return Err(Undecodable),
+        };
     }
-    text
 }
 
 /// How the octets of a charset relate to ASCII.
 enum Charset {
-    DoubleByte,
-    Iso2022,
+    BigFiveOrGbk,
+    /// Second octets are never ASCII.
+    Euc,
+    Iso2022Jp,
+    ShiftJis,
     SingleByte,
     Utf8,
 }
 
 impl Charset {
-    /// Charsets that do not hold ASCII as it is, such as UTF-7, UTF-16 and EBCDIC, have no place in a name.
+    /// Charsets that do not hold ASCII as it is, such as UTF-7, UTF-16 and EBCDIC, have no place in a name, nor have
+    /// those that shift between sets in ways of their own, such as HZ and ISO-2022-KR.
     fn named(name: &str) -> Option<Self> {
         const SINGLE_BYTE: [&str; 14] = [
             "ascii",
@@ -158,31 +190,30 @@ impl Charset {
             "windows-874",
             "cp125",
         ];
-        const DOUBLE_BYTE: [&str; 13] = [
+        const SHIFT_JIS: [&str; 6] = [
             "shift_jis",
             "shift-jis",
             "sjis",
             "windows-31j",
             "cp932",
-            "big5",
-            "gb2312",
-            "gbk",
-            "gb18030",
-            "euc-",
-            "ks_c_5601",
-            "cp949",
             "x-sjis",
         ];
+        const BIG_FIVE_OR_GBK: [&str; 3] = ["big5", "gbk", "gb18030"];
+        const EUC: [&str; 6] = ["euc-jp", "euc-kr", "euc-cn", "gb2312", "ks_c_5601", "cp949"];
         let name = name.to_ascii_lowercase();
         let is_one_of = |names: &[&str]| names.iter().any(|known| name.starts_with(known));
         if name == "utf-8" || name == "utf8" {
             Some(Self::Utf8)
-        } else if name == "iso-2022-jp" || name == "iso-2022-kr" {
-            Some(Self::Iso2022)
+        } else if name == "iso-2022-jp" {
+            Some(Self::Iso2022Jp)
         } else if is_one_of(&SINGLE_BYTE) {
             Some(Self::SingleByte)
-        } else if is_one_of(&DOUBLE_BYTE) {
-            Some(Self::DoubleByte)
+        } else if is_one_of(&SHIFT_JIS) {
+            Some(Self::ShiftJis)
+        } else if is_one_of(&BIG_FIVE_OR_GBK) {
+            Some(Self::BigFiveOrGbk)
+        } else if is_one_of(&EUC) {
+            Some(Self::Euc)
         } else {
             None
         }
@@ -272,8 +303,57 @@ mod tests {
         assert!(!decoded("=?iso-2022-jp?B?GyRAJUAbKEI=?=").contains('@'));
         assert_eq!(
             decoded("=?iso-2022-jp?Q?=1B$B%@=1B(Ba=40b?="),
+            "\u{fffd}a@b"
+        );
+        assert_eq!(
+            decoded("=?gb18030?Q?=81=30=81=30a=40b?="),
             "\u{fffd}\u{fffd}a@b"
         );
+        assert_eq!(decoded("=?euc-kr?B?sKGxuQ==?="), "\u{fffd}\u{fffd}");
+        assert_eq!(decoded("=?big5?Q?=A7=40?="), "\u{fffd}");
+    }
+
+    #[test]
+    fn a_single_octet_of_shift_jis_hides_no_ascii() {
+        assert_eq!(decoded("=?shift_jis?Q?=B1=40b?="), "\u{fffd}@b");
+        assert_eq!(decoded("=?shift_jis?Q?=FD=40b?="), "\u{fffd}@b");
+    }
+
+    #[test]
+    fn a_half_character_cannot_be_judged() {
+        for text in [
+            "=?shift_jis?Q?=83?=",
+            "=?shift_jis?Q?=83<?=",
+            "=?gbk?Q?=B0?=",
+            "=?big5?Q?=A7,?=",
+            "=?euc-jp?Q?=B0=40?=",
+            "=?gb2312?Q?ceo=B0=40corp.example?=",
+            "=?euc-kr?Q?=B0a?=",
+        ] {
+            assert_eq!(decode(text), Err(Undecodable), "{text}");
+        }
+    }
+
+    #[test]
+    fn iso_2022_with_anything_but_the_escapes_of_rfc_1468_cannot_be_judged() {
+        for text in [
+            // ISO-2022-KR: `ESC $ ) C` designates a set; until SO the text is ASCII.
+            "=?iso-2022-kr?B?GyQpQ2Nlb0Bjb3JwLmV4YW1wbGU=?=",
+            "=?iso-2022-jp?B?GyQpQ2Nlb0Bjb3JwLmV4YW1wbGU=?=",
+            "=?iso-2022-jp?Q?=1B$)Bceo=40corp.example?=",
+            "=?iso-2022-jp?Q?=1B$(Dab=1B(B?=",
+            "=?iso-2022-jp?Q?=1B(Iab=1B(B?=",
+            "=?iso-2022-jp?Q?=1B.Aab?=",
+            "=?iso-2022-jp?Q?=0Eab=0F?=",
+            "=?iso-2022-jp?Q?=1B$Bab?=",
+            "=?iso-2022-jp?Q?=1B$Babc=1B(B?=",
+            "=?iso-2022-jp?Q?=1B$Ba=40=0D=0A?=",
+            "=?iso-2022-jp?Q?=B1?=",
+            "=?iso-2022-jp?Q?=1B?=",
+            "=?iso-2022-jp?Q?=1B$?=",
+        ] {
+            assert_eq!(decode(text), Err(Undecodable), "{text}");
+        }
     }
 
     #[test]
@@ -286,6 +366,8 @@ mod tests {
             "cp037",
             "ibm500",
             "hz-gb-2312",
+            "iso-2022-kr",
+            "euc-tw",
             "",
         ] {
             assert_eq!(

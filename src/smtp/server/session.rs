@@ -37,6 +37,8 @@ pub struct Session {
     label: String,
     started: Instant,
     waiting_since: Option<Instant>,
+    /// When the message that is coming in began.
+    message_since: Option<Instant>,
     stopping: Stopping,
 }
 
@@ -138,6 +140,7 @@ impl Session {
             },
             started: now,
             waiting_since: None,
+            message_since: None,
             stopping: Stopping::No,
         }
     }
@@ -165,9 +168,11 @@ impl Session {
         self.stopping = Stopping::Soon;
     }
 
-    /// Forgets a login: the account is gone. The client may log in again.
-    pub fn log_out(&mut self) {
-        self.identity = self.neighbour.clone();
+    /// Forgets who the client was: its account has changed. It is now who it is by its network, if it is somebody, and
+    /// may log in again.
+    pub fn log_out(&mut self, neighbour: Option<Identity>) {
+        self.identity.clone_from(&neighbour);
+        self.neighbour = neighbour;
     }
 
     /// Returns whether [`Session::stop`] was called.
@@ -195,6 +200,10 @@ impl Session {
         loop {
             if let Some(step) = self.next_ready() {
                 return step;
+            }
+            // A client that pipelines and does not read must not have its replies gathered without end.
+            if self.output.len() > MAX_OUTPUT {
+                return Step::Write(self.output.split().freeze());
             }
             if !self.advance() {
                 return self.pause(now);
@@ -257,20 +266,7 @@ impl Session {
     }
 
     fn wait(&mut self, now: Instant) -> Step {
-        let since = *self.waiting_since.get_or_insert(now);
-        let timeouts = &self.settings.timeouts;
-        let is_body = matches!(&self.state, State::Receiving(receiving) if receiving.part != Part::BetweenChunks);
-        let patience = if is_body {
-            timeouts.data
-        } else {
-            timeouts.command
-        };
-        let (deadline, reply) = match self.identity {
-            None if self.started + timeouts.before_auth < since + patience => {
-                (self.started + timeouts.before_auth, &replies::LOGIN_TIMEOUT)
-            }
-            _ => (since + patience, &replies::TIMEOUT),
-        };
+        let (deadline, reply) = self.deadline(now);
         if now < deadline {
             return Step::Read { deadline };
         }
@@ -278,11 +274,32 @@ impl Session {
         Step::Write(self.output.split().freeze())
     }
 
+    /// Returns until when the client is waited for, and what it hears then.
+    fn deadline(&mut self, now: Instant) -> (Instant, &'static Reply) {
+        let timeouts = &self.settings.timeouts;
+        let since = *self.waiting_since.get_or_insert(now);
+        let State::Receiving(receiving) = &self.state else {
+            self.message_since = None;
+            let deadline = since + timeouts.command;
+            let login = self.started + timeouts.before_auth;
+            return match self.identity {
+                None if login < deadline => (login, &replies::LOGIN_TIMEOUT),
+                _ => (deadline, &replies::TIMEOUT),
+            };
+        };
+        let message_since = *self.message_since.get_or_insert(now);
+        let patience = match receiving.part {
+            Part::BetweenChunks => timeouts.command,
+            Part::Chunk(_) | Part::Dots | Part::LastChunk(_) => timeouts.data,
+        };
+        let whole = message_since + timeouts.data.saturating_mul(MESSAGE_TIMEOUTS);
+        ((since + patience).min(whole), &replies::TIMEOUT)
+    }
+
     /// Takes a command line or a line of AUTH, if one is there.
     fn read_line(&mut self) -> bool {
         let limits = &self.settings.limits;
-        let is_auth =
-            matches!(self.state, State::Authenticating(_)) || begins_with_auth(&self.input);
+        let is_auth = self.is_authenticating() || begins_with_auth(&self.input);
         let limit = if is_auth {
             limits.auth_line
         } else {
@@ -292,12 +309,21 @@ impl Session {
             return false;
         };
         self.progress();
-        match line {
-            Ok(line) => self.line(&line),
-            Err(_) => self.reply(&replies::LINE_TOO_LONG, ""),
+        if let Ok(line) = line {
+            self.line(&line);
+        } else {
+            if self.is_authenticating() {
+                // The exchange is over; what follows is a command again (RFC 4954 §4).
+                self.state = State::Ready;
+            }
+            self.reply(&replies::LINE_TOO_LONG, "");
         }
         self.limit_errors();
         true
+    }
+
+    fn is_authenticating(&self) -> bool {
+        matches!(self.state, State::Authenticating(_))
     }
 
     fn read_body(&mut self) -> bool {
@@ -425,6 +451,12 @@ impl Session {
 
 /// The code that announces the end of the connection (RFC 5321 §3.8).
 const CLOSING_CODE: u16 = 421;
+
+/// Replies that may wait to be written, in octets, before no more commands are read.
+const MAX_OUTPUT: usize = 16 << 10;
+
+/// How many times its `data` timeout a whole message may take: two hours by default.
+const MESSAGE_TIMEOUTS: u32 = 40;
 
 /// The longest detail of a refusal, in octets: with the longest text of a reply it stays below the 512 octets of a
 /// line (RFC 5321 §4.5.3.1.5).

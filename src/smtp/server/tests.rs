@@ -210,9 +210,7 @@ impl Driver {
             Question::Credentials(ask) => {
                 let credentials = ask.credentials();
                 match (credentials.name.as_str(), credentials.password.expose()) {
-                    ("alice", "secret") => {
-                        ask.accept(session, identity("alice", Proof::Password { revision: 1 }));
-                    }
+                    ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
                     ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
                     _ => ask.refuse(session, &replies::AUTH_FAILED),
                 }

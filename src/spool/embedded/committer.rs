@@ -159,7 +159,7 @@ impl Committer {
                 Effect::Copy(id, CopyOf::Standing) => ledger.restate(id, *position),
                 Effect::Gone(of, ids) => {
                     for id in ids {
-                        ledger.segments.bury(position.segment, of, id);
+                        ledger.segments.repeat(position.segment, of, id);
                     }
                 }
                 Effect::Settle {

@@ -8,6 +8,7 @@ use crate::spool::conformance::{START, failure, message_to, settlement};
 use crate::spool::{Fate, Report, Settlement};
 
 use super::rig::{Bench, LARGE};
+use super::simulated::Trouble;
 
 #[tokio::test]
 async fn segments_go_when_nothing_in_them_is_needed() {
@@ -102,4 +103,27 @@ async fn a_message_damaged_where_nobody_looked_is_set_aside_when_its_segment_is_
     assert!(!bench.segments().contains(&"00000001.log".to_owned()));
     assert!(!bench.ids().await.contains(&lost));
     assert_eq!((bench.damage_count().await, bench.damaged().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_message_stays_done_whose_first_record_outlives_the_segment_that_says_so() {
+    let mut bench = Bench::new();
+    bench.commit(&[1; 1500]).await;
+    let moved = bench.commit(&[2; 1500]).await;
+    bench.relay_one().await;
+    bench.commit(&[3; 1000]).await;
+    bench.rig.committer.begin_to_rewrite(1);
+    // The copies are written and synced; the segment cannot be removed.
+    bench.next_fails(2, Trouble::Broken);
+    bench.tick();
+    assert_eq!(bench.segments(), ["00000001.log", "00000002.log"]);
+    assert_eq!(bench.relay_one().await, moved);
+    let last = bench.commit(&[4; 3000]).await;
+    bench.rig.committer.begin_to_rewrite(2);
+    bench.tick();
+    assert!(!bench.segments().contains(&"00000002.log".to_owned()));
+    assert!(bench.segments().contains(&"00000001.log".to_owned()));
+    bench.restart();
+    let ids = bench.ids().await;
+    assert!(ids.contains(&last) && !ids.contains(&moved), "{ids:?}");
 }

@@ -42,7 +42,7 @@ struct Segment {
     /// The octets of the records of `standings`.
     standing_octets: u64,
     /// The messages of other segments that this one says are done; a key without ids is a segment that holds an older
-    /// copy of a message that is here.
+    /// copy of a message that is here. A message may be named that the segment never held: one word too many.
     buried: BTreeMap<u32, Vec<QueueId>>,
     /// Whether it stays as it is until the next start.
     is_given_up: bool,
@@ -126,8 +126,22 @@ impl Segments {
     }
 
     /// Notes that segment `says` holds the word that `id`, whose record is in `holds`, is done.
+    ///
+    /// Where `holds` has copies from older segments that still exist, one of them may hold `id` too, and would bring it
+    /// back if the word went first.
     pub(super) fn bury(&mut self, says: u32, holds: u32, id: QueueId) {
-        if let Some(ids) = self.dependency(says, holds) {
+        let older: Vec<u32> = self
+            .segments
+            .get(&holds)
+            .map_or_else(Vec::new, |segment| segment.buried.keys().copied().collect());
+        for of in older.into_iter().chain([holds]) {
+            self.repeat(says, of, id);
+        }
+    }
+
+    /// Notes that segment `says` repeats the word that `id` of segment `of` is done.
+    pub(super) fn repeat(&mut self, says: u32, of: u32, id: QueueId) {
+        if let Some(ids) = self.dependency(says, of) {
             ids.push(id);
         }
     }

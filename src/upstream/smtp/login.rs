@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::mail::Response;
 use crate::smtp::extension::Mechanisms;
 
+use super::censor;
 use super::settings::Login;
 
 /// A login mechanism.
@@ -51,6 +52,8 @@ pub(super) struct Exchange<'a> {
     mechanism: Mechanism,
     /// Challenges answered so far.
     answered: u8,
+    /// What was sent, as it was sent and as it reads; nobody is to see it in a reply.
+    secrets: Vec<Zeroizing<String>>,
 }
 
 impl Mechanism {
@@ -84,10 +87,11 @@ impl Mechanism {
 impl<'a> Exchange<'a> {
     /// Begins a login; returns it and its first line.
     pub(super) fn begin(login: &'a Login, mechanism: Mechanism) -> (Self, SecretLine) {
-        let exchange = Self {
+        let mut exchange = Self {
             login,
             mechanism,
             answered: 0,
+            secrets: vec![Zeroizing::new(login.password.expose().to_owned())],
         };
         let line = match mechanism {
             Mechanism::CramMd5 | Mechanism::Login => {
@@ -96,40 +100,47 @@ impl<'a> Exchange<'a> {
             Mechanism::Plain => {
                 let (user, password) = (&login.username, login.password.expose());
                 let message = Zeroizing::new(format!("\0{user}\0{password}"));
-                let response = Zeroizing::new(STANDARD.encode(message.as_bytes()));
+                let response = exchange.encode(&message);
                 format!("AUTH PLAIN {}\r\n", response.as_str()).into_bytes()
             }
         };
         (exchange, Zeroizing::new(line))
     }
 
-    /// Takes a reply.
+    /// Takes a reply. Where the upstream repeats in it what it was sent, that is cut out.
     pub(super) fn receive(&mut self, reply: Response) -> Answer {
         match reply.code {
             235 => Answer::Done,
             334 if self.answered < MAX_CHALLENGES => self.challenged(&reply.text),
             // 504: mechanism not supported (RFC 4954 §4). Microsoft answers so to PLAIN.
-            504 if self.answered == 0 => Answer::Unknown(reply),
-            _ => Answer::Refused(reply),
+            504 if self.answered == 0 => Answer::Unknown(self.censored(reply)),
+            _ => Answer::Refused(self.censored(reply)),
         }
+    }
+
+    fn censored(&self, reply: Response) -> Response {
+        let text = censor::without(&reply.text, &self.secrets).into();
+        Response { text, ..reply }
     }
 
     fn challenged(&mut self, challenge: &str) -> Answer {
         self.answered = self.answered.saturating_add(1);
         let response = match (self.mechanism, self.answered) {
-            (Mechanism::Login, 1) => Some(encode(self.login.username.as_bytes())),
-            (Mechanism::Login, 2) => Some(encode(self.login.password.expose().as_bytes())),
+            (Mechanism::Login, 1) => Some(self.encode(&self.login.username)),
+            (Mechanism::Login, 2) => Some(self.encode(self.login.password.expose())),
             (Mechanism::CramMd5, 1) => self.digest(challenge),
             (Mechanism::CramMd5 | Mechanism::Login | Mechanism::Plain, _) => None,
         };
         // A challenge that does not belong to the mechanism gets `*`, which ends it (RFC 4954 §4).
-        let mut line = response.unwrap_or_else(|| Zeroizing::new(b"*".to_vec()));
-        line.extend_from_slice(b"\r\n");
-        Answer::Send(line)
+        let line = match response {
+            Some(response) => format!("{}\r\n", response.as_str()).into_bytes(),
+            None => b"*\r\n".to_vec(),
+        };
+        Answer::Send(Zeroizing::new(line))
     }
 
     /// RFC 2195 §2: name, space, and the keyed digest of the challenge in hexadecimal.
-    fn digest(&self, challenge: &str) -> Option<SecretLine> {
+    fn digest(&mut self, challenge: &str) -> Option<Zeroizing<String>> {
         let challenge = STANDARD.decode(challenge.trim()).ok()?;
         let key = self.login.password.expose().as_bytes();
         let mut mac = Hmac::<Md5>::new_from_slice(key).ok()?;
@@ -139,16 +150,21 @@ impl<'a> Exchange<'a> {
             // Writing into memory does not fail.
             let _ = write!(response, "{octet:02x}");
         }
-        Some(encode(response.as_bytes()))
+        let encoded = self.encode(&response);
+        self.secrets.push(Zeroizing::new(response));
+        Some(encoded)
+    }
+
+    /// Returns a response as it is sent, and keeps it in mind.
+    fn encode(&mut self, response: &str) -> Zeroizing<String> {
+        let encoded = Zeroizing::new(STANDARD.encode(response));
+        self.secrets.push(encoded.clone());
+        encoded
     }
 }
 
 /// No mechanism has more than two; the rest is answered by `*` and must end.
 const MAX_CHALLENGES: u8 = 4;
-
-fn encode(octets: &[u8]) -> SecretLine {
-    Zeroizing::new(STANDARD.encode(octets).into_bytes())
-}
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +251,47 @@ mod tests {
         );
         let _ = exchange.receive(reply(334, ""));
         assert_eq!(exchange.receive(unknown.clone()), Answer::Refused(unknown));
+    }
+
+    fn refusal(exchange: &mut Exchange<'_>, text: &str) -> String {
+        match exchange.receive(reply(535, text)) {
+            Answer::Refused(reply) => reply.text.into(),
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_repeats_the_command_shows_no_secret() {
+        let login = login("tim", "tanstaaftanstaaf");
+        let (mut exchange, _) = Exchange::begin(&login, Mechanism::Plain);
+        assert_eq!(
+            refusal(
+                &mut exchange,
+                "bad command: AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm"
+            ),
+            "bad command: AUTH PLAIN ***"
+        );
+        assert_eq!(
+            refusal(&mut exchange, "tim, tanstaaftanstaaf is wrong"),
+            "tim, *** is wrong"
+        );
+        let unknown = exchange.receive(reply(504, "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm?"));
+        assert_eq!(unknown, Answer::Unknown(reply(504, "AUTH PLAIN ***?")));
+    }
+
+    #[test]
+    fn a_refusal_that_repeats_a_response_shows_no_secret() {
+        let login = login("tim", "secret");
+        let (mut exchange, _) = Exchange::begin(&login, Mechanism::Login);
+        let _ = exchange.receive(reply(334, ""));
+        let _ = exchange.receive(reply(334, ""));
+        assert_eq!(refusal(&mut exchange, "<dGlt> <c2VjcmV0>"), "<***> <***>");
+        let (mut exchange, _) = Exchange::begin(&login, Mechanism::CramMd5);
+        let answer = exchange.receive(reply(334, "PDE+"));
+        let sent = text(&answer).trim_end().to_owned();
+        assert_eq!(refusal(&mut exchange, &format!("{sent} no")), "*** no");
+        let plain = String::from_utf8(STANDARD.decode(sent).unwrap()).unwrap();
+        assert_eq!(refusal(&mut exchange, &format!("no {plain}")), "no ***");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! What is sent as it is: a message with octets above 127 goes to upstreams without 8BITMIME too, as most relays do
 //! ("just send 8"), since recoding would break signatures.
 
+mod censor;
 mod connect;
 mod connection;
 mod exchange;

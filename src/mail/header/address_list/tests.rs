@@ -199,6 +199,12 @@ fn a_name_may_show_the_address_it_belongs_to() {
         "\"John @ Acme, Inc\" <me@own.example>",
         "\"@john\" <me@own.example>",
         "\"john at work@\" <me@own.example>",
+        "\"{me@own.example}\" <me@own.example>",
+        "\"Me | me@own.example/office\" <me@own.example>",
+        "\"“me@own.example”\" <me@own.example>",
+        "\"«me@own.example» ‹me@own.example›\" <me@own.example>",
+        "\"東京（me@own.example）：本社\" <me@own.example>",
+        "\"me@own.example - Me\" <me@own.example>",
     ] {
         assert!(shown(value).is_empty(), "{value}");
     }
@@ -216,6 +222,12 @@ fn another_address_in_a_name_is_told() {
         "me@own.example (ceo@corp.example)",
         "\"ceo@corp.example\": me@own.example;",
         "\"ceo\u{ff20}corp.example\" <me@own.example>",
+        "\"{ceo@corp.example}\" <me@own.example>",
+        "\"ceo@corp.example/x\" <me@own.example>",
+        "\"CEO|ceo@corp.example|\" <me@own.example>",
+        "\"“ceo@corp.example”\" <me@own.example>",
+        "\"«ceo@corp.example»\" <me@own.example>",
+        "\"（ceo@corp.example）\" <me@own.example>",
     ] {
         assert_eq!(shown(value), ["ceo@corp.example"], "{value}");
     }
@@ -238,6 +250,33 @@ fn a_name_that_hides_structure_around_an_address_is_no_sender() {
         "me@own.example (<ceo@corp.example>)",
         "\"<ceo@corp.example>\": me@own.example;",
         "\"<ceo@corp@corp.example>\" <me@own.example>",
+        "\"＜ceo@corp.example＞\" <me@own.example>",
+        "\"/@corp.example, x\" <me@own.example>",
+        "\"﹤ceo@corp.example﹥\" <me@own.example>",
+        "\"x, ceo\\\"@\\\"corp.example\" <me@own.example>",
+    ] {
+        assert_eq!(
+            senders(value),
+            Err(AddressListError::AddressInName),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn what_looks_like_an_address_and_cannot_be_judged_is_no_sender() {
+    for value in [
+        "\"ceo\u{200b}@corp.example\" <me@own.example>",
+        "\"ceo@\u{2060}corp.example\" <me@own.example>",
+        "\"ceo@corp.example\u{200b}\" <me@own.example>",
+        "\"ceo@corp。example\" <me@own.example>",
+        "\"ceo@corp．example\" <me@own.example>",
+        "\"ceo@ｃorp.example\" <me@own.example>",
+        "\"ceo@corp@corp.example\" <me@own.example>",
+        "\"ceo..x@corp.example\" <me@own.example>",
+        "=?utf-8?q?ceo=E2=80=8B=40corp.example?= <me@own.example>",
+        "=?iso-8859-1?q?c=E9o=40corp.example?= <me@own.example>",
+        "me@own.example (ceo\u{200b}@corp.example)",
     ] {
         assert_eq!(
             senders(value),
@@ -255,6 +294,7 @@ fn a_local_part_that_readers_split_is_no_sender() {
         "\"x,ceo\"@own.example",
         "\"a;b\"@own.example",
         "=?utf-8?q?ceo=40corp.example=3e=00?=@own.example",
+        "ceo＠corp.example＞@own.example",
     ] {
         assert_eq!(senders(value), Err(AddressListError::LocalPart), "{value}");
     }
@@ -265,6 +305,10 @@ fn a_local_part_that_readers_split_is_no_sender() {
 fn a_name_in_a_charset_that_hides_ascii_is_no_sender() {
     assert_eq!(
         senders("=?utf-7?q?ceo+AEA-corp.example?= <me@own.example>"),
+        Err(AddressListError::EncodedWord)
+    );
+    assert_eq!(
+        senders("=?iso-2022-kr?B?GyQpQ2Nlb0Bjb3JwLmV4YW1wbGU=?= <me@own.example>"),
         Err(AddressListError::EncodedWord)
     );
 }
@@ -304,12 +348,13 @@ fn large_and_twisted_values_are_read_in_linear_time() {
 
 /// Ways in which careless readers look for the sender of a value that [`senders`] has accepted.
 mod readers {
-    pub(super) const ALL: [fn(&str) -> Vec<String>; 6] = [
+    pub(super) const ALL: [fn(&str) -> Vec<String>; 7] = [
         last_angle,
         first_angle,
         every_comma,
         decoded_first,
         without_quotes,
+        narrowed,
         mail_parser,
     ];
 
@@ -359,11 +404,32 @@ mod readers {
             .collect()
     }
 
-    /// Drops quotes, then reads as the last.
+    /// Takes full-width characters for ASCII and drops those that nobody sees, then reads as the next.
+    fn narrowed(value: &str) -> Vec<String> {
+        without_quotes(&super::seen(&super::encoded_word::decode(value).unwrap()))
+    }
+
+    /// Drops quotes, then decodes and splits.
     fn without_quotes(value: &str) -> Vec<String> {
         decoded_first(&value.replace(['"', '\\'], ""))
     }
 }
+
+/// Returns a text as people see it: without invisible characters, and with those that look like ASCII as ASCII.
+fn seen(text: &str) -> String {
+    let visible = text.chars().filter(|&c| c != '\u{200b}');
+    let narrow = visible.map(|c| match c {
+        '。' => '.',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap(),
+        c => c,
+    });
+    narrow.collect()
+}
+
+/// Pieces of a name, joined in any order.
+const PIECES: &str = "(<|>|,|;|:| |Me|x|=3C|=3E|=40|=2C|=22|@|\\\\\\\\|\\\\\"|ceo|corp\\.example|ceo@corp\\.example\
+    |me@own\\.example|ceo=40corp=2Eexample|\u{200b}|=E2=80=8B|corp。example|ｃorp\\.example|ceo@ｃorp。example\
+    |\\{|\\}|\\||/|“|”|«|»|＜|＞|＠|ceo＠corp\\.example){0,6}";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
@@ -374,7 +440,7 @@ proptest! {
             "\"{}\" <me@own.example>", "=?utf-8?q?{}?= <me@own.example>", "me@own.example ({})",
             "\"{}\": me@own.example;", "{} <me@own.example>", "{}@own.example",
         ][..]),
-        name in "(<|>|,|;|:| |Me|x|=3C|=3E|=40|=2C|=22|@|\\\\\\\\|\\\\\"|ceo@corp\\.example|me@own\\.example|ceo=40corp=2Eexample){0,6}"
+        name in PIECES
     ) {
         let value = frame.replace("{}", &name);
         let Ok(senders) = senders(&value) else { return Ok(()) };
@@ -384,9 +450,22 @@ proptest! {
         };
         for reader in readers::ALL {
             for found in reader(&value) {
-                prop_assert!(!found.contains("corp") || Mailbox::parse(&found).is_err() || is_judged(&found), "{value:?} gave {found:?}");
+                prop_assert!(!found.contains("@corp") || Mailbox::parse(&found).is_err() || is_judged(&found), "{value:?} gave {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn people_see_no_address_that_was_not_judged(
+        frame in prop::sample::select(&["\"{}\" <me@own.example>", "=?utf-8?q?{}?= <me@own.example>"][..]),
+        name in PIECES
+    ) {
+        let value = frame.replace("{}", &name);
+        let Ok(senders) = senders(&value) else { return Ok(()) };
+        let name = value.replace(" <me@own.example>", "");
+        let seen = seen(&encoded_word::decode(&name).unwrap()).replace(['"', '\\'], "");
+        let is_judged = senders.shown.iter().any(|shown| shown.domain().as_ascii().starts_with("corp.example"));
+        prop_assert!(is_judged || !seen.contains("ceo@corp.example"), "{value:?} shows {seen:?}");
     }
 
     #[test]
