@@ -1,7 +1,7 @@
 //! THREATS S1 and S2: whatever stands around a dot, if it is not CRLF dot CRLF, it is one message here and one message
 //! at the next hop, however that looks for its end.
 
-use crate::stage::{RECIPIENT, Relay, SENDER, Server, Setup, subjects};
+use crate::stage::{QUEUED, RECIPIENT, Relay, SENDER, Server, Setup, subjects};
 use crate::support::fake_upstream::Script;
 
 /// Ends of data that some server somewhere has taken for one.
@@ -126,7 +126,7 @@ fn by_data(relay: &Relay, content: &str) {
     let middle = memchr::memmem::find(&octets, b"Hello.").unwrap() + 8;
     client.send(&octets[..middle]);
     client.send(&octets[middle..]);
-    client.must_reply("250 2.0.0 ok: queued as ");
+    client.must_reply(QUEUED);
     client.must("QUIT", "221");
 }
 
@@ -137,6 +137,6 @@ fn by_bdat(relay: &Relay, content: &str) {
     client.send(format!("BDAT {}\r\n{first}", first.len()).as_bytes());
     client.must_reply("250");
     client.send(format!("BDAT {} LAST\r\n{last}", last.len()).as_bytes());
-    client.must_reply("250 2.0.0 ok: queued as ");
+    client.must_reply(QUEUED);
     client.must("QUIT", "221");
 }

@@ -32,6 +32,9 @@ pub(crate) const RECIPIENT: &str = "customer@recipient.example";
 /// Clients that connect from here are the account, without a login.
 pub(crate) const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
+/// How the reply to a committed message begins; its queue id follows.
+pub(crate) const QUEUED: &str = "250 2.0.0 ok: queued as ";
+
 /// How long a scenario waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -365,7 +368,7 @@ impl Relay {
         let reply = self
             .neighbour()
             .submit(SENDER, recipients, &message(subject));
-        assert!(reply.starts_with("250 2.0.0 ok: queued as "), "{reply}");
+        assert!(reply.starts_with(QUEUED), "{reply}");
     }
 
     /// Writes another configuration and waits until it is in place.
