@@ -165,6 +165,11 @@ fn prepare(kind: &str) -> tempfile::TempDir {
     let files = folder.path().join("files");
     fs::create_dir(&files).unwrap();
     put(&files.join("exposed"), "hunter2", 0o644);
+    let nobody = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    put(&files.join("nobody.pem"), nobody, 0o644);
+    let open = folder.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
     for name in ["one", "two"] {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         put(

@@ -1,4 +1,4 @@
-//! File descriptors for thousands of ports, and the step from root to an ordinary user.
+//! File descriptors for thousands of ports, no core dumps, and the step from root to an ordinary user.
 
 use std::fs;
 use std::io;
@@ -27,6 +27,18 @@ pub(super) fn raise_file_limit(ports: usize) -> Result<(), AppError> {
     };
     setrlimit(Resource::Nofile, raised).map_err(|error| AppError::Runtime {
         part: "process with more file descriptors",
+        source: error.into(),
+    })
+}
+
+/// Keeps a crash from writing passwords, keys and mail to the disk.
+pub(super) fn forbid_core_dumps() -> Result<(), AppError> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).map_err(|error| AppError::Runtime {
+        part: "process without core dumps",
         source: error.into(),
     })
 }
@@ -90,6 +102,13 @@ mod tests {
     use super::*;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nposthouse:x:997:995::/var/lib/posthouse:/usr/sbin/nologin\n";
+
+    #[test]
+    fn no_core_is_dumped() {
+        forbid_core_dumps().unwrap();
+        let limits = getrlimit(Resource::Core);
+        assert_eq!((limits.current, limits.maximum), (Some(0), Some(0)));
+    }
 
     #[test]
     fn a_user_is_found_by_the_whole_name() {

@@ -50,6 +50,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .map(|listener| listener.ports.len() * listener.addresses.len())
         .sum();
     privileges::raise_file_limit(ports)?;
+    privileges::forbid_core_dumps()?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
     become_user(&config)?;

@@ -55,7 +55,7 @@ pub fn data_dir(path: &Path) -> Result<PathBuf, Report> {
     let Some((root, context)) = opened else {
         return Err(Report::new(found));
     };
-    Ok(context.path(&root.server.data_dir))
+    Ok(context.path(root.server.data_dir.get_ref()))
 }
 
 /// What it means that a file is not there.

@@ -115,7 +115,7 @@ fn server(sample: &mut Sample, root: &raw::Root) {
     );
     sample.shown(
         "data_dir",
-        text(server.data_dir.display()),
+        text(server.data_dir.get_ref().display()),
         "Where the spool and the self-signed certificate are kept. A service of the system takes \"/var/lib/posthouse\".",
     );
     sample.shown(

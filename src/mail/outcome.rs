@@ -52,14 +52,7 @@ impl Failure {
     ///
     /// The class is always 4 or 5, as `class` says.
     pub fn status(&self, class: Class) -> EnhancedStatusCode {
-        let own = match &self.cause {
-            Cause::Response(response) => response.status,
-            Cause::Broken(_)
-            | Cause::Capability(_)
-            | Cause::Expired
-            | Cause::Timeout
-            | Cause::Unusable(_) => None,
-        };
+        let own = self.cause.response().and_then(|response| response.status);
         let (subject, detail) = match (own, self.stage, &self.cause) {
             (Some(status), ..) => (status.subject(), status.detail()),
             (None, Stage::Resolve, _) => (4, 4),
@@ -138,6 +131,20 @@ pub enum Cause {
     /// The upstream cannot be used as configured: wrong certificate, no STARTTLS where it is required.
     #[error("{0}")]
     Unusable(Box<str>),
+}
+
+impl Cause {
+    /// Returns what the upstream answered, if it did.
+    pub const fn response(&self) -> Option<&Response> {
+        match self {
+            Self::Response(response) => Some(response),
+            Self::Broken(_)
+            | Self::Capability(_)
+            | Self::Expired
+            | Self::Timeout
+            | Self::Unusable(_) => None,
+        }
+    }
 }
 
 /// An SMTP reply or HTTP answer received from an upstream.

@@ -34,8 +34,6 @@ pub struct Inspected {
     pub shown: Vec<Mailbox>,
     /// The value of `Message-ID:` with its angle brackets, for the log: printable ASCII, at most 250 octets.
     pub message_id: Option<Box<str>>,
-    /// Whether there is a `Date:` that can be read.
-    pub has_valid_date: bool,
     /// The priority that the fields ask for.
     pub priority: Option<Priority>,
     /// How many `Received:` fields there are. More than [`MAX_HOPS`] are a loop.
@@ -102,7 +100,6 @@ pub fn inspect(header: &Header<'_>, rule: AddressRule) -> Result<Inspected, Faul
     let mut inspected = Inspected {
         priority: priority::of_header(header),
         message_id: header.find("Message-ID").find_map(message_id),
-        has_valid_date: header.find("Date").any(is_valid_date),
         hops: header.find("Received").count(),
         ..Inspected::default()
     };
@@ -203,14 +200,6 @@ fn message_id(field: &Field<'_>) -> Option<Box<str>> {
     (is_printable && id.len() <= MAX_MESSAGE_ID).then(|| format!("<{id}>").into())
 }
 
-fn is_valid_date(field: &Field<'_>) -> bool {
-    let line = ended(field.value());
-    let parsed = MessageStream::new(&line).parse_date();
-    parsed
-        .as_datetime()
-        .is_some_and(mail_parser::DateTime::is_valid)
-}
-
 /// Returns the front of a value with a line end, without which `mail-parser` finds no value.
 fn ended(value: &[u8]) -> Vec<u8> {
     let value = value.get(..MAX_VALUE).unwrap_or(value);
@@ -228,7 +217,7 @@ const RECIPIENT_FIELDS: [&str; 7] = [
     "Resent-Bcc",
 ];
 
-/// How many octets of a `Message-ID:` or `Date:` are read.
+/// How many octets of a `Message-ID:` are read.
 const MAX_VALUE: usize = 998;
 
 /// The longest message id that is kept for the log, without its brackets.

@@ -35,6 +35,7 @@ pub(in crate::config) fn accounts(
     let mut checked = CheckedAccounts::default();
     let mut folded: HashMap<String, AccountName> = HashMap::new();
     let mut networks: HashMap<IpNet, AccountName> = HashMap::new();
+    warn_of_exposed_passwords(context, raw);
     let mut in_file: Vec<_> = raw.account.iter().collect();
     in_file.sort_by_key(|(key, _)| key.span().start);
     for (key, spanned) in in_file {
@@ -65,6 +66,17 @@ pub(in crate::config) fn accounts(
         });
     }
     checked
+}
+
+/// Hashes can be guessed at, day and night, by whoever can read them.
+fn warn_of_exposed_passwords(context: &mut Context, raw: &raw::AccountsRoot) {
+    let accounts = raw.account.values().map(Spanned::get_ref);
+    let passwords = accounts.filter_map(|account| account.password.as_ref());
+    let first = passwords.map(Spanned::span).min_by_key(|place| place.start);
+    if let Some(place) = first.filter(|_| context.is_readable_by_others) {
+        let message = "others can read the passwords of this file and try to guess them";
+        context.warning(place, message, "chmod 600 this file");
+    }
 }
 
 fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned<String>) {

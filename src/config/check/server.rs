@@ -1,6 +1,5 @@
 //! The server as a whole: its name, its sessions, its certificate, its spool, its own mail.
 
-use std::error::Error;
 use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,6 +13,7 @@ use crate::config::raw;
 use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
 use crate::submission::ConnectionLimits;
+use crate::telemetry::chain;
 use crate::tls::server::{ServerTlsError, Settings as TlsSettings, check_files};
 
 /// Returns the section `[server]`, or `None` after an error.
@@ -25,9 +25,11 @@ pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Opt
         let hint = "for example: run_as = \"posthouse\"";
         context.error(user.span(), "this is not the name of a user", hint);
     }
+    let data_dir = context.path(raw.data_dir.get_ref());
+    warn_of_open_folder(context, raw.data_dir.span(), &data_dir);
     Some(Server {
         hostname: hostname(context, raw.hostname.as_ref())?,
-        data_dir: context.path(&raw.data_dir),
+        data_dir,
         run_as: run_as.map(|user| user.get_ref().clone()),
         shutdown_grace: raw.shutdown_grace.get(),
         connections: ConnectionLimits {
@@ -35,6 +37,16 @@ pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Opt
             per_address: raw.connections_per_address.to(),
         },
     })
+}
+
+/// A folder that is not there yet is made for its owner alone.
+fn warn_of_open_folder(context: &mut Context, place: Range<usize>, path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o007 != 0 {
+        let message = format!("the data directory {} is open to others", path.display());
+        let hint = format!("mail and keys are kept there: chmod 700 {}", path.display());
+        context.warning(place, message, hint);
+    }
 }
 
 fn hostname(context: &mut Context, raw: Option<&Spanned<String>>) -> Option<Domain> {
@@ -222,16 +234,4 @@ pub(in crate::config) fn system_mail(
         sender,
         name: name.clone(),
     })
-}
-
-/// Joins an error and its causes.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,12 +1,8 @@
 //! Upstreams: where they are, how they are secured, who logs in.
 
-use std::fs;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use toml::Spanned;
 
 use super::context::Context;
@@ -16,6 +12,8 @@ use crate::config::{raw, secret};
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
 use crate::schedule::{RetryPlan, RetryPlanError};
+use crate::telemetry::chain;
+use crate::tls::client;
 use crate::upstream::maildir;
 use crate::upstream::smtp::{
     Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification,
@@ -232,9 +230,9 @@ fn verification(context: &mut Context, smtp: &raw::Smtp) -> Option<Verification>
         (true, None, None) => Some(Verification::SystemRoots),
         (true, Some(file), None) => {
             let path = context.path(file.get_ref());
-            if let Err(message) = check_authorities(&path) {
+            if let Err(error) = client::authority(&path) {
                 let hint = "a PEM file with the certificates of the authorities to trust";
-                context.error(file.span(), message, hint);
+                context.error(file.span(), chain(&error), hint);
                 return None;
             }
             Some(Verification::Authority(path))
@@ -274,18 +272,6 @@ fn contradiction(context: &mut Context, place: Range<usize>) {
     let message = "the certificate is judged in one way only";
     let hint = "keep one of `verify = false`, `ca_file` and `fingerprint`";
     context.error(place, message, hint);
-}
-
-fn check_authorities(path: &Path) -> Result<(), String> {
-    let pem = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(format!("there is no certificate in {}", path.display()))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("the PEM in {} is damaged: {error}", path.display())),
-    }
 }
 
 fn fingerprint(text: &str) -> Option<[u8; 32]> {

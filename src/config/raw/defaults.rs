@@ -50,7 +50,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             hostname: None,
-            data_dir: "data".into(),
+            data_dir: unplaced("data".into()),
             run_as: None,
             shutdown_grace: Span::of(Duration::from_secs(30)),
             connections: Number::of(10_000),

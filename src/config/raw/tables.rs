@@ -43,7 +43,7 @@ pub(in crate::config) struct AccountsRoot {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Server {
     pub(in crate::config) hostname: Option<Spanned<String>>,
-    pub(in crate::config) data_dir: PathBuf,
+    pub(in crate::config) data_dir: Spanned<PathBuf>,
     pub(in crate::config) run_as: Option<Spanned<String>>,
     pub(in crate::config) shutdown_grace: Span<0>,
     pub(in crate::config) connections: Number<1, 1_000_000>,

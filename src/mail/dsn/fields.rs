@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::text::{folded, printable};
 use super::{Action, Dsn, plainest, put_line};
 use crate::mail::envelope::{OriginalRecipient, Recipient};
-use crate::mail::outcome::{Cause, Failure};
+use crate::mail::outcome::Failure;
 use crate::mail::status::{Class, EnhancedStatusCode};
 
 /// Writes the fields of the message and of each recipient, in blocks separated by empty lines.
@@ -57,14 +57,7 @@ fn put_recipient(
             reason: failure, ..
         }
         | Action::Expired(failure)
-        | Action::Failed(failure) => match &failure.cause {
-            Cause::Response(response) => Some(response),
-            Cause::Broken(_)
-            | Cause::Capability(_)
-            | Cause::Expired
-            | Cause::Timeout
-            | Cause::Unusable(_) => None,
-        },
+        | Action::Failed(failure) => failure.cause.response(),
     };
     if let Some(response) = response {
         if let Some(remote) = dsn.remote {
@@ -90,13 +83,11 @@ const fn name(action: Action<'_>) -> &'static str {
 /// Returns the status of a recipient. One that expired without an answer has 5.4.7 (RFC 3463 §3.5).
 pub(super) fn status(action: Action<'_>) -> EnhancedStatusCode {
     const EXPIRED: EnhancedStatusCode = EnhancedStatusCode::new(Class::PermanentFailure, 4, 7);
-    let own = |failure: &Failure| match &failure.cause {
-        Cause::Response(response) => response.status,
-        Cause::Broken(_)
-        | Cause::Capability(_)
-        | Cause::Expired
-        | Cause::Timeout
-        | Cause::Unusable(_) => None,
+    let own = |failure: &Failure| {
+        failure
+            .cause
+            .response()
+            .and_then(|response| response.status)
     };
     match action {
         Action::Delayed { reason, .. } => reason.status(Class::PersistentTransientFailure),

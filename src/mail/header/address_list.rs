@@ -209,8 +209,9 @@ fn has_odd_handle(text: &str) -> bool {
     text.match_indices('@').any(|(at, _)| {
         let (before, after) = text.split_at(at);
         before.ends_with(|c| "{}|/'`!?*_".contains(c))
-            && !after.trim_start_matches('@').is_empty()
-            && !after.starts_with("@ ")
+            && after
+                .trim_start_matches('@')
+                .starts_with(|c| c == '[' || !is_separator(c))
     })
 }
 

@@ -379,6 +379,7 @@ impl Connector {
         loop {
             let reply = wire.secret(line, &shown, limit).await;
             let reply = reply.map_err(|end| classify::broken(Stage::Authenticate, end))?;
+            wire.observer.received(&exchange.shown(&reply));
             match exchange.receive(reply.response) {
                 Answer::Send(next) => line = next,
                 answer @ (Answer::Done | Answer::Refused(_) | Answer::Unknown(_)) => {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::mail::Response;
 use crate::smtp::extension::Mechanisms;
+use crate::smtp::reply::ReceivedReply;
 
 use super::censor;
 use super::settings::Login;
@@ -118,9 +119,20 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn censored(&self, reply: Response) -> Response {
-        let text = censor::without(&reply.text, &self.secrets).into();
-        Response { text, ..reply }
+    /// Returns a reply as observers may see it.
+    pub(super) fn shown(&self, reply: &ReceivedReply) -> ReceivedReply {
+        let lines = reply.lines.iter();
+        ReceivedReply {
+            response: self.censored(reply.response.clone()),
+            lines: lines
+                .map(|line| censor::without(line, &self.secrets).into())
+                .collect(),
+        }
+    }
+
+    fn censored(&self, mut reply: Response) -> Response {
+        reply.text = censor::without(&reply.text, &self.secrets).into();
+        reply
     }
 
     fn challenged(&mut self, challenge: &str) -> Answer {
@@ -254,10 +266,11 @@ mod tests {
     }
 
     fn refusal(exchange: &mut Exchange<'_>, text: &str) -> String {
-        match exchange.receive(reply(535, text)) {
-            Answer::Refused(reply) => reply.text.into(),
-            answer => panic!("{answer:?}"),
-        }
+        let answer = exchange.receive(reply(535, text));
+        let Answer::Refused(reply) = answer else {
+            panic!("{answer:?}")
+        };
+        reply.text.into()
     }
 
     #[test]
@@ -277,6 +290,18 @@ mod tests {
         );
         let unknown = exchange.receive(reply(504, "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm?"));
         assert_eq!(unknown, Answer::Unknown(reply(504, "AUTH PLAIN ***?")));
+    }
+
+    #[test]
+    fn observers_see_no_secret_in_a_reply() {
+        let login = login("tim", "tanstaaftanstaaf");
+        let (exchange, _) = Exchange::begin(&login, Mechanism::Plain);
+        let shown = exchange.shown(&ReceivedReply {
+            response: reply(535, "no AHRpbQB0YW5zdGFhZnRhbnN0YWFm"),
+            lines: vec!["no".into(), "AHRpbQB0YW5zdGFhZnRhbnN0YWFm".into()],
+        });
+        assert_eq!(&*shown.response.text, "no ***");
+        assert_eq!(shown.lines, ["no".into(), "***".into()] as [Box<str>; 2]);
     }
 
     #[test]

@@ -48,14 +48,18 @@ impl<S: Socket> Wire<S> {
     ///
     /// Cancel safe: octets that have arrived are kept.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<ReceivedReply, Break> {
-        let reply = match self.parser.poll()? {
-            Some(reply) => reply,
-            None => timeout(limit, self.read_reply())
-                .await
-                .unwrap_or(Err(Break::Timeout))?,
-        };
+        let reply = self.unobserved(limit).await?;
         self.observer.received(&reply);
         Ok(reply)
+    }
+
+    async fn unobserved(&mut self, limit: Duration) -> Result<ReceivedReply, Break> {
+        match self.parser.poll()? {
+            Some(reply) => Ok(reply),
+            None => timeout(limit, self.read_reply())
+                .await
+                .unwrap_or(Err(Break::Timeout)),
+        }
     }
 
     async fn read_reply(&mut self) -> Result<ReceivedReply, Break> {
@@ -96,7 +100,8 @@ impl<S: Socket> Wire<S> {
         self.reply(limit).await
     }
 
-    /// Sends a line that holds a secret, shown to observers as `shown`, and receives its reply.
+    /// Sends a line that holds a secret, shown to observers as `shown`, and receives its reply, which observers do not
+    /// get: it may repeat the secret.
     pub(super) async fn secret(
         &mut self,
         line: SecretLine,
@@ -105,7 +110,7 @@ impl<S: Socket> Wire<S> {
     ) -> Result<ReceivedReply, Break> {
         self.observer.sent_secret(format_args!("{shown}"));
         self.write_all(&line, limit).await?;
-        self.reply(limit).await
+        self.unobserved(limit).await
     }
 
     async fn write_all(&mut self, mut octets: &[u8], limit: Duration) -> Result<(), Break> {
