@@ -6,14 +6,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::{Duration, Instant};
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
 use crate::mail::{Priority, QueueId, RecipientIndex};
 
 use super::lanes::{Lanes, RouteKey, Wait};
 use super::standing::Standing;
 use super::{Backlog, Claim, EntryState, Settlement, SpoolError, Stats, VerbError};
+
+/// One moment by both clocks. Due times are civil; leases run by the monotonic clock, so that no step of the civil one
+/// ends them while their holders are at work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) civil: Timestamp,
+    pub(super) monotonic: Instant,
+}
+
+impl Moment {
+    pub(super) fn of(clock: &dyn Clock) -> Self {
+        Self {
+            civil: clock.now(),
+            monotonic: clock.instant(),
+        }
+    }
+
+    /// Returns when a lease ends that lasts until `until`.
+    fn end_of_lease(self, until: Timestamp) -> Instant {
+        let span = until.since(self.civil).min(LONGEST_LEASE);
+        self.monotonic.checked_add(span).unwrap_or(self.monotonic)
+    }
+}
+
+/// Longer than any process lives, and not too long for the monotonic clock.
+const LONGEST_LEASE: Duration = Duration::from_hours(24 * 365);
 
 /// A message that becomes known to the index.
 #[derive(Clone, Debug)]
@@ -73,7 +100,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     Idle,
-    Leased { until: Timestamp },
+    Leased { until: Instant },
     Settling,
     Changing,
 }
@@ -115,7 +142,7 @@ impl<P> Slot<P> {
 pub(super) struct Index<P> {
     slots: BTreeMap<QueueId, Box<Slot<P>>>,
     lanes: Lanes,
-    leases: BTreeSet<(Timestamp, QueueId)>,
+    leases: BTreeSet<(Instant, QueueId)>,
     last_token: u64,
     octets: u64,
     held: u64,
@@ -180,24 +207,28 @@ impl<P: Clone> Index<P> {
     }
 
     /// Leases what is due. See [`Spool::claim`](super::Spool::claim).
-    pub(super) fn claim(&mut self, claim: &Claim<'_>) -> Vec<Claimed<P>> {
-        self.end_leases(claim.now);
+    pub(super) fn claim(&mut self, claim: &Claim<'_>, instant: Instant) -> Vec<Claimed<P>> {
+        let now = Moment {
+            civil: claim.now,
+            monotonic: instant,
+        };
+        self.end_leases(now);
         let keys = self.lanes.ready(claim.routes, claim.now);
         let mut claimed = Vec::new();
         while claimed.len() < claim.at_most
             && let Some(id) = self.lanes.pop(&keys, claim.older_than)
         {
-            claimed.extend(self.lease(id, claim));
+            claimed.extend(self.lease(id, claim, now.end_of_lease(claim.until)));
         }
         claimed
     }
 
-    fn lease(&mut self, id: QueueId, claim: &Claim<'_>) -> Option<Claimed<P>> {
+    fn lease(&mut self, id: QueueId, claim: &Claim<'_>, until: Instant) -> Option<Claimed<P>> {
         let slot = self.slots.get_mut(&id)?;
         self.last_token += 1;
         slot.token = self.last_token;
-        slot.phase = Phase::Leased { until: claim.until };
-        self.leases.insert((claim.until, id));
+        slot.phase = Phase::Leased { until };
+        self.leases.insert((until, id));
         Some(Claimed {
             id,
             size: slot.size,
@@ -210,14 +241,14 @@ impl<P: Clone> Index<P> {
     }
 
     /// Makes the messages claimable whose leases are over.
-    fn end_leases(&mut self, now: Timestamp) {
+    fn end_leases(&mut self, now: Moment) {
         while let Some((until, id)) = self.leases.first().copied()
-            && until <= now
+            && until <= now.monotonic
         {
             self.leases.pop_first();
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.phase = Phase::Idle;
-                self.lanes.insert(slot.wait(id), now);
+                self.lanes.insert(slot.wait(id), now.civil);
             }
         }
     }
@@ -227,7 +258,7 @@ impl<P: Clone> Index<P> {
         &mut self,
         (id, token): (QueueId, u64),
         until: Timestamp,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<(), SpoolError> {
         self.end_leases(now);
         let slot = self.slots.get_mut(&id);
@@ -236,6 +267,7 @@ impl<P: Clone> Index<P> {
         let Phase::Leased { until: before } = slot.phase else {
             return Err(SpoolError::LeaseLost(id));
         };
+        let until = now.end_of_lease(until);
         slot.phase = Phase::Leased { until };
         self.leases.remove(&(before, id));
         self.leases.insert((until, id));
@@ -308,7 +340,7 @@ impl<P: Clone> Index<P> {
         &mut self,
         id: QueueId,
         verb: Verb,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Outcome, VerbError> {
         self.end_leases(now);
         let slot = self.slots.get_mut(&id).ok_or(VerbError::Missing(id))?;
@@ -323,7 +355,7 @@ impl<P: Clone> Index<P> {
             Verb::Hold | Verb::Release => {
                 Outcome::Stands(slot.standing.with_hold(verb == Verb::Hold))
             }
-            Verb::Retry => Outcome::Stands(slot.standing.due_at_once(now)),
+            Verb::Retry => Outcome::Stands(slot.standing.due_at_once(now.civil)),
         };
         if !slot.standing.is_held {
             self.lanes.remove(slot.wait(id));
@@ -375,9 +407,9 @@ impl<P: Clone> Index<P> {
     }
 
     /// See [`Spool::backlog`](super::Spool::backlog).
-    pub(super) fn backlog(&mut self, now: Timestamp) -> Vec<Backlog> {
+    pub(super) fn backlog(&mut self, now: Moment) -> Vec<Backlog> {
         self.end_leases(now);
-        let firsts = self.lanes.first_of_each(now);
+        let firsts = self.lanes.first_of_each(now.civil);
         firsts
             .into_iter()
             .map(|first| {
