@@ -246,6 +246,10 @@ macro_rules! suite {
             a_lease_that_is_over_is_not_extended
             a_clock_that_is_set_forward_ends_no_lease
             a_lease_is_extended_by_the_time_that_passes
+            what_was_due_stays_due_when_the_clock_is_set_back
+            a_lease_given_back_is_due_also_when_the_clock_was_set_back
+            what_was_deferred_does_not_wait_for_a_clock_that_was_set_back
+            scheduled_mail_waits_for_its_time_by_a_clock_that_was_set_back
             a_lease_given_back_is_due_at_once
             a_relayed_message_is_gone
             a_message_goes_only_with_its_last_recipient
@@ -521,6 +525,50 @@ pub(super) async fn a_lease_is_extended_by_the_time_that_passes(fixture: Fixture
     fixture.clock.advance(minutes(19));
     assert!(fixture.claim(5).await.is_empty());
     fixture.clock.advance(minutes(1));
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn what_was_due_stays_due_when_the_clock_is_set_back(fixture: Fixture) {
+    for step in [Duration::from_secs(30), minutes(60)] {
+        fixture.simple().await;
+        fixture.clock.set_back(step);
+        let [backlog] = fixture.spool.backlog().await.unwrap().try_into().unwrap();
+        assert!(backlog.next_due <= fixture.clock.now());
+        let [lease] = fixture.claim(5).await.try_into().unwrap();
+        assert_eq!(lease.pending, [RecipientIndex(0)]);
+        fixture.settle(lease, &[(0, relayed())]).await;
+        fixture.clock.set_forward(step);
+    }
+}
+
+pub(super) async fn a_lease_given_back_is_due_also_when_the_clock_was_set_back(fixture: Fixture) {
+    fixture.simple().await;
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    fixture.clock.set_back(Duration::from_secs(30));
+    fixture.spool.give_back(lease).await;
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn what_was_deferred_does_not_wait_for_a_clock_that_was_set_back(
+    fixture: Fixture,
+) {
+    fixture.simple().await;
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    let retry = fixture.retry_in(minutes(5));
+    fixture.settle(lease, &[(0, retry)]).await;
+    fixture.clock.set_back(minutes(600));
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn scheduled_mail_waits_for_its_time_by_a_clock_that_was_set_back(
+    fixture: Fixture,
+) {
+    let mut message = message_to(&["a@example.com"]);
+    message.due = START.after(minutes(180));
+    fixture.commit(message, b"x").await;
+    fixture.clock.set_back(minutes(10));
+    assert!(fixture.claim(5).await.is_empty());
+    fixture.clock.advance(minutes(190));
     assert_eq!(fixture.claim(5).await.len(), 1);
 }
 

@@ -13,7 +13,7 @@ use crate::identity::{AccountName, Route};
 use crate::mail::{Priority, QueueId, RecipientIndex};
 
 use super::lanes::{Lanes, RouteKey, Wait};
-use super::standing::Standing;
+use super::standing::{Recipients, Standing};
 use super::{Backlog, Claim, EntryState, Settlement, SpoolError, Stats, VerbError};
 
 /// One moment by both clocks. Due times are civil; leases run by the monotonic clock, so that no step of the civil one
@@ -41,6 +41,12 @@ impl Moment {
 
 /// Longer than any process lives, and not too long for the monotonic clock.
 const LONGEST_LEASE: Duration = Duration::from_hours(24 * 365);
+
+/// How far the civil clock may go back before what waits by it is looked at again.
+const STEP: Duration = Duration::from_mins(1);
+
+/// How long after its first octet a message is accepted at the latest; what is due later than that was scheduled.
+const LONGEST_RECEPTION: Duration = Duration::from_hours(1);
 
 /// A message that becomes known to the index.
 #[derive(Clone, Debug)]
@@ -128,6 +134,16 @@ impl<P> Slot<P> {
         }
     }
 
+    /// Returns whether the message waits for a time that was wanted: the civil clock decides, whatever it did before.
+    fn is_scheduled(&self, id: QueueId) -> bool {
+        let Recipients::All { due, .. } = self.standing.recipients else {
+            return false;
+        };
+        let reception = u64::try_from(LONGEST_RECEPTION.as_millis()).unwrap_or(u64::MAX);
+        let begin = Timestamp::from_unix_millis(due.unix_millis().saturating_sub(reception));
+        id < QueueId::first_at(begin)
+    }
+
     fn state(&self) -> EntryState {
         match self.phase {
             Phase::Leased { .. } | Phase::Settling => EntryState::Leased,
@@ -143,6 +159,8 @@ pub(super) struct Index<P> {
     slots: BTreeMap<QueueId, Box<Slot<P>>>,
     lanes: Lanes,
     leases: BTreeSet<(Instant, QueueId)>,
+    /// The latest civil time that was seen.
+    latest: Timestamp,
     last_token: u64,
     octets: u64,
     held: u64,
@@ -155,6 +173,7 @@ impl<P> Default for Index<P> {
             slots: BTreeMap::new(),
             lanes: Lanes::default(),
             leases: BTreeSet::new(),
+            latest: Timestamp::default(),
             last_token: 0,
             octets: 0,
             held: 0,
@@ -206,12 +225,36 @@ impl<P: Clone> Index<P> {
         self.slots.iter().map(|(id, slot)| (*id, &slot.place))
     }
 
+    /// Takes notice of the civil time, also of one that is known from elsewhere. Where the clock has been set back since
+    /// the latest, what was deferred would wait for as long as it was wrong, so it is due at once.
+    pub(super) fn note_time(&mut self, now: Timestamp) {
+        if now.after(STEP) >= self.latest {
+            self.latest = self.latest.max(now);
+            return;
+        }
+        self.latest = now;
+        for (id, slot) in &mut self.slots {
+            if slot.standing.is_due_by(now) || slot.is_scheduled(*id) {
+                continue;
+            }
+            let waits = slot.phase == Phase::Idle && !slot.standing.is_held;
+            if waits {
+                self.lanes.remove(slot.wait(*id));
+            }
+            slot.standing = slot.standing.due_at_once(now);
+            if waits {
+                self.lanes.insert(slot.wait(*id), now);
+            }
+        }
+    }
+
     /// Leases what is due. See [`Spool::claim`](super::Spool::claim).
     pub(super) fn claim(&mut self, claim: &Claim<'_>, instant: Instant) -> Vec<Claimed<P>> {
         let now = Moment {
             civil: claim.now,
             monotonic: instant,
         };
+        self.note_time(now.civil);
         self.end_leases(now);
         let keys = self.lanes.ready(claim.routes, claim.now);
         let mut claimed = Vec::new();
@@ -233,7 +276,8 @@ impl<P: Clone> Index<P> {
             id,
             size: slot.size,
             route: self.lanes.route(slot.route)?.clone(),
-            pending: slot.standing.due_by(claim.now),
+            // It was due once, so somebody is, even if the clock has been set back since.
+            pending: slot.standing.due_by(claim.now.max(slot.standing.due())),
             attempts: slot.standing.attempts,
             token: slot.token,
             place: slot.place.clone(),
@@ -248,7 +292,7 @@ impl<P: Clone> Index<P> {
             self.leases.pop_first();
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.phase = Phase::Idle;
-                self.lanes.insert(slot.wait(id), now.civil);
+                self.lanes.insert_ready(slot.wait(id));
             }
         }
     }
@@ -275,7 +319,7 @@ impl<P: Clone> Index<P> {
     }
 
     /// Ends a lease without a change. Returns whether it still was one.
-    pub(super) fn give_back(&mut self, id: QueueId, token: u64, now: Timestamp) -> bool {
+    pub(super) fn give_back(&mut self, id: QueueId, token: u64) -> bool {
         let slot = self.slots.get_mut(&id);
         let Some(slot) = slot.filter(|slot| slot.token == token) else {
             return false;
@@ -285,7 +329,7 @@ impl<P: Clone> Index<P> {
         };
         slot.phase = Phase::Idle;
         self.leases.remove(&(until, id));
-        self.lanes.insert(slot.wait(id), now);
+        self.lanes.insert_ready(slot.wait(id));
         true
     }
 
@@ -408,6 +452,7 @@ impl<P: Clone> Index<P> {
 
     /// See [`Spool::backlog`](super::Spool::backlog).
     pub(super) fn backlog(&mut self, now: Moment) -> Vec<Backlog> {
+        self.note_time(now.civil);
         self.end_leases(now);
         let firsts = self.lanes.first_of_each(now.civil);
         firsts
@@ -419,7 +464,11 @@ impl<P: Clone> Index<P> {
                     .map(|slot| slot.standing.due());
                 Backlog {
                     route: first.route,
-                    next_due: ready_due.or(first.delayed).unwrap_or(Timestamp::MAX),
+                    // What is ready is due, also if the clock has been set back since it became so.
+                    next_due: ready_due
+                        .map(|due| due.min(now.civil))
+                        .or(first.delayed)
+                        .unwrap_or(Timestamp::MAX),
                     highest: first.ready.map(|(priority, _)| priority),
                 }
             })

@@ -174,8 +174,7 @@ impl Spool for MemorySpool {
     }
 
     async fn give_back(&self, lease: Lease) {
-        let now = self.clock.now();
-        if self.state().index.give_back(lease.id, lease.token, now) {
+        if self.state().index.give_back(lease.id, lease.token) {
             self.changed.notify_one();
         }
     }

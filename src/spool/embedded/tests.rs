@@ -93,6 +93,18 @@ async fn ids_increase_across_a_restart_even_if_the_clock_goes_back() {
 }
 
 #[tokio::test]
+async fn messages_are_due_after_a_restart_with_a_clock_that_was_set_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(settings(directory.path())).unwrap();
+    commit(&spool, vec![]).await.unwrap();
+    spool.close().await;
+    let earlier = Timestamp::from_unix_millis(START.unix_millis() - 3_600_000);
+    let clock = Arc::new(ManualClock::new(earlier));
+    let spool = EmbeddedSpool::open(settings(directory.path()), clock).unwrap();
+    assert_eq!(spool.backlog().await.unwrap()[0].next_due, earlier);
+}
+
+#[tokio::test]
 async fn a_second_process_is_refused_and_told_of_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(settings(directory.path())).unwrap();

@@ -131,10 +131,9 @@ impl Spool for EmbeddedSpool {
     }
 
     async fn give_back(&self, lease: Lease) {
-        let now = self.shared.clock.now();
         let was_leased = {
             let mut state = self.shared.state();
-            state.index.give_back(lease.id, lease.token, now)
+            state.index.give_back(lease.id, lease.token)
         };
         if was_leased {
             self.shared.changed.notify_one();
@@ -244,10 +243,9 @@ impl Drop for Unused<'_> {
         if self.leases.is_empty() {
             return;
         }
-        let now = self.shared.clock.now();
         let mut state = self.shared.state();
         for (id, token) in &self.leases {
-            state.index.give_back(*id, *token, now);
+            state.index.give_back(*id, *token);
         }
         drop(state);
         self.shared.changed.notify_one();
