@@ -1,8 +1,8 @@
 //! What every engine must do, as tests that each engine runs: `suite!(engine, fixture)`.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -21,10 +21,53 @@ use super::{
 pub(super) trait Engine: Spool + SpoolAdmin {}
 impl<E: Spool + SpoolAdmin> Engine for E {}
 
+/// A clock whose civil time can be set, as an operator or NTP does.
+pub(super) struct TestClock {
+    manual: ManualClock,
+    /// What it was set forward and back by.
+    steps: Mutex<(Duration, Duration)>,
+}
+
+impl TestClock {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            manual: ManualClock::new(now),
+            steps: Mutex::default(),
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn advance(&self, span: Duration) {
+        self.manual.advance(span);
+    }
+
+    /// Sets the civil time forward.
+    pub(super) fn set_forward(&self, span: Duration) {
+        self.steps.lock().unwrap().0 += span;
+    }
+
+    /// Sets the civil time back.
+    pub(super) fn set_back(&self, span: Duration) {
+        self.steps.lock().unwrap().1 += span;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let (forward, back) = *self.steps.lock().unwrap();
+        let now = self.manual.now().after(forward).unix_millis();
+        Timestamp::from_unix_millis(now - u64::try_from(back.as_millis()).unwrap())
+    }
+
+    fn instant(&self) -> Instant {
+        self.manual.instant()
+    }
+}
+
 /// An engine with nothing in it.
 pub(super) struct Fixture {
     pub(super) spool: Box<dyn Engine>,
-    pub(super) clock: Arc<ManualClock>,
+    pub(super) clock: Arc<TestClock>,
     pub(super) _directory: Option<tempfile::TempDir>,
 }
 
@@ -201,6 +244,12 @@ macro_rules! suite {
             a_lease_that_is_over_still_settles_while_nobody_else_has_it
             an_extended_lease_lasts
             a_lease_that_is_over_is_not_extended
+            a_clock_that_is_set_forward_ends_no_lease
+            a_lease_is_extended_by_the_time_that_passes
+            what_was_due_stays_due_when_the_clock_is_set_back
+            a_lease_given_back_is_due_also_when_the_clock_was_set_back
+            what_was_deferred_does_not_wait_for_a_clock_that_was_set_back
+            scheduled_mail_waits_for_its_time_by_a_clock_that_was_set_back
             a_lease_given_back_is_due_at_once
             a_relayed_message_is_gone
             a_message_goes_only_with_its_last_recipient
@@ -244,9 +293,8 @@ pub(super) use suite;
 
 suite!(memory, {
     use std::sync::Arc;
-    let clock = Arc::new(crate::clock::ManualClock::new(super::START));
-    let engine_clock: Arc<dyn crate::clock::Clock> =
-        Arc::<crate::clock::ManualClock>::clone(&clock);
+    let clock = Arc::new(super::TestClock::new(super::START));
+    let engine_clock: Arc<dyn crate::clock::Clock> = Arc::<super::TestClock>::clone(&clock);
     super::Fixture {
         spool: Box::new(crate::spool::memory::MemorySpool::new(engine_clock)),
         clock,
@@ -455,6 +503,73 @@ pub(super) async fn a_lease_that_is_over_is_not_extended(fixture: Fixture) {
     let until = START.after(minutes(20));
     let lost = fixture.spool.extend(&mut lease, until).await;
     assert!(matches!(lost, Err(SpoolError::LeaseLost(_))));
+}
+
+pub(super) async fn a_clock_that_is_set_forward_ends_no_lease(fixture: Fixture) {
+    fixture.simple().await;
+    assert_eq!(fixture.claim(5).await.len(), 1);
+    fixture.clock.set_forward(minutes(60));
+    assert!(fixture.spool.backlog().await.unwrap().is_empty());
+    assert!(fixture.claim(5).await.is_empty());
+    fixture.clock.advance(minutes(5));
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn a_lease_is_extended_by_the_time_that_passes(fixture: Fixture) {
+    fixture.simple().await;
+    let [mut lease] = fixture.claim(5).await.try_into().unwrap();
+    fixture.clock.set_forward(minutes(60));
+    let until = fixture.clock.now().after(minutes(20));
+    fixture.spool.extend(&mut lease, until).await.unwrap();
+    fixture.clock.set_forward(minutes(60));
+    fixture.clock.advance(minutes(19));
+    assert!(fixture.claim(5).await.is_empty());
+    fixture.clock.advance(minutes(1));
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn what_was_due_stays_due_when_the_clock_is_set_back(fixture: Fixture) {
+    for step in [Duration::from_secs(30), minutes(60)] {
+        fixture.simple().await;
+        fixture.clock.set_back(step);
+        let [backlog] = fixture.spool.backlog().await.unwrap().try_into().unwrap();
+        assert!(backlog.next_due <= fixture.clock.now());
+        let [lease] = fixture.claim(5).await.try_into().unwrap();
+        assert_eq!(lease.pending, [RecipientIndex(0)]);
+        fixture.settle(lease, &[(0, relayed())]).await;
+        fixture.clock.set_forward(step);
+    }
+}
+
+pub(super) async fn a_lease_given_back_is_due_also_when_the_clock_was_set_back(fixture: Fixture) {
+    fixture.simple().await;
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    fixture.clock.set_back(Duration::from_secs(30));
+    fixture.spool.give_back(lease).await;
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn what_was_deferred_does_not_wait_for_a_clock_that_was_set_back(
+    fixture: Fixture,
+) {
+    fixture.simple().await;
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    let retry = fixture.retry_in(minutes(5));
+    fixture.settle(lease, &[(0, retry)]).await;
+    fixture.clock.set_back(minutes(600));
+    assert_eq!(fixture.claim(5).await.len(), 1);
+}
+
+pub(super) async fn scheduled_mail_waits_for_its_time_by_a_clock_that_was_set_back(
+    fixture: Fixture,
+) {
+    let mut message = message_to(&["a@example.com"]);
+    message.due = START.after(minutes(180));
+    fixture.commit(message, b"x").await;
+    fixture.clock.set_back(minutes(10));
+    assert!(fixture.claim(5).await.is_empty());
+    fixture.clock.advance(minutes(190));
+    assert_eq!(fixture.claim(5).await.len(), 1);
 }
 
 pub(super) async fn a_lease_given_back_is_due_at_once(fixture: Fixture) {

@@ -6,14 +6,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::{Duration, Instant};
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
 use crate::mail::{Priority, QueueId, RecipientIndex};
 
 use super::lanes::{Lanes, RouteKey, Wait};
-use super::standing::Standing;
+use super::standing::{Recipients, Standing};
 use super::{Backlog, Claim, EntryState, Settlement, SpoolError, Stats, VerbError};
+
+/// One moment by both clocks. Due times are civil; leases run by the monotonic clock, so that no step of the civil one
+/// ends them while their holders are at work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) civil: Timestamp,
+    pub(super) monotonic: Instant,
+}
+
+impl Moment {
+    pub(super) fn of(clock: &dyn Clock) -> Self {
+        Self {
+            civil: clock.now(),
+            monotonic: clock.instant(),
+        }
+    }
+
+    /// Returns when a lease ends that lasts until `until`.
+    fn end_of_lease(self, until: Timestamp) -> Instant {
+        let span = until.since(self.civil).min(LONGEST_LEASE);
+        self.monotonic.checked_add(span).unwrap_or(self.monotonic)
+    }
+}
+
+/// Longer than any process lives, and not too long for the monotonic clock.
+const LONGEST_LEASE: Duration = Duration::from_hours(24 * 365);
+
+/// How far the civil clock may go back before what waits by it is looked at again.
+const STEP: Duration = Duration::from_mins(1);
+
+/// How long after its first octet a message is accepted at the latest; what is due later than that was scheduled.
+const LONGEST_RECEPTION: Duration = Duration::from_hours(1);
 
 /// A message that becomes known to the index.
 #[derive(Clone, Debug)]
@@ -73,7 +106,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     Idle,
-    Leased { until: Timestamp },
+    Leased { until: Instant },
     Settling,
     Changing,
 }
@@ -101,6 +134,16 @@ impl<P> Slot<P> {
         }
     }
 
+    /// Returns whether the message waits for a time that was wanted: the civil clock decides, whatever it did before.
+    fn is_scheduled(&self, id: QueueId) -> bool {
+        let Recipients::All { due, .. } = self.standing.recipients else {
+            return false;
+        };
+        let reception = u64::try_from(LONGEST_RECEPTION.as_millis()).unwrap_or(u64::MAX);
+        let begin = Timestamp::from_unix_millis(due.unix_millis().saturating_sub(reception));
+        id < QueueId::first_at(begin)
+    }
+
     fn state(&self) -> EntryState {
         match self.phase {
             Phase::Leased { .. } | Phase::Settling => EntryState::Leased,
@@ -115,7 +158,9 @@ impl<P> Slot<P> {
 pub(super) struct Index<P> {
     slots: BTreeMap<QueueId, Box<Slot<P>>>,
     lanes: Lanes,
-    leases: BTreeSet<(Timestamp, QueueId)>,
+    leases: BTreeSet<(Instant, QueueId)>,
+    /// The latest civil time that was seen.
+    latest: Timestamp,
     last_token: u64,
     octets: u64,
     held: u64,
@@ -128,6 +173,7 @@ impl<P> Default for Index<P> {
             slots: BTreeMap::new(),
             lanes: Lanes::default(),
             leases: BTreeSet::new(),
+            latest: Timestamp::default(),
             last_token: 0,
             octets: 0,
             held: 0,
@@ -179,30 +225,59 @@ impl<P: Clone> Index<P> {
         self.slots.iter().map(|(id, slot)| (*id, &slot.place))
     }
 
+    /// Takes notice of the civil time, also of one that is known from elsewhere. Where the clock has been set back since
+    /// the latest, what was deferred would wait for as long as it was wrong, so it is due at once.
+    pub(super) fn note_time(&mut self, now: Timestamp) {
+        if now.after(STEP) >= self.latest {
+            self.latest = self.latest.max(now);
+            return;
+        }
+        self.latest = now;
+        for (id, slot) in &mut self.slots {
+            if slot.standing.is_due_by(now) || slot.is_scheduled(*id) {
+                continue;
+            }
+            let waits = slot.phase == Phase::Idle && !slot.standing.is_held;
+            if waits {
+                self.lanes.remove(slot.wait(*id));
+            }
+            slot.standing = slot.standing.due_at_once(now);
+            if waits {
+                self.lanes.insert(slot.wait(*id), now);
+            }
+        }
+    }
+
     /// Leases what is due. See [`Spool::claim`](super::Spool::claim).
-    pub(super) fn claim(&mut self, claim: &Claim<'_>) -> Vec<Claimed<P>> {
-        self.end_leases(claim.now);
+    pub(super) fn claim(&mut self, claim: &Claim<'_>, instant: Instant) -> Vec<Claimed<P>> {
+        let now = Moment {
+            civil: claim.now,
+            monotonic: instant,
+        };
+        self.note_time(now.civil);
+        self.end_leases(now);
         let keys = self.lanes.ready(claim.routes, claim.now);
         let mut claimed = Vec::new();
         while claimed.len() < claim.at_most
             && let Some(id) = self.lanes.pop(&keys, claim.older_than)
         {
-            claimed.extend(self.lease(id, claim));
+            claimed.extend(self.lease(id, claim, now.end_of_lease(claim.until)));
         }
         claimed
     }
 
-    fn lease(&mut self, id: QueueId, claim: &Claim<'_>) -> Option<Claimed<P>> {
+    fn lease(&mut self, id: QueueId, claim: &Claim<'_>, until: Instant) -> Option<Claimed<P>> {
         let slot = self.slots.get_mut(&id)?;
         self.last_token += 1;
         slot.token = self.last_token;
-        slot.phase = Phase::Leased { until: claim.until };
-        self.leases.insert((claim.until, id));
+        slot.phase = Phase::Leased { until };
+        self.leases.insert((until, id));
         Some(Claimed {
             id,
             size: slot.size,
             route: self.lanes.route(slot.route)?.clone(),
-            pending: slot.standing.due_by(claim.now),
+            // It was due once, so somebody is, even if the clock has been set back since.
+            pending: slot.standing.due_by(claim.now.max(slot.standing.due())),
             attempts: slot.standing.attempts,
             token: slot.token,
             place: slot.place.clone(),
@@ -210,14 +285,14 @@ impl<P: Clone> Index<P> {
     }
 
     /// Makes the messages claimable whose leases are over.
-    fn end_leases(&mut self, now: Timestamp) {
+    fn end_leases(&mut self, now: Moment) {
         while let Some((until, id)) = self.leases.first().copied()
-            && until <= now
+            && until <= now.monotonic
         {
             self.leases.pop_first();
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.phase = Phase::Idle;
-                self.lanes.insert(slot.wait(id), now);
+                self.lanes.insert_ready(slot.wait(id));
             }
         }
     }
@@ -227,7 +302,7 @@ impl<P: Clone> Index<P> {
         &mut self,
         (id, token): (QueueId, u64),
         until: Timestamp,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<(), SpoolError> {
         self.end_leases(now);
         let slot = self.slots.get_mut(&id);
@@ -236,6 +311,7 @@ impl<P: Clone> Index<P> {
         let Phase::Leased { until: before } = slot.phase else {
             return Err(SpoolError::LeaseLost(id));
         };
+        let until = now.end_of_lease(until);
         slot.phase = Phase::Leased { until };
         self.leases.remove(&(before, id));
         self.leases.insert((until, id));
@@ -243,7 +319,7 @@ impl<P: Clone> Index<P> {
     }
 
     /// Ends a lease without a change. Returns whether it still was one.
-    pub(super) fn give_back(&mut self, id: QueueId, token: u64, now: Timestamp) -> bool {
+    pub(super) fn give_back(&mut self, id: QueueId, token: u64) -> bool {
         let slot = self.slots.get_mut(&id);
         let Some(slot) = slot.filter(|slot| slot.token == token) else {
             return false;
@@ -253,7 +329,7 @@ impl<P: Clone> Index<P> {
         };
         slot.phase = Phase::Idle;
         self.leases.remove(&(until, id));
-        self.lanes.insert(slot.wait(id), now);
+        self.lanes.insert_ready(slot.wait(id));
         true
     }
 
@@ -308,7 +384,7 @@ impl<P: Clone> Index<P> {
         &mut self,
         id: QueueId,
         verb: Verb,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Outcome, VerbError> {
         self.end_leases(now);
         let slot = self.slots.get_mut(&id).ok_or(VerbError::Missing(id))?;
@@ -323,7 +399,7 @@ impl<P: Clone> Index<P> {
             Verb::Hold | Verb::Release => {
                 Outcome::Stands(slot.standing.with_hold(verb == Verb::Hold))
             }
-            Verb::Retry => Outcome::Stands(slot.standing.due_at_once(now)),
+            Verb::Retry => Outcome::Stands(slot.standing.due_at_once(now.civil)),
         };
         if !slot.standing.is_held {
             self.lanes.remove(slot.wait(id));
@@ -375,9 +451,10 @@ impl<P: Clone> Index<P> {
     }
 
     /// See [`Spool::backlog`](super::Spool::backlog).
-    pub(super) fn backlog(&mut self, now: Timestamp) -> Vec<Backlog> {
+    pub(super) fn backlog(&mut self, now: Moment) -> Vec<Backlog> {
+        self.note_time(now.civil);
         self.end_leases(now);
-        let firsts = self.lanes.first_of_each(now);
+        let firsts = self.lanes.first_of_each(now.civil);
         firsts
             .into_iter()
             .map(|first| {
@@ -387,7 +464,11 @@ impl<P: Clone> Index<P> {
                     .map(|slot| slot.standing.due());
                 Backlog {
                     route: first.route,
-                    next_due: ready_due.or(first.delayed).unwrap_or(Timestamp::MAX),
+                    // What is ready is due, also if the clock has been set back since it became so.
+                    next_due: ready_due
+                        .map(|due| due.min(now.civil))
+                        .or(first.delayed)
+                        .unwrap_or(Timestamp::MAX),
                     highest: first.ready.map(|(priority, _)| priority),
                 }
             })

@@ -94,6 +94,13 @@ impl Lanes {
         }
     }
 
+    /// Lets a message wait that has been due before.
+    pub(super) fn insert_ready(&mut self, wait: Wait) {
+        if let Some(lane) = self.by_key.get_mut(&wait.route) {
+            lane.ready.insert((wait.priority, wait.id));
+        }
+    }
+
     /// Ends a message's wait.
     pub(super) fn remove(&mut self, wait: Wait) {
         if let Some(lane) = self.by_key.get_mut(&wait.route)

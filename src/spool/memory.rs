@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
 use crate::mail::QueueId;
 
-use super::index::{Arrival, Index, Listed, Outcome, Verb};
+use super::index::{Arrival, Index, Listed, Moment, Outcome, Verb};
 use super::standing::Standing;
 use super::{
     Backlog, Claim, Draft, Entry, Lease, Message, Pressure, Settlement, Spool, SpoolAdmin,
@@ -73,9 +73,10 @@ impl MemorySpool {
     }
 
     fn apply(&self, id: QueueId, verb: Verb) -> Result<(), VerbError> {
-        let now = self.clock.now();
+        let moment = Moment::of(&*self.clock);
+        let now = moment.civil;
         let mut state = self.state();
-        match state.index.begin_change(id, verb, now)? {
+        match state.index.begin_change(id, verb, moment)? {
             Outcome::Nothing => {}
             Outcome::Gone => {
                 state.index.conclude(id, None, now);
@@ -135,7 +136,7 @@ impl Spool for MemorySpool {
     }
 
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
-        let claimed = self.state().index.claim(&claim);
+        let claimed = self.state().index.claim(&claim, self.clock.instant());
         Ok(claimed
             .into_iter()
             .map(|claimed| Lease {
@@ -151,7 +152,7 @@ impl Spool for MemorySpool {
     }
 
     async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError> {
-        let now = self.clock.now();
+        let now = Moment::of(&*self.clock);
         let key = (lease.id, lease.token);
         self.state().index.extend(key, until, now)?;
         lease.until = until;
@@ -173,8 +174,7 @@ impl Spool for MemorySpool {
     }
 
     async fn give_back(&self, lease: Lease) {
-        let now = self.clock.now();
-        if self.state().index.give_back(lease.id, lease.token, now) {
+        if self.state().index.give_back(lease.id, lease.token) {
             self.changed.notify_one();
         }
     }
@@ -186,7 +186,7 @@ impl Spool for MemorySpool {
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, SpoolError> {
-        Ok(self.state().index.backlog(self.clock.now()))
+        Ok(self.state().index.backlog(Moment::of(&*self.clock)))
     }
 
     async fn changed(&self) {

@@ -76,6 +76,14 @@ impl Standing {
         }
     }
 
+    /// Returns whether all recipients that are not done are due.
+    pub(super) fn is_due_by(&self, now: Timestamp) -> bool {
+        match &self.recipients {
+            Recipients::All { due, .. } => *due <= now,
+            Recipients::Some(waiting) => waiting.iter().all(|waiting| waiting.due <= now),
+        }
+    }
+
     /// Returns the recipients that are due.
     pub(super) fn due_by(&self, now: Timestamp) -> Vec<RecipientIndex> {
         match &self.recipients {

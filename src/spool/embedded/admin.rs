@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::identity::{AccountName, Route};
 use crate::mail::QueueId;
-use crate::spool::index::{Listed, Outcome, Verb};
+use crate::spool::index::{Listed, Moment, Outcome, Verb};
 use crate::spool::{Entry, Message, SpoolAdmin, SpoolError, Stats, VerbError, with_route};
 
 use super::change;
@@ -81,7 +81,7 @@ impl SpoolAdmin for EmbeddedSpool {
 impl EmbeddedSpool {
     async fn change(&self, id: QueueId, verb: Verb) -> Result<(), VerbError> {
         let slot = self.shared.queue.slot().await.map_err(VerbError::Spool)?;
-        let now = self.shared.clock.now();
+        let now = Moment::of(&*self.shared.clock);
         // From here to the push nothing waits: a dropped call leaves no message half-changed.
         let begun = self.shared.state().index.begin_change(id, verb, now)?;
         let standing = match begun {

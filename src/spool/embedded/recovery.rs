@@ -64,6 +64,9 @@ pub(super) fn recover(
         recovery.recovered.next_segment = number.saturating_add(1);
     }
     recovery.check_bodies()?;
+    // The clock may have been set back since the last message came.
+    let Recovered { index, last_id, .. } = &mut recovery.recovered;
+    index.note_time(Timestamp::from_unix_millis(last_id.number() >> 16));
     Ok(recovery.recovered)
 }
 

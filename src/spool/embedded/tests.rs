@@ -10,7 +10,9 @@ use proptest::prelude::*;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::mail::{Cause, Failure, QueueId, RecipientIndex, Stage};
-use crate::spool::conformance::{Fixture, START, failure, full_message, message_to, suite};
+use crate::spool::conformance::{
+    Fixture, START, TestClock, failure, full_message, message_to, suite,
+};
 use crate::spool::standing::{Recipients, Standing, Waiting};
 use crate::spool::{Pressure, Spool, SpoolAdmin, SpoolError};
 
@@ -26,7 +28,7 @@ use super::{EmbeddedSpool, OpenError, Settings};
 
 fn fixture(memory_budget: usize) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::new(START));
+    let clock = Arc::new(TestClock::new(START));
     let settings = Settings {
         segment_size: 1 << 20,
         memory_budget,
@@ -39,8 +41,8 @@ fn fixture(memory_budget: usize) -> Fixture {
     }
 }
 
-fn engine_clock(clock: &Arc<ManualClock>) -> Arc<dyn Clock> {
-    Arc::<ManualClock>::clone(clock)
+fn engine_clock(clock: &Arc<TestClock>) -> Arc<dyn Clock> {
+    Arc::<TestClock>::clone(clock)
 }
 
 suite!(from_memory, super::fixture(1 << 20));
@@ -88,6 +90,18 @@ async fn ids_increase_across_a_restart_even_if_the_clock_goes_back() {
     let earlier = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1)));
     let spool = EmbeddedSpool::open(settings(directory.path()), earlier).unwrap();
     assert!(spool.draft().await.unwrap().id() > first);
+}
+
+#[tokio::test]
+async fn messages_are_due_after_a_restart_with_a_clock_that_was_set_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(settings(directory.path())).unwrap();
+    commit(&spool, vec![]).await.unwrap();
+    spool.close().await;
+    let earlier = Timestamp::from_unix_millis(START.unix_millis() - 3_600_000);
+    let clock = Arc::new(ManualClock::new(earlier));
+    let spool = EmbeddedSpool::open(settings(directory.path()), clock).unwrap();
+    assert_eq!(spool.backlog().await.unwrap()[0].next_due, earlier);
 }
 
 #[tokio::test]

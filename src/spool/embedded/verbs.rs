@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::body::{Body, InMemory};
 use crate::clock::Timestamp;
 use crate::mail::QueueId;
-use crate::spool::index::Claimed;
+use crate::spool::index::{Claimed, Moment};
 use crate::spool::standing::Standing;
 use crate::spool::{
     Backlog, Claim, Draft, Lease, Message, Pressure, Settlement, Spool, SpoolError, foreign_draft,
@@ -70,9 +70,10 @@ impl Spool for EmbeddedSpool {
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
         let mut known = Vec::new();
         let mut unknown = Vec::new();
+        let instant = self.shared.clock.instant();
         {
             let mut state = self.shared.state();
-            for claimed in state.index.claim(&claim) {
+            for claimed in state.index.claim(&claim, instant) {
                 match state.cache.get(claimed.id) {
                     Some(cached) => known.push(lease(&claimed, &cached.message, claim.until)),
                     None => unknown.push(claimed),
@@ -90,7 +91,7 @@ impl Spool for EmbeddedSpool {
     }
 
     async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError> {
-        let now = self.shared.clock.now();
+        let now = Moment::of(&*self.shared.clock);
         let key = (lease.id, lease.token);
         self.shared.state().index.extend(key, until, now)?;
         lease.until = until;
@@ -130,10 +131,9 @@ impl Spool for EmbeddedSpool {
     }
 
     async fn give_back(&self, lease: Lease) {
-        let now = self.shared.clock.now();
         let was_leased = {
             let mut state = self.shared.state();
-            state.index.give_back(lease.id, lease.token, now)
+            state.index.give_back(lease.id, lease.token)
         };
         if was_leased {
             self.shared.changed.notify_one();
@@ -164,7 +164,7 @@ impl Spool for EmbeddedSpool {
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, SpoolError> {
-        let now = self.shared.clock.now();
+        let now = Moment::of(&*self.shared.clock);
         Ok(self.shared.state().index.backlog(now))
     }
 
@@ -243,10 +243,9 @@ impl Drop for Unused<'_> {
         if self.leases.is_empty() {
             return;
         }
-        let now = self.shared.clock.now();
         let mut state = self.shared.state();
         for (id, token) in &self.leases {
-            state.index.give_back(*id, *token, now);
+            state.index.give_back(*id, *token);
         }
         drop(state);
         self.shared.changed.notify_one();
