@@ -15,6 +15,12 @@ use crate::tls::server::ServerTlsError;
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
+    /// The accounts file has gone since the start; a reload would lock everybody out.
+    #[error("the accounts file {path} is not there any more")]
+    AccountsMissing {
+        /// The file.
+        path: PathBuf,
+    },
     /// Passwords cannot be checked.
     #[error("cannot set up authentication")]
     Authenticator(#[from] AuthenticatorError),
@@ -101,7 +107,7 @@ impl AppError {
             | Self::Resolver(_)
             | Self::Runtime { .. } => 71,
             Self::Spool(_) => 69,
-            Self::Config(_) | Self::Tls(_) | Self::Upstream(_) => 78,
+            Self::AccountsMissing { .. } | Self::Config(_) | Self::Tls(_) | Self::Upstream(_) => 78,
         }
     }
 }

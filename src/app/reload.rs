@@ -86,6 +86,10 @@ impl Reloader {
             source: std::io::Error::other(error),
         })?;
         let mut config = config.map_err(AppError::Config)?;
+        if !config.accounts_file.exists() && !self.parts.authenticator.accounts().is_empty() {
+            let path = config.accounts_file;
+            return Err(AppError::AccountsMissing { path });
+        }
         // Whatever can fail comes first, so that nothing is half exchanged.
         let certificate = self.tls.prepare(&config.tls)?;
         let lanes = self.lanes(&config)?;

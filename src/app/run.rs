@@ -159,7 +159,11 @@ async fn run(
     let server = open_ports(bound, &reloader, &config)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
-        // Mail must not be accepted by a process that no longer relays: whoever supervises it starts another.
+        // Mail must not be accepted by a process that no longer stores or relays: whoever supervises it starts another.
+        () = spool.ended() => Err(AppError::Ended {
+            part: "spool",
+            source: None,
+        }),
         Some(ended) = relaying.join_next() => Err(AppError::Ended {
             part: "relay",
             source: ended.err(),

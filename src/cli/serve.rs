@@ -54,7 +54,8 @@ fn hint(error: &AppError) -> Option<&'static str> {
         AppError::Spool(OpenError::Locked { .. }) => {
             Some("a posthouse runs already with this data directory; `posthouse status` asks it")
         }
-        AppError::Authenticator(_)
+        AppError::AccountsMissing { .. }
+        | AppError::Authenticator(_)
         | AppError::Bind(_)
         | AppError::Config(_)
         | AppError::Control(_)

@@ -53,6 +53,19 @@ fn a_file_that_is_gone_keeps_the_old_configuration() {
 }
 
 #[test]
+fn accounts_that_are_gone_lock_nobody_out() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    std::fs::remove_file(setup.path().join("accounts.toml")).unwrap();
+    relay.signal(Signal::HUP);
+    relay.wait_for_log(&["ERROR", "accounts.toml", "the old configuration stays"]);
+    relay.submit("all the same");
+    assert_eq!(subjects(&upstream.wait_for(1)), ["all the same"]);
+    relay.stop();
+}
+
+#[test]
 fn queued_mail_follows_a_new_route() {
     let (dead, upstream) = (ReservedPort::new(), Server::willing());
     let setup = Setup::new().upstream("old", dead.address);
