@@ -205,13 +205,26 @@ impl Committer {
                     self.rewrite = None;
                     self.may_rewrite = false;
                 }
-                Effect::Settle { .. } => self.owed.push(request),
+                Effect::Settle { .. } => {
+                    self.owed.push(request);
+                    // Before the reply, since the next claim follows it.
+                    self.note_owed();
+                }
             }
             if let Some(reply) = reply {
                 let _ = reply.send(Err(fault));
             }
         }
         self.shared.changed.notify_one();
+    }
+
+    /// Lets claims know whether something is owed: nothing more is sent while what becomes of it cannot be recorded.
+    fn note_owed(&self) {
+        let gauge = &self.shared.gauge;
+        let before = gauge.owed.swap(self.owed.len(), Ordering::Relaxed);
+        if before > 0 && self.owed.is_empty() {
+            self.shared.changed.notify_one();
+        }
     }
 
     /// Looks at the free space, and tries again what could not be done, once a second.
@@ -238,6 +251,7 @@ impl Committer {
         }
         let owed = std::mem::take(&mut self.owed);
         self.commit(owed);
+        self.note_owed();
     }
 
     fn tidy(&mut self) {

@@ -94,6 +94,26 @@ async fn a_settlement_that_could_not_be_written_is_written_later_and_nobody_send
 }
 
 #[tokio::test]
+async fn nothing_more_is_sent_while_a_settlement_is_owed() {
+    let mut bench = Bench::new();
+    bench.commit(b"once").await;
+    let next = bench.commit(b"next").await;
+    let lease = bench.claim().await.unwrap();
+    bench.disk.set_full(true);
+    let settlement = settlement(lease, &[(0, relayed())]);
+    bench.settle(settlement).await.unwrap_err();
+    bench.rig.spool.changed().await;
+    assert!(bench.claim().await.is_none());
+    bench.tick();
+    assert!(bench.claim().await.is_none());
+    bench.rig.spool.changed().await;
+    bench.disk.set_full(false);
+    bench.tick();
+    bench.rig.spool.changed().await;
+    assert_eq!(bench.claim().await.unwrap().id, next);
+}
+
+#[tokio::test]
 async fn a_settlement_with_a_large_report_is_owed_too_where_there_is_no_room() {
     let mut bench = Bench::new();
     bench.commit(b"once").await;

@@ -49,6 +49,8 @@ pub(super) struct Gauge {
     pub(super) is_disk_low: AtomicBool,
     /// The octets of drafts in memory.
     pub(super) drafts: AtomicUsize,
+    /// The settlements that could not be written yet.
+    pub(super) owed: AtomicUsize,
 }
 
 impl Gauge {
