@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::clock::Clock;
 use crate::mail::QueueId;
 use crate::spool::conformance::{message_to, relayed, settlement};
-use crate::spool::{Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
+use crate::spool::{Claim, Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
 
 use super::queue::Effect;
 use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive};
@@ -91,6 +92,24 @@ async fn a_settlement_that_could_not_be_written_is_written_later_and_nobody_send
     assert!(bench.ids().await.is_empty());
     bench.restart();
     assert!(bench.ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_leaves_nothing_leased() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    bench.restart();
+    bench.rig.spool.shared.io.close();
+    let now = bench.clock.now();
+    let claim = Claim {
+        routes: &[message_to(&[]).route],
+        at_most: 1,
+        now,
+        until: now.after(Duration::from_mins(1)),
+        older_than: None,
+    };
+    bench.rig.spool.claim(claim).await.unwrap_err();
+    assert_eq!(bench.rig.spool.stats().await.leased, 0);
 }
 
 #[tokio::test]

@@ -31,7 +31,8 @@ pub(super) struct Shared {
     pub(super) gauge: Gauge,
     state: Mutex<State>,
     last_id: Mutex<QueueId>,
-    io: Semaphore,
+    /// Turns for what blocks.
+    pub(super) io: Semaphore,
 }
 
 /// What is in memory of the messages.

@@ -86,9 +86,9 @@ impl Spool for EmbeddedSpool {
         }
         if !unknown.is_empty() {
             let unused = Unused::new(&self.shared, &known, &unknown);
-            let read = self.read_back(unknown, claim.until).await;
+            let read = self.read_back(unknown, claim.until).await?;
             unused.are_used();
-            known.extend(read?);
+            known.extend(read);
             known.sort_by_key(|lease| (lease.message.priority, lease.id));
         }
         Ok(known)
