@@ -40,7 +40,8 @@ impl Spool for EmbeddedSpool {
         let Ok(draft) = draft.into_any().downcast::<EmbeddedDraft>() else {
             return Err(foreign_draft());
         };
-        let (id, size, complete) = draft.complete().await?;
+        // The octets stay in memory, and counted, until they are written.
+        let ((id, size), complete, _counted) = draft.complete().await?;
         let (octets, file) = match complete {
             Complete::File(file) => (None, Some(file)),
             Complete::Memory(octets) => (Some(octets), None),
