@@ -222,6 +222,18 @@ async fn a_large_message_whose_record_fails_leaves_no_file_for_long() {
 }
 
 #[tokio::test]
+async fn a_large_message_whose_record_was_not_written_leaves_no_file_at_all() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    bench.next_fails(SYNC, Trouble::Full);
+    bench.try_commit(b"refused").await.unwrap_err();
+    // The next segment cannot be made.
+    bench.next_fails(9, Trouble::Full);
+    bench.try_commit(&LARGE).await.unwrap_err();
+    assert!(bench.bodies().is_empty(), "{:?}", bench.bodies());
+}
+
+#[tokio::test]
 async fn a_large_message_whose_record_fails_is_not_half_there_after_a_crash() {
     for seed in 0..32 {
         let mut bench = Bench::with_chance(seed);
