@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::mail::QueueId;
 
 use super::cache::Cached;
-use super::damage::{self, Region};
+use super::damage::{self, Kept, Region};
 use super::fields::Fields;
 use super::ledger::{Ledger, Position};
 use super::lock::Lock;
@@ -312,7 +312,10 @@ impl Committer {
         let Some(place) = place else {
             return;
         };
-        damage::set_aside(&*self.shared.disk, region_of(&place), Some(id));
+        let kept = damage::set_aside(&*self.shared.disk, region_of(&place), Some(id));
+        if kept == Kept::Failed {
+            self.segments.give_up(place.segment);
+        }
         if place.has_file {
             damage::set_body_aside(&*self.shared.disk, id);
         }
