@@ -108,6 +108,19 @@ async fn a_torn_end_is_cut_off_and_is_no_damage() {
 }
 
 #[tokio::test]
+async fn the_file_of_a_message_in_a_torn_end_is_kept() {
+    let mut bench = Bench::new();
+    bench.commit(b"first").await;
+    let large = bench.commit(&LARGE).await;
+    let at = bench.find(&large.number().to_le_bytes());
+    bench.disk.damage("segments/00000001.log", at);
+    bench.restart();
+    assert!(!bench.ids().await.contains(&large));
+    assert!(bench.bodies().is_empty());
+    assert!(bench.damaged().contains(&large.to_string()));
+}
+
+#[tokio::test]
 async fn a_segment_cut_off_anywhere_gives_what_stands_before() {
     let mut bench = Bench::new();
     let mut ends = Vec::new();

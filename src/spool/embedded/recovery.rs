@@ -47,6 +47,7 @@ pub(super) fn recover(
         mark,
         now,
         accounts: HashSet::new(),
+        has_cut: false,
         recovered: Recovered {
             index: Index::default(),
             segments: Segments::default(),
@@ -77,6 +78,8 @@ struct Recovery<'a> {
     now: Timestamp,
     /// So that a million messages of one account share its name.
     accounts: HashSet<AccountName>,
+    /// Whether a torn end was cut off.
+    has_cut: bool,
     recovered: Recovered,
 }
 
@@ -207,6 +210,7 @@ impl Recovery<'_> {
         let file = self.disk.open(&log::path_of(number))?;
         let to = end_of_content(&*file, from)?;
         if to > from {
+            self.has_cut = true;
             let region = Region {
                 segment: number,
                 from,
@@ -346,8 +350,8 @@ impl Recovery<'_> {
             {
                 return;
             }
-            // It may belong to a record that is damaged.
-            Some(id) if self.recovered.damaged > 0 => {
+            // It may belong to a record that is damaged or was cut off.
+            Some(id) if self.recovered.damaged > 0 || self.has_cut => {
                 damage::set_body_aside(self.disk, id);
                 return;
             }
