@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::mail::QueueId;
 
 use super::cache::Cached;
-use super::damage::{self, Region};
+use super::damage::{self, Kept, Region};
 use super::fields::Fields;
 use super::ledger::{Ledger, Position};
 use super::lock::Lock;
-use super::log::Log;
+use super::log::{AppendError, Log};
 use super::message::ID;
 use super::queue::{Chore, CopyOf, Effect, Fault, Request, Work};
 use super::read::body_path;
@@ -31,7 +31,7 @@ pub(super) struct Committer {
     pub(super) segments: Segments,
     /// Settlements that could not be written yet.
     owed: Vec<Request>,
-    /// Files of messages that were not accepted. Their records may be behind the end of an abandoned segment, so they
+    /// Files of messages that were not accepted though something of their records was written. These may be behind the end of an abandoned segment, so they
     /// go only when the next segment has said where that end is.
     condemned: Vec<String>,
     pub(super) rewrite: Option<Rewrite>,
@@ -123,7 +123,7 @@ impl Committer {
                     self.remove_file(&path);
                 }
             }
-            Err(error) => self.refuse(requests, Fault::from(&error)),
+            Err(error) => self.refuse(requests, &error),
         }
     }
 
@@ -190,14 +190,18 @@ impl Committer {
         }
     }
 
-    fn refuse(&mut self, requests: Vec<Request>, fault: Fault) {
+    fn refuse(&mut self, requests: Vec<Request>, error: &AppendError) {
+        let fault = Fault::from(&error.error);
         let now = self.shared.clock.now();
         for mut request in requests {
             let reply = request.reply.take();
             match &request.effect {
                 Effect::Arrive(newcomer) => {
-                    if newcomer.summary.has_file {
-                        self.condemned.push(body_path(newcomer.summary.id));
+                    let path = body_path(newcomer.summary.id);
+                    if newcomer.summary.has_file && error.may_be_there {
+                        self.condemned.push(path);
+                    } else if newcomer.summary.has_file {
+                        self.remove_file(&path);
                     }
                 }
                 Effect::Change { id, .. } => self.shared.state().index.undo(*id, now),
@@ -205,13 +209,26 @@ impl Committer {
                     self.rewrite = None;
                     self.may_rewrite = false;
                 }
-                Effect::Settle { .. } => self.owed.push(request),
+                Effect::Settle { .. } => {
+                    self.owed.push(request);
+                    // Before the reply, since the next claim follows it.
+                    self.note_owed();
+                }
             }
             if let Some(reply) = reply {
                 let _ = reply.send(Err(fault));
             }
         }
         self.shared.changed.notify_one();
+    }
+
+    /// Lets claims know whether something is owed: nothing more is sent while what becomes of it cannot be recorded.
+    fn note_owed(&self) {
+        let gauge = &self.shared.gauge;
+        let before = gauge.owed.swap(self.owed.len(), Ordering::Relaxed);
+        if before > 0 && self.owed.is_empty() {
+            self.shared.changed.notify_one();
+        }
     }
 
     /// Looks at the free space, and tries again what could not be done, once a second.
@@ -238,6 +255,7 @@ impl Committer {
         }
         let owed = std::mem::take(&mut self.owed);
         self.commit(owed);
+        self.note_owed();
     }
 
     fn tidy(&mut self) {
@@ -294,7 +312,10 @@ impl Committer {
         let Some(place) = place else {
             return;
         };
-        damage::set_aside(&*self.shared.disk, region_of(&place), Some(id));
+        let kept = damage::set_aside(&*self.shared.disk, region_of(&place), Some(id));
+        if kept == Kept::Failed {
+            self.segments.give_up(place.segment);
+        }
         if place.has_file {
             damage::set_body_aside(&*self.shared.disk, id);
         }

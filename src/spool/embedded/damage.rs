@@ -22,32 +22,55 @@ pub(super) struct Region {
     pub(super) to: u64,
 }
 
-/// Copies damaged octets, unless that was done before, and says so in the log. Returns whether they are new.
-pub(super) fn set_aside(disk: &dyn Disk, region: Region, id: Option<QueueId>) -> bool {
-    if !keep(disk, region) {
-        return false;
-    }
-    let queue_id = id.map(tracing::field::display);
-    let octets = region.to.saturating_sub(region.from);
-    tracing::error!(
-        queue_id,
-        segment = region.segment,
-        offset = region.from,
-        octets,
-        "damaged record set aside"
-    );
-    true
+/// What became of octets that were to be kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kept {
+    /// They were copied before.
+    Before,
+    /// They could not be copied: their segment must stay.
+    Failed,
+    /// They are copied.
+    Now,
 }
 
-/// Copies octets, unless that was done before. Returns whether they are new.
-pub(super) fn keep(disk: &dyn Disk, region: Region) -> bool {
+/// Copies damaged octets, unless that was done before, and says so in the log.
+pub(super) fn set_aside(disk: &dyn Disk, region: Region, id: Option<QueueId>) -> Kept {
+    let kept = keep(disk, region);
+    if kept != Kept::Before {
+        let queue_id = id.map(tracing::field::display);
+        let octets = region.to.saturating_sub(region.from);
+        tracing::error!(
+            queue_id,
+            segment = region.segment,
+            offset = region.from,
+            octets,
+            "damaged record set aside"
+        );
+    }
+    kept
+}
+
+/// Copies octets, unless that was done before.
+pub(super) fn keep(disk: &dyn Disk, region: Region) -> Kept {
     let path = format!("{DIRECTORY}/{:08x}-{:08x}", region.segment, region.from);
     match copy(disk, region, &path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return false,
-        Err(error) => tracing::error!(%path, %error, "damaged octets not copied"),
-        Ok(()) => {}
+        Ok(()) => Kept::Now,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Kept::Before,
+        Err(error) => {
+            tracing::error!(%path, %error, "damaged octets not copied, their segment stays");
+            // A part of them must not pass for the whole at the next start.
+            let _ = disk.remove(&path);
+            Kept::Failed
+        }
     }
-    true
+}
+
+/// Returns the number of the segment whose octets a file of this name holds.
+pub(super) fn segment_of(name: &str) -> Option<u32> {
+    let (segment, _) = name
+        .split_once('-')
+        .filter(|(number, _)| number.len() == 8)?;
+    u32::from_str_radix(segment, 16).ok()
 }
 
 fn copy(disk: &dyn Disk, region: Region, path: &str) -> io::Result<()> {

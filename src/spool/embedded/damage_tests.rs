@@ -11,6 +11,7 @@ use super::layout::LayoutError;
 use super::record::{FRAME, VERSION};
 use super::recovery;
 use super::rig::{Bench, LARGE, Rig, drive};
+use super::simulated::Trouble;
 
 #[tokio::test]
 async fn a_damaged_head_costs_that_message_alone() {
@@ -107,6 +108,19 @@ async fn a_torn_end_is_cut_off_and_is_no_damage() {
 }
 
 #[tokio::test]
+async fn the_file_of_a_message_in_a_torn_end_is_kept() {
+    let mut bench = Bench::new();
+    bench.commit(b"first").await;
+    let large = bench.commit(&LARGE).await;
+    let at = bench.find(&large.number().to_le_bytes());
+    bench.disk.damage("segments/00000001.log", at);
+    bench.restart();
+    assert!(!bench.ids().await.contains(&large));
+    assert!(bench.bodies().is_empty());
+    assert!(bench.damaged().contains(&large.to_string()));
+}
+
+#[tokio::test]
 async fn a_segment_cut_off_anywhere_gives_what_stands_before() {
     let mut bench = Bench::new();
     let mut ends = Vec::new();
@@ -196,4 +210,37 @@ async fn a_record_inside_a_message_is_not_taken_for_one() {
     let ids = bench.ids().await;
     assert_eq!(ids, [first, last]);
     assert!(!ids.contains(&carrier));
+}
+
+#[tokio::test]
+async fn a_segment_stays_while_its_damaged_octets_cannot_be_copied() {
+    let mut bench = Bench::new();
+    let lost = bench.commit(&[b'?'; 900]).await;
+    bench.commit(&[1; 2500]).await;
+    bench.commit(&[2; 1000]).await;
+    let at = bench.find(&[b'?'; 900]);
+    bench.disk.damage("segments/00000001.log", at + 333);
+    bench.restart();
+    let body = bench.rig.spool.body(lost);
+    drive(&mut bench.rig.committer, body).await.err().unwrap();
+    // The file for the copy cannot be made.
+    bench.next_fails(0, Trouble::Full);
+    bench.tick_with_work();
+    bench.relay_one().await;
+    bench.tick();
+    assert!(bench.damaged().is_empty());
+    assert!(bench.segments().contains(&"00000001.log".to_owned()));
+}
+
+#[tokio::test]
+async fn no_segment_gets_the_number_of_one_whose_damage_is_kept() {
+    let mut bench = Bench::new();
+    let name = "damaged/00000007-00000040";
+    bench.disk.create(name, 0).unwrap();
+    bench.disk.sync_dir("damaged").unwrap();
+    bench.restart();
+    bench.commit(b"first").await;
+    assert_eq!(bench.segments(), ["00000008.log"]);
+    bench.restart();
+    assert_eq!(bench.ids().await.len(), 1);
 }

@@ -32,8 +32,28 @@ pub(super) struct EmbeddedDraft {
     size: u64,
     shared: Arc<Shared>,
     content: Content,
-    /// What of `content` is counted as memory of drafts.
-    counted: usize,
+    counted: Counted,
+}
+
+/// What of a draft is counted as memory, until this is dropped.
+pub(super) struct Counted {
+    shared: Arc<Shared>,
+    octets: usize,
+}
+
+impl Counted {
+    fn set(&mut self, octets: usize) {
+        let drafts = &self.shared.gauge.drafts;
+        drafts.fetch_add(octets, Ordering::Relaxed);
+        drafts.fetch_sub(self.octets, Ordering::Relaxed);
+        self.octets = octets;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 enum Content {
@@ -74,24 +94,35 @@ impl EmbeddedDraft {
         Self {
             id: shared.next_id(),
             size: 0,
+            counted: Counted {
+                shared: Arc::clone(&shared),
+                octets: 0,
+            },
             shared,
             content: Content::Memory(BytesMut::new()),
-            counted: 0,
         }
     }
 
-    /// Returns id, size and content of a complete draft; a file is durable then.
-    pub(super) async fn complete(mut self) -> Result<(QueueId, u64, Complete), SpoolError> {
+    /// Returns id, size and content of a complete draft, a file of which is durable then, and what keeps its memory
+    /// counted.
+    pub(super) async fn complete(
+        mut self,
+    ) -> Result<((QueueId, u64), Complete, Counted), SpoolError> {
         let complete = match std::mem::replace(&mut self.content, Content::Lost) {
             Content::File(writer) => {
                 let id = self.id;
                 let finished = self.shared.blocking(move || writer.finish(id)).await;
+                self.counted.set(0);
                 Complete::File(finished.map_err(|error| Fault::from(&error))?)
             }
-            Content::Memory(octets) => Complete::Memory(compact(octets)),
+            Content::Memory(octets) => {
+                let octets = compact(octets);
+                self.counted.set(octets.len());
+                Complete::Memory(octets)
+            }
             Content::Lost => return Err(lost()),
         };
-        Ok((self.id, self.size, complete))
+        Ok(((self.id, self.size), complete, self.counted))
     }
 
     /// Returns how many octets may stay in memory.
@@ -102,13 +133,6 @@ impl EmbeddedDraft {
         } else {
             LARGEST_INLINE
         }
-    }
-
-    fn count(&mut self, octets: usize) {
-        let drafts = &self.shared.gauge.drafts;
-        drafts.fetch_add(octets, Ordering::Relaxed);
-        drafts.fetch_sub(self.counted, Ordering::Relaxed);
-        self.counted = octets;
     }
 
     /// Writes to the draft's file, which is made where there is none yet.
@@ -132,14 +156,8 @@ impl EmbeddedDraft {
             })
             .await;
         self.content = Content::File(written.map_err(|error| Fault::from(&error))?);
-        self.count(CHUNK);
+        self.counted.set(CHUNK);
         Ok(())
-    }
-}
-
-impl Drop for EmbeddedDraft {
-    fn drop(&mut self) {
-        self.count(0);
     }
 }
 
@@ -159,7 +177,7 @@ impl Draft for EmbeddedDraft {
             Content::Lost => Err(lost()),
             Content::Memory(mut memory) if memory.len() + octets.len() <= self.limit() => {
                 memory.extend_from_slice(&octets);
-                self.count(memory.capacity());
+                self.counted.set(memory.capacity());
                 self.content = Content::Memory(memory);
                 Ok(())
             }

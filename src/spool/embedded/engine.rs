@@ -105,11 +105,7 @@ pub(super) fn start(
         .map_err(|error| LayoutError::io("make a mark in", "")(io::Error::other(error)))?;
     let mark = layout::prepare(&*disk, Mark(fresh))?;
     let recovered = recovery::recover(&disk, mark, clock.now())?;
-    if let Some(last) = recovered
-        .next_segment
-        .checked_sub(1)
-        .filter(|last| *last > 0)
-    {
+    if let Some(last) = recovered.segments.last() {
         // After a crash of the process alone, what was read may not be on the disk yet.
         let path = log::path_of(last);
         let synced = disk.open(&path).and_then(|file| file.sync());

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::clock::Clock;
 use crate::mail::QueueId;
 use crate::spool::conformance::{message_to, relayed, settlement};
-use crate::spool::{Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
+use crate::spool::{Claim, Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
 
 use super::queue::Effect;
 use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive};
@@ -91,6 +92,44 @@ async fn a_settlement_that_could_not_be_written_is_written_later_and_nobody_send
     assert!(bench.ids().await.is_empty());
     bench.restart();
     assert!(bench.ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_leaves_nothing_leased() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    bench.restart();
+    bench.rig.spool.shared.io.close();
+    let now = bench.clock.now();
+    let claim = Claim {
+        routes: &[message_to(&[]).route],
+        at_most: 1,
+        now,
+        until: now.after(Duration::from_mins(1)),
+        older_than: None,
+    };
+    bench.rig.spool.claim(claim).await.unwrap_err();
+    assert_eq!(bench.rig.spool.stats().await.leased, 0);
+}
+
+#[tokio::test]
+async fn nothing_more_is_sent_while_a_settlement_is_owed() {
+    let mut bench = Bench::new();
+    bench.commit(b"once").await;
+    let next = bench.commit(b"next").await;
+    let lease = bench.claim().await.unwrap();
+    bench.disk.set_full(true);
+    let settlement = settlement(lease, &[(0, relayed())]);
+    bench.settle(settlement).await.unwrap_err();
+    bench.rig.spool.changed().await;
+    assert!(bench.claim().await.is_none());
+    bench.tick();
+    assert!(bench.claim().await.is_none());
+    bench.rig.spool.changed().await;
+    bench.disk.set_full(false);
+    bench.tick();
+    bench.rig.spool.changed().await;
+    assert_eq!(bench.claim().await.unwrap().id, next);
 }
 
 #[tokio::test]
@@ -179,6 +218,18 @@ async fn a_large_message_whose_record_fails_leaves_no_file_for_long() {
     let id = bench.commit(b"next").await;
     bench.tick();
     assert!(bench.ids().await.contains(&id));
+    assert!(bench.bodies().is_empty(), "{:?}", bench.bodies());
+}
+
+#[tokio::test]
+async fn a_large_message_whose_record_was_not_written_leaves_no_file_at_all() {
+    let mut bench = Bench::new();
+    bench.commit(b"kept").await;
+    bench.next_fails(SYNC, Trouble::Full);
+    bench.try_commit(b"refused").await.unwrap_err();
+    // The next segment cannot be made.
+    bench.next_fails(9, Trouble::Full);
+    bench.try_commit(&LARGE).await.unwrap_err();
     assert!(bench.bodies().is_empty(), "{:?}", bench.bodies());
 }
 

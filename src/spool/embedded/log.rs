@@ -15,6 +15,23 @@ pub(super) const DIRECTORY: &str = "segments";
 /// The octets that are written at once, unless one record alone is larger.
 const LARGEST_BATCH: u64 = 8 << 20;
 
+/// Why records are not durable.
+#[derive(Debug)]
+pub(super) struct AppendError {
+    pub(super) error: io::Error,
+    /// Whether something of them may be in the segment, behind what counts of it.
+    pub(super) may_be_there: bool,
+}
+
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> Self {
+        Self {
+            error,
+            may_be_there: false,
+        }
+    }
+}
+
 /// Returns the path of a segment.
 pub(super) fn path_of(number: u32) -> String {
     format!("{DIRECTORY}/{number:08x}.log")
@@ -92,7 +109,7 @@ impl Log {
         &mut self,
         records: &[&Record],
         segments: &mut Segments,
-    ) -> io::Result<Vec<Position>> {
+    ) -> Result<Vec<Position>, AppendError> {
         let needed: u64 = records
             .iter()
             .map(|record| u64::from(record.length()))
@@ -104,17 +121,22 @@ impl Log {
             self.begin_segment(segments)?;
         }
         let Some(current) = &mut self.current else {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(io::Error::from(io::ErrorKind::NotFound).into());
         };
-        let written = current.write(self.mark, records);
-        match &written {
-            Ok(_) => segments.grow(current.number, current.length),
+        match current.write(self.mark, records) {
+            Ok(positions) => {
+                segments.grow(current.number, current.length);
+                Ok(positions)
+            }
             Err(error) => {
                 tracing::error!(segment = current.number, %error, "segment abandoned");
                 self.current = None;
+                Err(AppendError {
+                    error,
+                    may_be_there: true,
+                })
             }
         }
-        written
     }
 
     /// Says in the log that all before was synced, and ends.

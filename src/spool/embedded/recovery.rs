@@ -14,7 +14,7 @@ use crate::mail::QueueId;
 use crate::spool::index::Index;
 
 use super::change;
-use super::damage::{self, Region};
+use super::damage::{self, Kept, Region};
 use super::disk::{Disk, DiskFile, read_exactly};
 use super::draft::{BODIES, TEMPORARY};
 use super::fields::Malformed;
@@ -47,6 +47,7 @@ pub(super) fn recover(
         mark,
         now,
         accounts: HashSet::new(),
+        has_cut: false,
         recovered: Recovered {
             index: Index::default(),
             segments: Segments::default(),
@@ -63,6 +64,7 @@ pub(super) fn recover(
         recovery.recovered.segments.grow(*number, replayed);
         recovery.recovered.next_segment = number.saturating_add(1);
     }
+    recovery.skip_numbers_of_damage()?;
     recovery.check_bodies()?;
     // The clock may have been set back since the last message came.
     let Recovered { index, last_id, .. } = &mut recovery.recovered;
@@ -76,6 +78,8 @@ struct Recovery<'a> {
     now: Timestamp,
     /// So that a million messages of one account share its name.
     accounts: HashSet<AccountName>,
+    /// Whether a torn end was cut off.
+    has_cut: bool,
     recovered: Recovered,
 }
 
@@ -95,6 +99,19 @@ impl Recovery<'_> {
             .collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// Lets no new segment have the number of one whose octets are kept: its own damage would pass for that.
+    fn skip_numbers_of_damage(&mut self) -> Result<(), LayoutError> {
+        let names = self.disk.list(damage::DIRECTORY);
+        let names = names.map_err(LayoutError::io("list", damage::DIRECTORY))?;
+        let last = names
+            .iter()
+            .filter_map(|name| damage::segment_of(name))
+            .max();
+        let free = last.map_or(1, |last| last.saturating_add(1));
+        self.recovered.next_segment = self.recovered.next_segment.max(free);
+        Ok(())
     }
 
     /// Returns how much of each segment counts, as the newest segment that says so has it.
@@ -189,10 +206,11 @@ impl Recovery<'_> {
     }
 
     /// Says what is cut off, and keeps it: nothing that was acknowledged, if the disk has kept its word.
-    fn cut_off(&self, number: u32, from: u64) -> io::Result<()> {
+    fn cut_off(&mut self, number: u32, from: u64) -> io::Result<()> {
         let file = self.disk.open(&log::path_of(number))?;
         let to = end_of_content(&*file, from)?;
         if to > from {
+            self.has_cut = true;
             let region = Region {
                 segment: number,
                 from,
@@ -204,14 +222,19 @@ impl Recovery<'_> {
                 octets = to - from,
                 "torn end cut off"
             );
-            damage::keep(self.disk, region);
+            if damage::keep(self.disk, region) == Kept::Failed {
+                self.recovered.segments.give_up(number);
+            }
         }
         Ok(())
     }
 
     fn note_damage(&mut self, segment: u32, (from, to): (u64, u64), id: Option<QueueId>) {
         self.recovered.damaged += 1;
-        damage::set_aside(self.disk, Region { segment, from, to }, id);
+        let region = Region { segment, from, to };
+        if damage::set_aside(self.disk, region, id) == Kept::Failed {
+            self.recovered.segments.give_up(segment);
+        }
     }
 
     fn apply(&mut self, number: u32, whole: &Whole) {
@@ -327,8 +350,8 @@ impl Recovery<'_> {
             {
                 return;
             }
-            // It may belong to a record that is damaged.
-            Some(id) if self.recovered.damaged > 0 => {
+            // It may belong to a record that is damaged or was cut off.
+            Some(id) if self.recovered.damaged > 0 || self.has_cut => {
                 damage::set_body_aside(self.disk, id);
                 return;
             }

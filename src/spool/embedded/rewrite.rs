@@ -12,7 +12,7 @@ use crate::mail::QueueId;
 
 use super::change;
 use super::committer::Committer;
-use super::damage::{self, Region};
+use super::damage::{self, Kept, Region};
 use super::disk::DiskFile;
 use super::fields::{Fields, Malformed};
 use super::log;
@@ -141,7 +141,9 @@ impl Committer {
             self.segments.give_up(victim);
             return;
         }
-        self.remove_segments(&[victim]);
+        if !self.segments.is_given_up(victim) {
+            self.remove_segments(&[victim]);
+        }
     }
 
     /// Finds what the index knows to be in a segment and reading has not found: standings are in memory, messages are
@@ -185,8 +187,12 @@ impl Committer {
                         from,
                         to,
                     };
-                    if damage::set_aside(&*self.shared.disk, region, id) {
+                    let kept = damage::set_aside(&*self.shared.disk, region, id);
+                    if kept != Kept::Before {
                         self.shared.gauge.count_damage();
+                    }
+                    if kept == Kept::Failed {
+                        self.segments.give_up(rewrite.victim);
                     }
                 }
                 Some(Found::Newer(_)) => return Err(io::ErrorKind::InvalidData.into()),

@@ -206,6 +206,17 @@ impl Segments {
         }
     }
 
+    /// Returns whether a segment is to be left alone.
+    pub(super) fn is_given_up(&self, number: u32) -> bool {
+        let segment = self.segments.get(&number);
+        segment.is_some_and(|segment| segment.is_given_up)
+    }
+
+    /// Returns the number of the last segment.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.segments.keys().next_back().copied()
+    }
+
     /// Leaves a segment alone from now on.
     pub(super) fn give_up(&mut self, number: u32) {
         if let Some(segment) = self.segments.get_mut(&number) {

@@ -31,7 +31,8 @@ pub(super) struct Shared {
     pub(super) gauge: Gauge,
     state: Mutex<State>,
     last_id: Mutex<QueueId>,
-    io: Semaphore,
+    /// Turns for what blocks.
+    pub(super) io: Semaphore,
 }
 
 /// What is in memory of the messages.
@@ -49,6 +50,8 @@ pub(super) struct Gauge {
     pub(super) is_disk_low: AtomicBool,
     /// The octets of drafts in memory.
     pub(super) drafts: AtomicUsize,
+    /// The settlements that could not be written yet.
+    pub(super) owed: AtomicUsize,
 }
 
 impl Gauge {

@@ -1,9 +1,13 @@
 //! Tests of the engine on the real file system, and of what it writes.
 
 use std::fs;
+use std::future::{Future, poll_fn};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -21,6 +25,7 @@ use super::disk::Disk;
 use super::fields::{Fields, Reader};
 use super::message::{self, BodyPlace};
 use super::record::{FRAME, Kind, Mark, Record};
+use super::rig::{Bench, drive};
 use super::scan::{Found, Scanner};
 use super::segments::Place;
 use super::simulated::SimulatedDisk;
@@ -193,6 +198,21 @@ async fn a_spool_with_as_many_octets_as_it_may_have_is_full() {
     .unwrap();
     commit(&spool, vec![0; 1000]).await.unwrap();
     assert_eq!(spool.pressure(), Some(Pressure::Disk));
+}
+
+#[tokio::test]
+async fn the_memory_of_a_message_is_counted_until_it_is_written() {
+    let mut bench = Bench::new();
+    let spool = &bench.rig.spool;
+    let drafts = || spool.shared.gauge.drafts.load(Ordering::Relaxed);
+    let mut draft = spool.draft().await.unwrap();
+    draft.write(Bytes::from(vec![0; 1000])).await.unwrap();
+    let mut commit = pin!(spool.commit(draft, full_message()));
+    let is_done = poll_fn(|context| Poll::Ready(commit.as_mut().poll(context).is_ready()));
+    assert!(!is_done.await);
+    assert_eq!(drafts(), 1000);
+    drive(&mut bench.rig.committer, commit).await.unwrap();
+    assert_eq!(drafts(), 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The verbs of submission and relay on the embedded engine.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,7 +40,8 @@ impl Spool for EmbeddedSpool {
         let Ok(draft) = draft.into_any().downcast::<EmbeddedDraft>() else {
             return Err(foreign_draft());
         };
-        let (id, size, complete) = draft.complete().await?;
+        // The octets stay in memory, and counted, until they are written.
+        let ((id, size), complete, _counted) = draft.complete().await?;
         let (octets, file) = match complete {
             Complete::File(file) => (None, Some(file)),
             Complete::Memory(octets) => (Some(octets), None),
@@ -68,6 +70,9 @@ impl Spool for EmbeddedSpool {
     }
 
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
+        if self.shared.gauge.owed.load(Ordering::Relaxed) > 0 {
+            return Ok(Vec::new());
+        }
         let mut known = Vec::new();
         let mut unknown = Vec::new();
         let instant = self.shared.clock.instant();
@@ -82,9 +87,9 @@ impl Spool for EmbeddedSpool {
         }
         if !unknown.is_empty() {
             let unused = Unused::new(&self.shared, &known, &unknown);
-            let read = self.read_back(unknown, claim.until).await;
+            let read = self.read_back(unknown, claim.until).await?;
             unused.are_used();
-            known.extend(read?);
+            known.extend(read);
             known.sort_by_key(|lease| (lease.message.priority, lease.id));
         }
         Ok(known)
