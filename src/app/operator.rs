@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::config::Checked;
 use crate::control::server::{Operator, ReloadError};
-use crate::control::view::{ListenerView, ServerView, Time, UpstreamView};
+use crate::control::view::{ListenerView, ServerView, SubmissionView, Time, UpstreamView};
 
 use super::error::AppError;
 use super::reload::Reloader;
@@ -62,6 +62,7 @@ impl Operator for ServerOperator {
                 attempts: standing.attempts,
                 connections: standing.connections,
             });
+        let counted = self.reloader.parts.counts.now();
         ServerView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
@@ -70,6 +71,14 @@ impl Operator for ServerOperator {
             configuration: self.reloader.config_file.display().to_string(),
             listeners: self.listeners.clone(),
             upstreams: upstreams.collect(),
+            submission: SubmissionView {
+                connections: self.reloader.parts.connections(),
+                accepted: counted.accepted,
+                refused: counted.refused,
+                denied: counted.denied,
+                unauthorized_relayed: counted.unauthorized_relayed,
+                failed_logins: counted.failed_logins,
+            },
         }
     }
 }

@@ -56,6 +56,19 @@ fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
             queue.held
         ),
     )?;
+    let submission = &server.submission;
+    output.field(
+        "since then",
+        format_args!(
+            "{} messages accepted, {} refused, {} senders denied, {} unauthorized relayed, {} wrong logins",
+            submission.accepted,
+            submission.refused,
+            submission.denied,
+            submission.unauthorized_relayed,
+            submission.failed_logins
+        ),
+    )?;
+    output.field("connected now", submission.connections)?;
     if queue.damaged > 0 {
         output.field(
             "damaged",

@@ -239,6 +239,25 @@ pub struct ServerView {
     pub listeners: Vec<ListenerView>,
     /// Where mail goes.
     pub upstreams: Vec<UpstreamView>,
+    /// What clients did since the start.
+    pub submission: SubmissionView,
+}
+
+/// What clients did since the start.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SubmissionView {
+    /// Connections now.
+    pub connections: usize,
+    /// Messages accepted.
+    pub accepted: u64,
+    /// Messages refused at their end.
+    pub refused: u64,
+    /// Senders refused that the account may not send as.
+    pub denied: u64,
+    /// Messages of such senders relayed all the same.
+    pub unauthorized_relayed: u64,
+    /// Wrong user names or passwords.
+    pub failed_logins: u64,
 }
 
 /// A listener.

@@ -14,7 +14,8 @@ use crate::smtp::server::{AskCommit, AskCredentials, AskMessage, AskSender, Ques
 use crate::spool::SpoolError;
 use crate::telemetry;
 
-use super::intake::{Complete, Intake, Origin, Refusal, log_denied};
+use super::counts::Event;
+use super::intake::{Complete, Intake, Origin, Refusal, note_denied};
 use super::listeners::ServerParts;
 
 /// Answers the questions of one session, and keeps its message in progress.
@@ -86,6 +87,7 @@ impl Decider {
                 ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
             Login::WrongPassword { delay } => {
+                self.parts.counts.count(Event::FailedLogin);
                 tracing::warn!(account = printable(&account), "authentication failed");
                 tokio::time::sleep(delay).await;
                 ask.refuse(session, &replies::AUTH_FAILED);
@@ -130,7 +132,12 @@ impl Decider {
                 // Told at the end of the data, where the header is judged with it.
                 OnUnauthorized::Alert => {}
                 OnUnauthorized::Reject => {
-                    log_denied(&identity, &denial, OnUnauthorized::Reject);
+                    note_denied(
+                        &self.parts.counts,
+                        &identity,
+                        &denial,
+                        OnUnauthorized::Reject,
+                    );
                     return ask.refuse(
                         session,
                         &replies::SENDER_NOT_AUTHORIZED,
@@ -175,6 +182,7 @@ impl Decider {
             peer: self.peer,
             client: session.client().clone(),
             tls: session.tls().cloned(),
+            counts: Arc::clone(&self.parts.counts),
         })
     }
 
@@ -186,6 +194,7 @@ impl Decider {
         let (draft, message) = match intake.finish().await {
             Ok(Complete { draft, message }) => (draft, message),
             Err(Refusal { reply, detail }) => {
+                self.parts.counts.count(Event::Refused);
                 let account = session
                     .identity()
                     .map(|identity| identity.account.to_string());
@@ -201,6 +210,7 @@ impl Decider {
         let accepted = Accepted::of(&*draft, &message);
         match self.parts.spool.commit(draft, message).await {
             Ok(queue_id) => {
+                self.parts.counts.count(Event::Accepted);
                 accepted.log(queue_id);
                 ask.committed(session, &queue_id.to_string());
             }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,6 +19,7 @@ use crate::smtp::reply::Reply;
 use crate::smtp::server;
 use crate::spool::{Draft, Message, SpoolError};
 
+use super::counts::{Counts, Event};
 use super::decide::spool_reply;
 use super::settings::{self, Profile, StrictAddresses};
 
@@ -51,6 +53,7 @@ pub(super) struct Origin {
     pub(super) peer: IpAddr,
     pub(super) client: server::Client,
     pub(super) tls: Option<server::TlsFacts>,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// A message on its way in.
@@ -209,11 +212,21 @@ impl Intake {
                 Ok(())
             }
             (Verdict::Deny(denial), OnUnauthorized::Alert) => {
-                log_denied(&self.origin.identity, &denial, OnUnauthorized::Alert);
+                note_denied(
+                    &self.origin.counts,
+                    &self.origin.identity,
+                    &denial,
+                    rules.on_unauthorized,
+                );
                 Ok(())
             }
             (Verdict::Deny(denial), OnUnauthorized::Reject) => {
-                log_denied(&self.origin.identity, &denial, OnUnauthorized::Reject);
+                note_denied(
+                    &self.origin.counts,
+                    &self.origin.identity,
+                    &denial,
+                    rules.on_unauthorized,
+                );
                 Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial))
             }
         }
@@ -278,12 +291,21 @@ fn log_allowed(reason: &Reason) {
 }
 
 /// One event for each message whose sender is not authorized; it is what alerts are made of.
-pub(super) fn log_denied(identity: &Identity, denial: &Denial, outcome: OnUnauthorized) {
+pub(super) fn note_denied(
+    counts: &Counts,
+    identity: &Identity,
+    denial: &Denial,
+    outcome: OnUnauthorized,
+) {
     let (account, reason) = (&identity.account, denial.to_string());
     match outcome {
         OnUnauthorized::Alert => {
+            counts.count(Event::UnauthorizedRelayed);
             tracing::warn!(%account, reason, "unauthorized sender relayed");
         }
-        OnUnauthorized::Reject => tracing::warn!(%account, reason, "denied"),
+        OnUnauthorized::Reject => {
+            counts.count(Event::Denied);
+            tracing::warn!(%account, reason, "denied");
+        }
     }
 }

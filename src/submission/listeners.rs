@@ -20,6 +20,7 @@ use crate::spool::Spool;
 use crate::tls::server::Reloadable;
 
 use super::connection::{self, Accepted};
+use super::counts::Counts;
 use super::directory::Directory;
 use super::limits::Gate;
 use super::settings::{ListenerSettings, OnPortInUse};
@@ -174,6 +175,8 @@ pub struct ServerParts {
     pub clock: Arc<dyn Clock>,
     /// The certificate; `None` where no listener needs one.
     pub tls: Option<Arc<Reloadable>>,
+    /// How often things have happened.
+    pub counts: Arc<Counts>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
 }
@@ -192,6 +195,7 @@ impl ServerParts {
             spool,
             clock,
             tls,
+            counts: Arc::default(),
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(super::limits::ConnectionLimits::default()),
         }

@@ -3,6 +3,7 @@
 //! Knows the spool as a trait, and nothing of the relay.
 
 mod connection;
+mod counts;
 mod decide;
 mod directory;
 mod intake;
@@ -11,6 +12,7 @@ mod listeners;
 mod settings;
 mod stream;
 
+pub use counts::{Counted, Counts};
 pub use directory::Directory;
 pub use limits::ConnectionLimits;
 pub use listeners::{BindError, Binding, Bound, Server, ServerParts, Skipped, bind};

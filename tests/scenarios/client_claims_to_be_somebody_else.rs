@@ -1,6 +1,8 @@
 //! In the envelope or in any field that a reader takes for the sender: it hears 550 5.7.1 and nothing is relayed.
 
-use crate::stage::{RECIPIENT, Relay, SENDER, Server, Setup, message_with, subjects};
+use std::process::Command;
+
+use crate::stage::{RECIPIENT, Relay, SENDER, Server, Setup, binary, message_with, subjects};
 
 #[test]
 fn in_the_envelope() {
@@ -79,11 +81,10 @@ fn with_a_null_reverse_path_the_header_counts() {
 }
 
 #[test]
-fn where_that_only_alerts_it_is_relayed_and_logged() {
+fn where_that_only_alerts_it_is_relayed_logged_and_counted() {
     let upstream = Server::willing();
-    let relay = Setup::to(&upstream)
-        .with("account.shop.on_unauthorized", "\"alert\"")
-        .start();
+    let setup = Setup::to(&upstream).with("account.shop.on_unauthorized", "\"alert\"");
+    let relay = setup.start();
     let fields = "From: ceo@bank.example\r\nSubject: alert\r\n";
     let reply = relay.neighbour().submit(
         "ceo@bank.example",
@@ -100,6 +101,19 @@ fn where_that_only_alerts_it_is_relayed_and_logged() {
     // Two From: fields are no question of who may what; they are refused all the same.
     let fields = "From: ceo@bank.example\r\nFrom: orders@shop.example\r\n";
     refused(&relay, SENDER, fields);
+    let status = Command::new(binary())
+        .args(["status", "--json", "--config"])
+        .arg(setup.path().join("posthouse.toml"))
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let counts = &status["server"]["submission"];
+    assert_eq!(counts["unauthorized_relayed"], 1, "{status}");
+    assert_eq!(
+        (&counts["accepted"], &counts["refused"]),
+        (&1.into(), &1.into()),
+        "{status}"
+    );
     relay.stop();
 }
 

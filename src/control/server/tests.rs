@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Filter, QueueRequest};
-use crate::control::view::{Id, MessageView, State, Time};
+use crate::control::view::{Id, MessageView, State, SubmissionView, Time};
 use crate::identity::{AccountName, Route, UpstreamName};
 use crate::mail::{
     BodyType, Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient,
@@ -43,6 +43,7 @@ impl Operator for FakeOperator {
             configuration: "/etc/posthouse/posthouse.toml".to_owned(),
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            submission: SubmissionView::default(),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! How often things have happened since the start, for `posthouse status`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of submission. They begin anew with the process.
+#[derive(Debug, Default)]
+pub struct Counts {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    denied: AtomicU64,
+    unauthorized_relayed: AtomicU64,
+    failed_logins: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counted {
+    /// Messages that are durable.
+    pub accepted: u64,
+    /// Messages refused at their end, for whatever reason.
+    pub refused: u64,
+    /// Senders refused since the account may not send as them.
+    pub denied: u64,
+    /// Messages of such senders that were relayed all the same (`on_unauthorized = "alert"`).
+    pub unauthorized_relayed: u64,
+    /// Wrong user names or passwords.
+    pub failed_logins: u64,
+}
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Event {
+    Accepted,
+    Denied,
+    FailedLogin,
+    Refused,
+    UnauthorizedRelayed,
+}
+
+impl Counts {
+    pub(super) fn count(&self, event: Event) {
+        let counter = match event {
+            Event::Accepted => &self.accepted,
+            Event::Denied => &self.denied,
+            Event::FailedLogin => &self.failed_logins,
+            Event::Refused => &self.refused,
+            Event::UnauthorizedRelayed => &self.unauthorized_relayed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the counters as they are now.
+    pub fn now(&self) -> Counted {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counted {
+            accepted: read(&self.accepted),
+            refused: read(&self.refused),
+            denied: read(&self.denied),
+            unauthorized_relayed: read(&self.unauthorized_relayed),
+            failed_logins: read(&self.failed_logins),
+        }
+    }
+}
