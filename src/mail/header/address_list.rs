@@ -208,7 +208,11 @@ fn address_like(text: &str) -> impl Iterator<Item = &str> {
 fn has_odd_handle(text: &str) -> bool {
     text.match_indices('@').any(|(at, _)| {
         let (before, after) = text.split_at(at);
-        before.ends_with(|c| "{}|/'`!?*_".contains(c))
+        let is_punctuation = |c: char| {
+            let is_foreign = is_separator(c) && !c.is_ascii() && !c.is_whitespace();
+            is_foreign || "{}|/'`!?*_".contains(c)
+        };
+        before.ends_with(is_punctuation)
             && after
                 .trim_start_matches('@')
                 .starts_with(|c| c == '[' || !is_separator(c))
@@ -235,7 +239,13 @@ fn is_separator(c: char) -> bool {
 /// Returns whether naive readers could find another address in this one.
 fn is_ambiguous(mailbox: &Mailbox) -> bool {
     let local_part = mailbox.local_part().as_unquoted();
-    local_part.contains(|c| "@<>()[],;:\\\"＠﹫＜＞﹤﹥".contains(c)) || local_part.contains("=?")
+    local_part.contains(misleads) || local_part.contains("=?")
+}
+
+/// Structure of an address, and the wide, small and half-wide forms that some readers fold to ASCII first.
+fn misleads(c: char) -> bool {
+    "@<>()[],;:\\\"".contains(c)
+        || matches!(c, '\u{3002}' | '\u{fe50}'..='\u{fe6f}' | '\u{ff01}'..='\u{ff5e}' | '\u{ff61}')
 }
 
 struct Parser<'a> {

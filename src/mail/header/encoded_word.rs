@@ -17,6 +17,8 @@ pub(super) fn decode(text: &str) -> Result<String, Undecodable> {
     let mut decoded = String::with_capacity(text.len());
     let mut rest = text;
     let mut is_behind_word = false;
+    // Readers that join the words see a character whose octets two of them share.
+    let mut shared = Vec::new();
     while let Some((before, inner)) = rest.split_once("=?") {
         let (word, after) = EncodedWord::take(inner).ok_or(Undecodable)?;
         let is_apart = before.is_empty() && !is_behind_word || before.ends_with(separates);
@@ -25,17 +27,38 @@ pub(super) fn decode(text: &str) -> Result<String, Undecodable> {
         }
         // White space between two encoded words is not shown (RFC 2047 §6.2).
         if !(is_behind_word && before.trim().is_empty()) {
+            end_shared(&mut shared, &mut decoded);
             decoded.push_str(before);
         }
-        decoded.push_str(&word.decode()?);
+        match word.decode()? {
+            Decoded::Text(text) => {
+                end_shared(&mut shared, &mut decoded);
+                decoded.push_str(&text);
+            }
+            Decoded::Utf8(octets) => shared.extend_from_slice(&octets),
+        }
         is_behind_word = true;
         rest = after;
     }
     if rest.contains("?=") {
         return Err(Undecodable);
     }
+    end_shared(&mut shared, &mut decoded);
     decoded.push_str(rest);
     Ok(decoded)
+}
+
+fn end_shared(shared: &mut Vec<u8>, decoded: &mut String) {
+    decoded.push_str(&String::from_utf8_lossy(shared));
+    shared.clear();
+}
+
+/// What an encoded word holds.
+enum Decoded {
+    /// Text, as far as ASCII goes.
+    Text(String),
+    /// UTF-8, which may begin or end inside a character.
+    Utf8(Vec<u8>),
 }
 
 /// Returns whether an encoded word may stand next to a character.
@@ -70,15 +93,15 @@ impl<'a> EncodedWord<'a> {
         Some((word, after))
     }
 
-    fn decode(&self) -> Result<String, Undecodable> {
+    fn decode(&self) -> Result<Decoded, Undecodable> {
         let octets = if self.is_base64 {
             BASE64.decode(self.text).ok()
         } else {
             quoted(self.text)
         };
         let octets = octets.ok_or(Undecodable)?;
-        match Charset::named(self.charset).ok_or(Undecodable)? {
-            Charset::Utf8 => Ok(String::from_utf8_lossy(&octets).into_owned()),
+        let text = match Charset::named(self.charset).ok_or(Undecodable)? {
+            Charset::Utf8 => return Ok(Decoded::Utf8(octets)),
             Charset::SingleByte => Ok(octets.iter().map(|&octet| ascii(octet)).collect()),
             Charset::ShiftJis => double_byte(
                 &octets,
@@ -97,7 +120,8 @@ impl<'a> EncodedWord<'a> {
                 |trail| matches!(trail, 0x80..=0xff),
             ),
             Charset::Iso2022Jp => iso_2022_jp(&octets),
-        }
+        };
+        text.map(Decoded::Text)
     }
 }
 
@@ -255,6 +279,17 @@ mod tests {
 
     fn decoded(text: &str) -> String {
         decode(text).unwrap()
+    }
+
+    #[test]
+    fn a_character_that_two_words_share_is_seen() {
+        let text = "=?utf-8?Q?ceo=EF?= =?utf-8?Q?=BC=A0corp.example?=";
+        assert_eq!(decode(text).as_deref(), Ok("ceo\u{ff20}corp.example"));
+        let apart = "=?utf-8?Q?a=EF?= b =?utf-8?Q?=BC=A0c?=";
+        assert_eq!(
+            decode(apart).as_deref(),
+            Ok("a\u{fffd} b \u{fffd}\u{fffd}c")
+        );
     }
 
     #[test]
