@@ -77,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "identity",
             "mail",
+            "message",
             "policy",
             "route",
             "schedule",

@@ -55,22 +55,27 @@ pub enum PriorityHeader {
     /// They stay as they are.
     #[default]
     Keep,
-    /// They are replaced by `X-Priority:` and `Importance:` of this priority.
-    Set(Priority),
+    /// They are replaced by `X-Priority:` and `Importance:` of the effective priority.
+    Set,
     /// They are removed.
     Strip,
 }
 
 /// Returns the header block to be stored, without the empty line behind it.
 ///
-/// A `Received:` comes first. `Date:` and `Message-ID:` are added at the end where they are missing. Removed are `Bcc:`
+/// `priority` is the effective one. A `Received:` comes first. `Date:` and `Message-ID:` are added at the end where they are missing. Removed are `Bcc:`
 /// and `Resent-Bcc:`, `Return-Path:` (RFC 5321 §4.4: only the last hop writes it), and an `Authentication-Results:` that
 /// claims to be of this relay (RFC 8601 §5). All other fields stay octet for octet, in their order.
-pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, priority: PriorityHeader) -> Bytes {
+pub fn rewrite(
+    header: &Header<'_>,
+    trace: &Trace<'_>,
+    fields: PriorityHeader,
+    priority: Priority,
+) -> Bytes {
     let mut block = BytesMut::with_capacity(header.octets().len() + ROOM);
     block.extend_from_slice(trace.received().as_bytes());
     for field in header.fields() {
-        if !is_removed(field, trace.hostname, priority) {
+        if !is_removed(field, trace.hostname, fields) {
             block.extend_from_slice(field.octets());
         }
     }
@@ -82,9 +87,9 @@ pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, priority: PriorityHeader)
         let id = own_message_id(trace.queue_id, trace.hostname);
         put(&mut added, format_args!("Message-ID: {id}\r\n"));
     }
-    match priority {
+    match fields {
         PriorityHeader::Keep | PriorityHeader::Strip => {}
-        PriorityHeader::Set(priority) => {
+        PriorityHeader::Set => {
             let (x_priority, importance) = (x_priority_text(priority), importance_word(priority));
             put(
                 &mut added,
@@ -184,11 +189,11 @@ fn harmless(text: &str) -> String {
     }
 }
 
-fn is_removed(field: &Field<'_>, hostname: &Domain, priority: PriorityHeader) -> bool {
+fn is_removed(field: &Field<'_>, hostname: &Domain, fields: PriorityHeader) -> bool {
     let is_one_of = |names: &[&str]| names.iter().any(|name| field.is_named(name));
-    let is_priority = match priority {
+    let is_priority = match fields {
         PriorityHeader::Keep => false,
-        PriorityHeader::Set(_) | PriorityHeader::Strip => is_one_of(&priority::FIELDS),
+        PriorityHeader::Set | PriorityHeader::Strip => is_one_of(&priority::FIELDS),
     };
     is_priority
         || is_one_of(&["Bcc", "Resent-Bcc", "Return-Path"])

@@ -10,8 +10,7 @@ use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
 use crate::mail::{Date, Domain, Envelope, Header, Priority};
 use crate::message::{
-    AddressRule, Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, PriorityHeader, Tls,
-    Trace, own_message_id,
+    Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, Tls, Trace, own_message_id,
 };
 use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
 use crate::smtp::replies;
@@ -21,7 +20,7 @@ use crate::spool::{Draft, Message, SpoolError};
 
 use super::counts::{Counts, Event};
 use super::decide::spool_reply;
-use super::settings::{self, Profile, StrictAddresses};
+use super::settings::Profile;
 
 /// Why a message is not taken: told to the client at its end.
 #[derive(Clone, Debug)]
@@ -163,18 +162,15 @@ impl Intake {
     /// Judges the header, writes it as it is to be stored, and what came behind it.
     async fn header(&mut self, octets: &[u8], rest: Bytes) -> Result<(), Refusal> {
         let header = Header::parse(octets).map_err(malformed)?;
-        let rule = match self.origin.profile.strict_addresses {
-            StrictAddresses::Off => AddressRule::Senders,
-            StrictAddresses::On => AddressRule::All,
-        };
+        let rule = self.origin.profile.address_rule;
         let inspected = crate::message::inspect(&header, rule).map_err(malformed)?;
         if inspected.hops > MAX_HOPS {
             return Err(Refusal::new(replies::MAIL_LOOP, &""));
         }
         self.authorize(&inspected)?;
         let priority = self.priority(inspected.priority);
-        let rewritten =
-            crate::message::rewrite(&header, &self.trace(), self.priority_header(priority));
+        let fields = self.origin.profile.priority_header;
+        let rewritten = crate::message::rewrite(&header, &self.trace(), fields, priority);
         let message_id = if header.has("Message-ID") {
             inspected.message_id
         } else {
@@ -242,14 +238,6 @@ impl Intake {
         let capped =
             claimed.map(|claimed| profile.max_priority.map_or(claimed, |cap| claimed.max(cap)));
         capped.map_or(profile.priority, |claimed| claimed.min(profile.priority))
-    }
-
-    fn priority_header(&self, priority: Priority) -> PriorityHeader {
-        match self.origin.profile.priority_header {
-            settings::PriorityHeader::Keep => PriorityHeader::Keep,
-            settings::PriorityHeader::Set => PriorityHeader::Set(priority),
-            settings::PriorityHeader::Strip => PriorityHeader::Strip,
-        }
     }
 
     fn trace(&self) -> Trace<'_> {

@@ -16,6 +16,4 @@ pub use counts::{Counted, Counts};
 pub use directory::Directory;
 pub use limits::ConnectionLimits;
 pub use listeners::{BindError, Binding, Bound, Server, ServerParts, Skipped, bind};
-pub use settings::{
-    ListenerSettings, OnPortInUse, PortSet, PortSetError, PriorityHeader, Profile, StrictAddresses,
-};
+pub use settings::{ListenerSettings, OnPortInUse, PortSet, PortSetError, Profile};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::mail::Priority;
+use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::Rules;
 use crate::smtp::server;
 
@@ -141,30 +142,8 @@ pub struct Profile {
     pub max_priority: Option<Priority>,
     /// What recipients see of the priority.
     pub priority_header: PriorityHeader,
-    /// Whether address fields must be RFC 5322.
-    pub strict_addresses: StrictAddresses,
-}
-
-/// What recipients see of the priority.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum PriorityHeader {
-    /// What the client wrote.
-    #[default]
-    Keep,
-    /// `X-Priority:` and `Importance:` of the effective priority, in place of what the client wrote.
-    Set,
-    /// Nothing.
-    Strip,
-}
-
-/// Whether a message whose address fields are not RFC 5322 is taken.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum StrictAddresses {
-    /// It is.
-    Off,
-    /// It is refused with 554 5.6.0.
-    #[default]
-    On,
+    /// Which address fields must be RFC 5322 (`strict_addresses`).
+    pub address_rule: AddressRule,
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use crate::auth::{Account, PasswordHash};
 use crate::config::raw;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
+use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
 use crate::route::Table;
-use crate::submission::{PriorityHeader, Profile, StrictAddresses};
+use crate::submission::Profile;
 
 /// The accounts in three views.
 #[derive(Default)]
@@ -224,10 +225,10 @@ fn profile(
             raw::PriorityHeader::Set => PriorityHeader::Set,
             raw::PriorityHeader::Strip => PriorityHeader::Strip,
         },
-        strict_addresses: if is_strict {
-            StrictAddresses::On
+        address_rule: if is_strict {
+            AddressRule::All
         } else {
-            StrictAddresses::Off
+            AddressRule::Senders
         },
     }
 }

@@ -7,9 +7,9 @@ use super::*;
 use crate::config::checked::Engine;
 use crate::identity::{AccountName, Route};
 use crate::mail::{Mailbox, Priority};
+use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
 use crate::smtp::server::{AuthRule, TlsMode};
-use crate::submission::{PriorityHeader, StrictAddresses};
 use crate::tls::server::Settings as TlsSettings;
 use crate::upstream::smtp::{PlainTextLogin, Settings, TlsPolicy, Verification};
 
@@ -187,7 +187,7 @@ fn an_account_takes_the_defaults_it_does_not_override() {
     );
     assert_eq!(bob.rules.grants, Grants::Anyone);
     assert_eq!(bob.priority_header, PriorityHeader::Strip);
-    assert_eq!(bob.strict_addresses, StrictAddresses::Off);
+    assert_eq!(bob.address_rule, AddressRule::Senders);
 }
 
 #[test]
