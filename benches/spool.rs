@@ -206,6 +206,7 @@ fn template() -> Outcome<Message> {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: vec![Recipient::new(ForwardPath::from(Mailbox::parse(
                 "recipient@example.net",
             )?))],

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
-    BodyType, Cause, DsnReturn, Envelope, Failure, ForwardPath, Mailbox, Notify, OriginalRecipient,
-    Priority, QueueId, Recipient, RecipientIndex, Response, ReversePath, Stage,
+    BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
+    ForwardPath, Mailbox, Notify, OriginalRecipient, Priority, QueueId, Recipient, RecipientIndex,
+    Response, ReversePath, Stage,
 };
 
 use super::{
@@ -86,6 +87,7 @@ pub(super) fn message_to(recipients: &[&str]) -> Message {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: recipients
                 .iter()
                 .map(|path| Recipient::new(ForwardPath::from(Mailbox::parse(path).unwrap())))
@@ -109,6 +111,11 @@ pub(super) fn full_message() -> Message {
     message.envelope.smtputf8 = true;
     message.envelope.ret = Some(DsnReturn::Headers);
     message.envelope.envelope_id = Some("QQ314159 +2B".into());
+    message.envelope.deliver_by = Some(DeliverBy {
+        deadline: START.after(Duration::from_mins(10)),
+        mode: DeliverByMode::Return,
+        trace: DeliverByTrace::On,
+    });
     message.envelope.recipients[0].notify = Some(Notify {
         success: true,
         failure: false,

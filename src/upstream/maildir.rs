@@ -232,6 +232,7 @@ mod tests {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: recipients.iter().map(recipient).collect(),
         }
     }

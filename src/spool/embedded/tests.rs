@@ -18,7 +18,7 @@ use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
 use crate::spool::standing::{Recipients, Standing, Waiting};
-use crate::spool::{Pressure, Spool, SpoolAdmin, SpoolError};
+use crate::spool::{Message, Pressure, Spool, SpoolAdmin, SpoolError};
 
 use super::change;
 use super::disk::Disk;
@@ -308,6 +308,27 @@ fn fields_of_a_later_date_are_skipped() {
     );
     let read = message::read(&fields.into_octets()).unwrap();
     assert_eq!(read.message, full_message());
+}
+
+#[test]
+fn a_message_of_an_earlier_date_has_no_deadline() {
+    let without = |mut message: Message| {
+        message.envelope.deliver_by = None;
+        message
+    };
+    let mut fields = Fields::behind(0);
+    let place = BodyPlace::Inline { offset: 0, crc: 1 };
+    let key = (QueueId::from_number(7), 5);
+    message::write(&mut fields, key, &place, &full_message());
+    let mut earlier = Fields::behind(0);
+    for field in Reader::new(&fields.into_octets()) {
+        let (tag, content) = field.unwrap();
+        if tag <= 19 {
+            earlier.octets(tag, content);
+        }
+    }
+    let read = message::read(&earlier.into_octets()).unwrap();
+    assert_eq!(read.message, without(full_message()));
 }
 
 fn any_cause() -> impl Strategy<Value = Cause> {
