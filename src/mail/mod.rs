@@ -20,6 +20,6 @@ pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage};
-pub use priority::{ByPriority, Priority};
+pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;
 pub use status::EnhancedStatusCode;

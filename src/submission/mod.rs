@@ -11,6 +11,7 @@ mod limits;
 mod listeners;
 mod settings;
 mod stream;
+mod terms;
 
 pub use counts::{Counted, Counts};
 pub use directory::Directory;
