@@ -3,6 +3,8 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod upstream;
+
 use std::fmt::{Display, Write as _};
 
 use super::raw;
@@ -280,31 +282,8 @@ fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
         smtp.mx,
         "Whether `host` is a domain whose MX records name the servers.",
     );
-    upstream_trust(sample, smtp);
+    upstream::trust(sample, smtp);
     upstream_bounds(sample, smtp);
-}
-
-fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
-    sample.shown(
-        "verify",
-        smtp.verify.get_ref(),
-        "Whether the certificate is checked: by the authorities the system trusts, or by one of the next two keys.",
-    );
-    sample.shown(
-        "ca_file",
-        text("../certs/upstream-ca.pem"),
-        "PEM file with the authorities to trust instead (example).",
-    );
-    sample.shown(
-        "fingerprint",
-        text("00".repeat(32)),
-        "SHA-256 of the one certificate to trust; names and dates do not count then (example).",
-    );
-    sample.shown(
-        "plain_text_login",
-        smtp.plain_text_login.get_ref(),
-        "Whether the password may be sent without TLS. Dangerous.",
-    );
 }
 
 fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
@@ -333,6 +312,7 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
         smtp.recipients_per_message,
         "Recipients of one transaction, 1 to 65535; a message with more takes several.",
     );
+    upstream::bandwidth(sample);
     sample.shown(
         "keep_idle",
         text(smtp.keep_idle),
