@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "dns",
             "identity",
             "mail",
+            "schedule",
             "secret",
             "smtp",
             "telemetry",

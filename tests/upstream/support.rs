@@ -38,6 +38,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         connections: 4,
         messages_per_connection: 100,
         recipients_per_message: 100,
+        bandwidth: None,
         keep_idle: Duration::from_mins(1),
         smtputf8: Smtputf8::Auto,
         timeouts: patient(),

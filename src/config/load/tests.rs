@@ -36,6 +36,7 @@ retry = { first = "2m" }
 
 [upstream.spare.smtp]
 host = "[2001:db8::25]"
+bandwidth = "10 Mbit/s"
 fingerprint = "AB:ab:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:01"
 
 [tenant.provider]
@@ -121,6 +122,14 @@ fn smtp(upstream: &Upstream) -> &Settings {
         Engine::Smtp(settings) => settings,
         Engine::Maildir(_) => panic!("{upstream:?}"),
     }
+}
+
+#[test]
+fn the_bandwidth_of_an_upstream_is_limited_where_it_is_set() {
+    let checked = checked();
+    let of = |name| smtp(&checked.upstreams[&upstream(name)]).bandwidth;
+    assert_eq!(of("main"), None);
+    assert_eq!(of("spare").unwrap().octets(), 1_250_000);
 }
 
 #[test]

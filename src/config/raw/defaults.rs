@@ -144,6 +144,7 @@ impl Default for Smtp {
             reserved_connections: None,
             messages_per_connection: Number::of(1000),
             recipients_per_message: Number::of(100),
+            bandwidth: None,
             keep_idle: Span::of(Duration::from_secs(30)),
             smtputf8: Smtputf8::default(),
             timeout: UpstreamTimeouts::default(),

@@ -10,7 +10,7 @@ use super::{
     AuthRule, BareNewlines, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
     PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
 };
-use crate::config::units::{ByteSize, Number, Span};
+use crate::config::units::{BitRate, ByteSize, Number, Span};
 
 /// A table whose keys are names that people choose.
 pub(in crate::config) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
@@ -173,6 +173,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
     pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
     pub(in crate::config) recipients_per_message: Number<1, 65_535>,
+    pub(in crate::config) bandwidth: Option<Spanned<BitRate>>,
     pub(in crate::config) keep_idle: Span<0>,
     pub(in crate::config) smtputf8: Smtputf8,
     pub(in crate::config) timeout: UpstreamTimeouts,

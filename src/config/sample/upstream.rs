@@ -87,6 +87,12 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
         "How many of them only mail of priority 1 and 2 may use (by default 1, or 0 where there is one connection).",
     );
     sample.shown(
+        "bandwidth",
+        text("10 Mbit/s"),
+        "What all connections together may send in a second: kbit/s, Mbit/s, Gbit/s, or octets, KiB/s, MiB/s. Urgent mail has\n\
+         all of it; other mail pauses in the middle of its body meanwhile (example; by default there is no limit).",
+    );
+    sample.shown(
         "messages_per_connection",
         smtp.messages_per_connection,
         "Messages after which a connection is closed.",
