@@ -241,11 +241,13 @@ fn relay(sample: &mut Sample, relay: &raw::Relay) {
     sample.table(
         "[relay.retry]",
         "When deferred mail is tried again: after `first`, then after twice as long each time up to `longest`, with some\n\
-         spread, until `lifetime` is over and the sender gets a report.",
+         spread, until `lifetime` is over and the sender gets a report. A sender whose message still waits after\n\
+         `warn_after` is told so once; \"0s\" switches that off.",
     );
     sample.shown("first", text(relay.retry.first.get_ref()), "");
     sample.shown("longest", text(relay.retry.longest.get_ref()), "");
     sample.shown("lifetime", text(relay.retry.lifetime.get_ref()), "");
+    sample.shown("warn_after", text(relay.retry.warn_after.get_ref()), "");
 }
 
 fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
@@ -349,7 +351,7 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
         "A retry plan of its own; what is left out comes from [relay.retry] (example).",
     );
 }
@@ -393,7 +395,7 @@ fn maildir(sample: &mut Sample) {
     );
     sample.shown(
         "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
         "As above (example).",
     );
 }
