@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::mail::{Failure, RecipientIndex};
 
-use super::{Fate, Settlement};
+use super::{Fate, Settlement, Warned};
 
 /// What is known of a message beyond what was committed. Stored whole whenever it changes, so that the last record
 /// of a message says all.
@@ -15,6 +15,8 @@ pub(super) struct Standing {
     pub(super) attempts: u32,
     /// Whether it waits for an operator.
     pub(super) is_held: bool,
+    /// What its sender has been told while it waits.
+    pub(super) warned: Warned,
     /// Those that are not done.
     pub(super) recipients: Recipients,
 }
@@ -60,6 +62,7 @@ impl Standing {
         Self {
             attempts: 0,
             is_held: false,
+            warned: Warned::default(),
             recipients: Recipients::All { count, due },
         }
     }
@@ -105,8 +108,28 @@ impl Standing {
             .collect()
     }
 
+    /// Returns the recipients that were deferred before, each with the reason of the last time.
+    pub(super) fn deferred(&self) -> Vec<(RecipientIndex, Failure)> {
+        match &self.recipients {
+            Recipients::All { .. } => Vec::new(),
+            Recipients::Some(waiting) => waiting
+                .iter()
+                .filter_map(|waiting| Some((waiting.index, waiting.reason.clone()?)))
+                .collect(),
+        }
+    }
+
     /// Returns the standing after a settlement, or `None` when no recipient is left.
     pub(super) fn after(&self, settlement: &Settlement) -> Option<Self> {
+        let attempts = self.attempts.saturating_add(u32::from(settlement.counts));
+        let warned = self.warned.or(settlement.warned);
+        if settlement.fates.is_empty() {
+            return Some(Self {
+                attempts,
+                warned,
+                ..self.clone()
+            });
+        }
         let fates: BTreeMap<_, _> = settlement
             .fates
             .iter()
@@ -128,8 +151,9 @@ impl Standing {
             }
         });
         (!waiting.is_empty()).then(|| Self {
-            attempts: self.attempts.saturating_add(u32::from(settlement.counts)),
+            attempts,
             is_held: self.is_held,
+            warned,
             recipients: Recipients::Some(waiting.into()),
         })
     }

@@ -20,6 +20,8 @@ pub(super) struct Connection {
     extensions: Extensions,
     timeouts: Timeouts,
     after: After,
+    /// The name of the server, as it was looked up.
+    pub(super) host: Box<str>,
     /// Transactions so far.
     pub(super) messages: u32,
     /// When it was last used.
@@ -97,6 +99,7 @@ impl Connection {
             extensions,
             timeouts,
             after: After::Clean,
+            host: Box::default(),
             messages: 0,
             idle_since: now,
             out: Vec::new(),

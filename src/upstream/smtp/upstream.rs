@@ -66,6 +66,7 @@ impl SmtpUpstream {
         let mut attempt = Attempt {
             outcomes: Vec::with_capacity(order.recipients.len()),
             health: Health::Good,
+            host: None,
         };
         // The semaphore is never closed; if it were, the dispatcher bounds attempts all the same.
         let _permit = self.pool.permit().await;
@@ -86,9 +87,10 @@ impl SmtpUpstream {
                 priority: order.priority,
                 now: self.clock.now(),
             };
-            let ended = self
+            let (ended, host) = self
                 .transact(transfer, &mut message, observer.as_ref())
                 .await;
+            attempt.host = Some(host);
             attempt.health = classify::worse(attempt.health, ended.health);
             let is_over = attempt.health != Health::Good;
             let reason = is_over.then(|| reason(&ended.outcomes));
@@ -108,41 +110,45 @@ impl SmtpUpstream {
         attempt
     }
 
+    /// Runs one transaction; tells also with which host.
     async fn transact(
         &self,
         transfer: Transfer<'_>,
         message: &mut Message,
         observer: Option<&Observer>,
-    ) -> Ended {
+    ) -> (Ended, Box<str>) {
         if observer.is_none()
             && let Some(mut connection) = self.pool.take().await
         {
             let ended = connection.transact(transfer, message).await;
             // An upstream may close an idle connection at any time, and sometimes that shows only now.
             if !ended.is_stale {
+                let host = connection.host.clone();
                 self.put_back(connection).await;
-                return ended;
+                return (ended, host);
             }
         }
         let silent = Observer::default();
         match self.connector.connect(observer.unwrap_or(&silent)).await {
             Ok(mut connection) => {
                 let ended = connection.transact(transfer, message).await;
+                let host = connection.host.clone();
                 if observer.is_some() {
                     connection.quit(ReplyWanted::Yes).await;
                 } else {
                     self.put_back(connection).await;
                 }
-                ended
+                (ended, host)
             }
             Err(judgement) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
-                Ended {
+                let ended = Ended {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
                     health: judgement.health,
                     after: After::Close,
                     is_stale: false,
-                }
+                };
+                (ended, self.settings().host.as_str().into())
             }
         }
     }
@@ -192,7 +198,7 @@ fn reason(outcomes: &[(RecipientIndex, Outcome)]) -> Failure {
         .rev()
         .find_map(|(_, outcome)| match outcome {
             Outcome::Deferred(failure) | Outcome::Unknown(failure) => Some(failure.clone()),
-            Outcome::Rejected(_) | Outcome::Relayed(_) => None,
+            Outcome::Rejected(_) | Outcome::Relayed(..) => None,
         });
     failure.unwrap_or_else(|| {
         Failure::new(
