@@ -25,7 +25,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("smtp", &["clock", "identity", "mail", "secret"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
-    ("spool", &["body", "clock", "identity", "mail", "telemetry"]),
+    (
+        "spool",
+        &["body", "clock", "identity", "mail", "schedule", "telemetry"],
+    ),
     ("telemetry", &[]),
     ("tls", &[]),
     (

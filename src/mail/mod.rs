@@ -22,6 +22,6 @@ pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Send
 pub use outcome::{
     Attempt, Cause, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response, Stage,
 };
-pub use priority::{MtPriority, Priority};
+pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;
 pub use status::EnhancedStatusCode;

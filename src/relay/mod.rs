@@ -9,5 +9,5 @@ mod fate;
 mod news;
 mod notify;
 
-pub use board::{Lane, UpstreamStanding};
+pub use board::{Arrangement, Lane, UpstreamStanding};
 pub use dispatcher::{Relay, Settings};

@@ -44,7 +44,10 @@ pub struct MaildirUpstream {
 }
 
 /// Writes at once. More would only compete for the same disk.
-const CONNECTIONS: usize = 4;
+pub const CONNECTIONS: usize = 4;
+
+/// Recipients of one file.
+const RECIPIENTS: usize = 1000;
 
 /// Octets gathered before they are written.
 const GATHER: usize = 64 << 10;
@@ -106,8 +109,8 @@ impl Upstream for MaildirUpstream {
         &self.settings.name
     }
 
-    fn connections(&self) -> usize {
-        CONNECTIONS
+    fn recipients(&self) -> usize {
+        RECIPIENTS
     }
 
     async fn attempt(&self, order: Order<'_>) -> Attempt {

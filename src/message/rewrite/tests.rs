@@ -243,6 +243,7 @@ fn mt_priority_says_what_was_decided_and_only_that() {
         assert_eq!(mt("", rule, Some(4)), "MT-Priority: 4");
         let given = "MT-Priority: 9\r\nSubject: x\r\nMT-Priority: -3\r\n";
         assert_eq!(mt(given, rule, Some(3)), "MT-Priority: 3");
+        assert_eq!(mt(given, rule, Some(9)), "MT-Priority: 9");
         assert_eq!(
             mt("MT-Priority:  3 \r\n", rule, Some(3)),
             "MT-Priority:  3 "

@@ -9,12 +9,12 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{Route, UpstreamName};
 use crate::mail::{
     DeliverBy, DeliverByMode, DeliverByTrace, Domain, Duty, Envelope, Handover, Mailbox, Priority,
-    Recipient, Response,
+    QueueId, Recipient, Response,
 };
 use crate::relay::Settings;
-use crate::schedule::Chance;
+use crate::schedule::{Bounds, Chance};
 use crate::spool::memory::MemorySpool;
-use crate::spool::{Claim, Message, Spool};
+use crate::spool::{Claim, Message, Spool, Wanted};
 use crate::upstream::Upstream;
 
 const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -79,10 +79,14 @@ impl Bench {
         let now = self.clock.now();
         let claim = Claim {
             routes: &[route()],
+            wanted: Wanted::Aged {
+                from: QueueId::from_number(0),
+                before: QueueId::from_number(u64::MAX),
+            },
             at_most: 9,
+            recipients: 9,
             now,
             until: now.after(HOUR),
-            older_than: None,
         };
         self.spool.claim(claim).await.unwrap()
     }
@@ -127,7 +131,7 @@ impl Upstream for Willing {
         &self.name
     }
 
-    fn connections(&self) -> usize {
+    fn recipients(&self) -> usize {
         1
     }
 
@@ -189,6 +193,7 @@ async fn what_is_to_be_returned_at_its_deadline_is_not_relayed_any_more() {
     let lane = Lane {
         upstream: Arc::<Willing>::clone(&upstream),
         plan: RetryPlan::default(),
+        bounds: Bounds::default(),
     };
     for (place, mode) in [DeliverByMode::Notify, DeliverByMode::Return]
         .into_iter()

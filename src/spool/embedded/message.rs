@@ -44,6 +44,7 @@ pub(super) struct Summary {
     pub(super) priority: Priority,
     pub(super) route: Route,
     pub(super) account: Option<AccountName>,
+    pub(super) tenant: Option<TenantName>,
     pub(super) standing: Standing,
 }
 
@@ -218,7 +219,7 @@ fn read_inline(content: &[u8]) -> Result<BodyPlace, Malformed> {
 /// Reads what the index needs.
 pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
     let (mut id, mut size, mut priority, mut route) = (None, None, None, None);
-    let (mut account, mut standing) = (None, None);
+    let (mut account, mut tenant, mut standing) = (None, None, None);
     let (mut has_file, mut due, mut recipients) = (false, Timestamp::default(), 0);
     for field in Reader::new(head) {
         match field? {
@@ -229,6 +230,7 @@ pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
             (DUE, content) => due = Timestamp::from_unix_millis(number(content)?),
             (ROUTE, content) => route = Some(read_route(content)?),
             (ACCOUNT, content) => account = Some(read_name(content, AccountName::parse)?),
+            (TENANT, content) => tenant = Some(read_name(content, TenantName::parse)?),
             (RECIPIENT, _) => recipients += 1,
             (STANDING, content) => standing = Some(change::read_standing(content)?),
             _ => {}
@@ -241,6 +243,7 @@ pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
         priority: priority.ok_or(Malformed)?,
         route: route.ok_or(Malformed)?,
         account,
+        tenant,
         standing: standing.unwrap_or_else(|| Standing::fresh(recipients, due)),
     })
 }
@@ -252,7 +255,7 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
     let mut message = Message {
         envelope: read_envelope(head)?,
         account: summary.account,
-        tenant: None,
+        tenant: summary.tenant,
         route: summary.route,
         priority: summary.priority,
         accepted: Timestamp::default(),
@@ -266,7 +269,6 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
                 message.accepted = Timestamp::from_unix_millis(number(content)?);
             }
             (DUE, content) => message.due = Timestamp::from_unix_millis(number(content)?),
-            (TENANT, content) => message.tenant = Some(read_name(content, TenantName::parse)?),
             (PEER, content) => message.peer = Some(read_address(content)?),
             (MESSAGE_ID, content) => message.message_id = Some(text(content)?.into()),
             _ => {}

@@ -344,9 +344,10 @@ fn any_cause() -> impl Strategy<Value = Cause> {
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
-    let waiting = (any::<(u16, u64)>(), proptest::option::of(any_cause())).prop_map(
-        |((index, due), cause)| Waiting {
+    let waiting = (any::<(u16, u32, u64)>(), proptest::option::of(any_cause())).prop_map(
+        |((index, attempts, due), cause)| Waiting {
             index: RecipientIndex(index),
+            attempts,
             due: Timestamp::from_unix_millis(due),
             reason: cause.map(|cause| Failure::new(Stage::Tls, cause)),
         },
@@ -358,9 +359,8 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         }),
         proptest::collection::vec(waiting, 1..5).prop_map(|all| Recipients::Some(all.into())),
     ];
-    (any::<(u32, bool, [bool; 2])>(), recipients).prop_map(
-        |((attempts, is_held, [of_delay, of_deadline]), recipients)| Standing {
-            attempts,
+    (any::<(bool, [bool; 2])>(), recipients).prop_map(
+        |((is_held, [of_delay, of_deadline]), recipients)| Standing {
             is_held,
             warned: Warned {
                 of_delay,
