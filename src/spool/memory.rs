@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
 use crate::mail::QueueId;
 
-use super::index::{Arrival, Index, Listed, Moment, Outcome, Verb};
+use super::index::{Arrival, Claimed, Index, Listed, Moment, Outcome, Verb};
 use super::standing::Standing;
 use super::{
     Backlog, Claim, Draft, Entry, Lease, Message, Pressure, Settlement, Spool, SpoolAdmin,
@@ -150,19 +150,23 @@ impl Spool for MemorySpool {
     }
 
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
-        let claimed = self.state().index.claim(&claim, self.clock.instant());
-        Ok(claimed
-            .into_iter()
-            .map(|claimed| Lease {
+        let mut state = self.state();
+        let claimed = state.index.claim(&claim, self.clock.instant());
+        let lease = |claimed: Claimed<Stored>| {
+            let standing = state.index.standing(claimed.id);
+            Lease {
                 id: claimed.id,
                 message: super::with_route(&claimed.place.message, &claimed.route),
                 size: claimed.size,
                 pending: claimed.pending,
                 attempts: claimed.attempts,
+                deferred: standing.map(Standing::deferred).unwrap_or_default(),
+                warned: standing.map(|standing| standing.warned).unwrap_or_default(),
                 until: claim.until,
                 token: claimed.token,
-            })
-            .collect())
+            }
+        };
+        Ok(claimed.into_iter().map(lease).collect())
     }
 
     async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError> {

@@ -148,7 +148,7 @@ pub(crate) fn short(attempt: &Attempt) -> Vec<String> {
         format!("{:?} {}", failure.stage, response.code)
     };
     let text = |outcome: &Outcome| match outcome {
-        Outcome::Relayed(response) => format!("relayed {}", response.code),
+        Outcome::Relayed(response, _) => format!("relayed {}", response.code),
         Outcome::Deferred(failure) => format!("deferred {}", stage_and_code(failure)),
         Outcome::Rejected(failure) => format!("rejected {}", stage_and_code(failure)),
         Outcome::Unknown(failure) => format!("unknown {}", stage_and_code(failure)),

@@ -32,7 +32,7 @@ host = "smtp.example.net"
 tls = "implicit"
 username = "relay@example.com"
 password = { inline = "hunter2" }
-retry = { first = "2m" }
+retry = { first = "2m", warn_after = "0s" }
 
 [upstream.spare.smtp]
 host = "[2001:db8::25]"
@@ -143,6 +143,11 @@ fn an_upstream_has_its_login_and_its_own_retry_plan() {
     assert_eq!(login.over_plain_text, PlainTextLogin::Forbidden);
     assert_eq!(main.retry.first().as_secs(), 120);
     assert_eq!(main.retry.lifetime(), checked.retry.lifetime());
+    assert_eq!(main.retry.warn_after(), None);
+    assert_eq!(
+        checked.upstreams[&upstream("spare")].retry.warn_after(),
+        checked.retry.warn_after()
+    );
     assert_eq!(settings.helo.as_ascii(), "relay.example.com");
 }
 

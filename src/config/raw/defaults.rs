@@ -121,6 +121,7 @@ impl Default for Retry {
             first: unplaced(Span::of(plan.first())),
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
+            warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
         }
     }
 }

@@ -128,6 +128,7 @@ pub(in crate::config) struct Retry {
     pub(in crate::config) first: Spanned<Span<1000>>,
     pub(in crate::config) longest: Spanned<Span<1000>>,
     pub(in crate::config) lifetime: Spanned<Span<1000>>,
+    pub(in crate::config) warn_after: Spanned<Span<0>>,
 }
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -137,6 +138,7 @@ pub(in crate::config) struct OwnRetry {
     pub(in crate::config) first: Option<Spanned<Span<1000>>>,
     pub(in crate::config) longest: Option<Spanned<Span<1000>>>,
     pub(in crate::config) lifetime: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) warn_after: Option<Spanned<Span<0>>>,
 }
 
 /// One kind of upstream each; exactly one is set.

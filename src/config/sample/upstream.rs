@@ -114,7 +114,7 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
         "A retry plan of its own; what is left out comes from [relay.retry] (example).",
     );
 }
@@ -158,7 +158,7 @@ pub(super) fn maildir(sample: &mut Sample) {
     );
     sample.shown(
         "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
         "As above (example).",
     );
 }

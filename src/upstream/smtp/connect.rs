@@ -116,7 +116,10 @@ impl Connector {
                 break;
             }
             match self.open(host, address, observer).await {
-                Ok(connection) => return Ok(connection),
+                Ok(mut connection) => {
+                    connection.host = host.name.clone();
+                    return Ok(connection);
+                }
                 Err(judgement) if is_about_the_address(&judgement) => {
                     observer.note(format_args!("{address} cannot be used"));
                     problem = Some(judgement);
@@ -437,7 +440,7 @@ fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply
 fn is_about_the_address(judgement: &Judgement) -> bool {
     match &judgement.outcome {
         Outcome::Deferred(failure) => matches!(failure.stage, Stage::Connect | Stage::Greeting),
-        Outcome::Relayed(_) | Outcome::Rejected(_) | Outcome::Unknown(_) => false,
+        Outcome::Relayed(..) | Outcome::Rejected(_) | Outcome::Unknown(_) => false,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Connection {
     /// The bandwidth of the upstream, where it is limited.
     pacing: Option<Arc<Pacing>>,
     after: After,
+    /// The name of the server, as it was looked up.
+    pub(super) host: Box<str>,
     /// Transactions so far.
     pub(super) messages: u32,
     /// When it was last used.
@@ -92,6 +94,7 @@ impl Connection {
             timeouts,
             pacing,
             after: After::Clean,
+            host: Box::default(),
             messages: 0,
             idle_since: now,
             out: Vec::new(),
