@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use posthouse::clock::Clock as _;
 use posthouse::identity::UpstreamName;
 use posthouse::mail::{
-    Attempt, Cause, Failure, Health, Outcome, Priority, QueueId, RecipientIndex, Response, Stage,
+    Attempt, Cause, Duty, Failure, Handover, Health, Outcome, Priority, QueueId, RecipientIndex,
+    Response, Stage,
 };
 use posthouse::schedule::{Bounds, Rate};
 use posthouse::upstream::{Order, Upstream};
@@ -168,6 +169,7 @@ impl SimulatedUpstream {
         Attempt {
             outcomes: outcomes.map(|index| (*index, outcome.clone())).collect(),
             health,
+            host: None,
         }
     }
 
@@ -191,7 +193,11 @@ impl SimulatedUpstream {
         if is_lost {
             return Outcome::Unknown(Failure::new(Stage::Final, Cause::Timeout));
         }
-        Outcome::Relayed(response(250))
+        let handover = Handover::Onward {
+            dsn: Duty::Ours,
+            deliver_by: Duty::Ours,
+        };
+        Outcome::Relayed(response(250), handover)
     }
 }
 
@@ -262,6 +268,7 @@ impl Upstream for SimulatedUpstream {
                 let attempt = Attempt {
                     outcomes: outcomes.collect(),
                     health: Health::Good,
+                    host: None,
                 };
                 // The reply is on its way.
                 tokio::time::sleep(self.between(1, 50)).await;

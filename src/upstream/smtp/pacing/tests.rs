@@ -89,7 +89,7 @@ impl Rig {
             self.serve(far, arrivals)
         );
         assert!(
-            matches!(ended.outcomes[0].1, Outcome::Relayed(_)),
+            matches!(ended.outcomes[0].1, Outcome::Relayed(..)),
             "{ended:?}"
         );
         taken
