@@ -194,6 +194,7 @@ async fn settle(spool: &EmbeddedSpool, lease: Lease) -> Outcome<()> {
         fates: fates.collect(),
         lease,
         warned: posthouse::spool::Warned::default(),
+        untold: Vec::new(),
         counts: true,
         reports: Vec::new(),
     };

@@ -181,17 +181,27 @@ impl Relay {
     }
 
     /// Records a verdict and the report it calls for. Where the record cannot be made now, the spool owes it.
+    ///
+    /// Where another batch of recipients follows at once, the sender is told of all of them together.
     async fn settle(&self, judgement: &Judgement, lease: Lease, verdict: Verdict) -> Recorded {
-        let news = judgement.news(&lease, &verdict);
-        let (warned, report) = (news.warned, self.report(&lease, &verdict, &news).await);
+        let (fates, counts) = (verdict.fates.clone(), verdict.counts);
+        let whole = verdict.after(&lease.untold);
+        let news = judgement.news(&lease, &whole);
+        let (warned, untold, report) = if lease.has_more && !fates.is_empty() {
+            (Warned::default(), whole.untold(&news), None)
+        } else {
+            let report = self.report(&lease, &whole, &news).await;
+            (news.warned, Vec::new(), report)
+        };
         if warned != Warned::default() && report.is_some() {
             tracing::info!("sender warned of the delay");
         }
         let settlement = Settlement {
             lease,
-            fates: verdict.fates,
+            fates,
             warned,
-            counts: verdict.counts,
+            untold,
+            counts,
             reports: report.into_iter().collect(),
         };
         match self.spool.settle(settlement).await {

@@ -5,7 +5,9 @@ use crate::mail::{
     Attempt, Cause, DeliverByMode, Failure, Handover, Health, Outcome, RecipientIndex, Stage,
 };
 use crate::schedule::{Load, Next, RetryPlan};
-use crate::spool::{Fate, Lease};
+use crate::spool::{Fate, Lease, Untold};
+
+use super::news::News;
 
 /// When an attempt ended and by which rules it is judged.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,37 @@ impl Verdict {
             fates,
             ..Self::default()
         }
+    }
+}
+
+impl Verdict {
+    /// Returns this verdict with what became of recipients before it, and was not told.
+    pub(super) fn after(mut self, untold: &[Untold]) -> Self {
+        for untold in untold {
+            self.fates.push((untold.index, untold.fate.clone()));
+            let handover = untold.handover.map(|handover| (untold.index, handover));
+            self.handovers.extend(handover);
+        }
+        self
+    }
+
+    /// Returns what is news of recipients that are done, to be told later.
+    pub(super) fn untold(&self, news: &News<'_>) -> Vec<Untold> {
+        let told = |index| news.told.iter().any(|(known, _)| *known == index);
+        let is_done = |fate: &Fate| !matches!(fate, Fate::Retry { .. });
+        let fates = self.fates.iter();
+        let untold = fates.filter(|(index, fate)| is_done(fate) && told(*index));
+        untold
+            .map(|(index, fate)| Untold {
+                index: *index,
+                fate: fate.clone(),
+                handover: self
+                    .handovers
+                    .iter()
+                    .find(|(known, _)| known == index)
+                    .map(|(_, handover)| *handover),
+            })
+            .collect()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::mail::{
 
 use super::{
     Claim, EntryState, Fate, Lease, Message, Report, Settlement, Spool, SpoolAdmin, SpoolError,
-    VerbError, Wanted, Warned,
+    Untold, VerbError, Wanted, Warned,
 };
 
 mod order;
@@ -183,6 +183,7 @@ pub(super) fn settlement(lease: Lease, fates: &[(u16, Fate)]) -> Settlement {
             .map(|(index, fate)| (RecipientIndex(*index), fate.clone()))
             .collect(),
         warned: Warned::default(),
+        untold: Vec::new(),
         counts: true,
         reports: Vec::new(),
     }
@@ -291,6 +292,7 @@ macro_rules! suite {
             a_recipient_without_a_fate_waits_for_the_end_of_the_lease
             a_warning_changes_no_due_time_and_is_remembered
             a_lease_tells_why_recipients_were_deferred
+            what_is_untold_comes_with_the_next_lease
             attempts_count_only_when_they_count
             reports_arrive_with_the_settlement
             a_large_report_arrives_with_the_settlement
@@ -632,6 +634,35 @@ pub(super) async fn a_warning_changes_no_due_time_and_is_remembered(fixture: Fix
     fixture.clock.advance(minutes(1));
     let [lease] = fixture.claim(5).await.try_into().unwrap();
     assert!(lease.warned.of_delay && lease.warned.of_deadline);
+}
+
+pub(super) async fn what_is_untold_comes_with_the_next_lease(fixture: Fixture) {
+    let addresses = ["a@example.com", "b@example.com", "c@example.com"];
+    fixture.commit(message_to(&addresses), b"x").await;
+    let (routes, now) = ([route(&["main"])], fixture.clock.now());
+    let claim = Claim {
+        recipients: 1,
+        ..next_of(&routes, 1, now, now.after(minutes(5)))
+    };
+    let claim_one = async || fixture.spool.claim(claim).await.unwrap().pop().unwrap();
+    let lease = claim_one().await;
+    assert!(lease.has_more && lease.untold.is_empty());
+    let fate = Fate::Bounce(failure("no"));
+    let untold = Untold {
+        index: RecipientIndex(0),
+        fate: fate.clone(),
+        handover: None,
+    };
+    let settlement = Settlement {
+        untold: vec![untold.clone()],
+        ..settlement(lease, &[(0, fate)])
+    };
+    fixture.spool.settle(settlement).await.unwrap();
+    let lease = claim_one().await;
+    assert_eq!((lease.has_more, &lease.untold), (true, &vec![untold]));
+    fixture.settle(lease, &[(1, relayed())]).await;
+    let lease = claim_one().await;
+    assert!(!lease.has_more && lease.untold.is_empty());
 }
 
 pub(super) async fn a_lease_tells_why_recipients_were_deferred(fixture: Fixture) {

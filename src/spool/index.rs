@@ -71,6 +71,7 @@ pub(super) struct Claimed<P> {
     pub(super) size: u64,
     pub(super) route: Route,
     pub(super) pending: Vec<RecipientIndex>,
+    pub(super) has_more: bool,
     pub(super) attempts: u32,
     pub(super) token: u64,
     pub(super) place: P,

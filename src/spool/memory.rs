@@ -161,7 +161,11 @@ impl Spool for MemorySpool {
                 pending: claimed.pending,
                 attempts: claimed.attempts,
                 deferred: standing.map(Standing::deferred).unwrap_or_default(),
+                has_more: claimed.has_more,
                 warned: standing.map(|standing| standing.warned).unwrap_or_default(),
+                untold: standing
+                    .map(|standing| standing.untold.to_vec())
+                    .unwrap_or_default(),
                 until: claim.until,
                 token: claimed.token,
             }

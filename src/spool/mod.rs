@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
-use crate::mail::{Envelope, Failure, Priority, QueueId, RecipientIndex, Response};
+use crate::mail::{Envelope, Failure, Handover, Priority, QueueId, RecipientIndex, Response};
 
 #[cfg(test)]
 mod conformance;
@@ -250,8 +250,12 @@ pub struct Lease {
     pub attempts: u32,
     /// The recipients that were deferred before, also those that are not due now, each with why the last time.
     pub deferred: Vec<(RecipientIndex, Failure)>,
+    /// Whether more of its recipients are due than the lease is for: another lease for them follows at once.
+    pub has_more: bool,
     /// What its sender has been told so far.
     pub warned: Warned,
+    /// What its sender is still to be told.
+    pub untold: Vec<Untold>,
     /// When the lease ends.
     pub until: Timestamp,
     /// Distinguishes this lease from earlier ones of the same message.
@@ -268,6 +272,8 @@ pub struct Settlement {
     pub fates: Vec<(RecipientIndex, Fate)>,
     /// What the sender is told by the reports; added to what it has been told before.
     pub warned: Warned,
+    /// What the sender is to be told with a later settlement; in place of [`Lease::untold`].
+    pub untold: Vec<Untold>,
     /// Whether the attempt counts towards the growth of the delays. What an upstream as a whole refuses does not.
     pub counts: bool,
     /// Messages to be sent as a consequence, such as a DSN.
@@ -294,6 +300,17 @@ impl Warned {
             of_deadline: self.of_deadline || other.of_deadline,
         }
     }
+}
+
+/// A recipient that is done and of which the sender is to be told, together with others that are tried just after it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Untold {
+    /// Which.
+    pub index: RecipientIndex,
+    /// What became of it.
+    pub fate: Fate,
+    /// How it was taken over, where it was relayed.
+    pub handover: Option<Handover>,
 }
 
 /// A message that posthouse itself writes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::mail::{Failure, RecipientIndex};
 
-use super::{Fate, Settlement, Warned};
+use super::{Fate, Settlement, Untold, Warned};
 
 /// What is known of a message beyond what was committed. Stored whole whenever it changes, so that the last record
 /// of a message says all.
@@ -15,6 +15,8 @@ pub(super) struct Standing {
     pub(super) is_held: bool,
     /// What its sender has been told while it waits.
     pub(super) warned: Warned,
+    /// Of whom its sender is still to be told.
+    pub(super) untold: Box<[Untold]>,
     /// Those that are not done.
     pub(super) recipients: Recipients,
 }
@@ -63,6 +65,7 @@ impl Standing {
         Self {
             is_held: false,
             warned: Warned::default(),
+            untold: Box::default(),
             recipients: Recipients::All { count, due },
         }
     }
@@ -112,6 +115,17 @@ impl Standing {
         }
     }
 
+    /// Returns how many recipients are due.
+    pub(super) fn count_due_by(&self, now: Timestamp) -> usize {
+        match &self.recipients {
+            Recipients::All { count, .. } => usize::from(*count),
+            Recipients::Some(waiting) => {
+                let due = waiting.iter().filter(|waiting| waiting.due <= now);
+                due.count()
+            }
+        }
+    }
+
     /// Returns the recipients that are due, so many at most.
     pub(super) fn due_by(&self, now: Timestamp, at_most: usize) -> Vec<RecipientIndex> {
         match &self.recipients {
@@ -153,6 +167,7 @@ impl Standing {
         if settlement.fates.is_empty() {
             return Some(Self {
                 warned,
+                untold: settlement.untold.clone().into(),
                 ..self.clone()
             });
         }
@@ -181,6 +196,7 @@ impl Standing {
         (!waiting.is_empty()).then(|| Self {
             is_held: self.is_held,
             warned,
+            untold: settlement.untold.clone().into(),
             recipients: Recipients::Some(waiting.into()),
         })
     }
@@ -204,7 +220,7 @@ impl Standing {
         };
         Self {
             recipients,
-            ..*self
+            ..self.clone()
         }
     }
 

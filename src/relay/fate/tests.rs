@@ -40,7 +40,9 @@ fn lease(mode: Option<DeliverByMode>) -> Lease {
         pending: vec![RecipientIndex(0)],
         attempts: 5,
         deferred: Vec::new(),
+        has_more: false,
         warned: Warned::default(),
+        untold: Vec::new(),
         until: T0,
         token: 1,
     }

@@ -50,7 +50,9 @@ fn lease(wishes: &[Option<Notify>]) -> Lease {
         pending: (0..).map(RecipientIndex).take(wishes.len()).collect(),
         attempts: 0,
         deferred: Vec::new(),
+        has_more: false,
         warned: Warned::default(),
+        untold: Vec::new(),
         until: T0,
         token: 1,
     }

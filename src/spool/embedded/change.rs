@@ -9,6 +9,7 @@ use crate::spool::standing::{Recipients, Standing, Waiting};
 
 use super::fields::{Fields, Malformed, Reader, number, octet, text};
 use super::message::{ID, STANDING};
+use super::untold;
 
 /// A change of one message.
 #[derive(Debug)]
@@ -85,6 +86,9 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
     if standing.warned != Warned::default() {
         fields.octet(WARNED, warned_to_octet(standing.warned));
     }
+    for untold in &standing.untold {
+        fields.nested(UNTOLD, |fields| untold::write(fields, untold));
+    }
     match &standing.recipients {
         Recipients::All { count, due } => {
             fields.number(COUNT, u64::from(*count));
@@ -101,6 +105,7 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
 pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     let (mut attempts, mut is_held, mut count, mut due) = (0, false, None, None);
     let (mut warned, mut waiting) = (Warned::default(), Vec::new());
+    let mut untold = Vec::new();
     for field in Reader::new(fields) {
         match field? {
             (ATTEMPTS, content) => {
@@ -113,6 +118,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
             }
             (DUE, content) => due = Some(Timestamp::from_unix_millis(number(content)?)),
             (WAITING, content) => waiting.push(read_waiting(content)?),
+            (UNTOLD, content) => untold.push(untold::read(content)?),
             _ => {}
         }
     }
@@ -132,6 +138,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     Ok(Standing {
         is_held,
         warned,
+        untold: untold.into(),
         recipients,
     })
 }
@@ -184,7 +191,7 @@ fn count_of(content: &[u8]) -> Result<u32, Malformed> {
     u32::try_from(number(content)?).map_err(|_| Malformed)
 }
 
-fn write_failure(fields: &mut Fields, failure: &Failure) {
+pub(super) fn write_failure(fields: &mut Fields, failure: &Failure) {
     let stage = STAGES.iter().position(|stage| *stage == failure.stage);
     fields.octet(STAGE, stage.and_then(|n| u8::try_from(n).ok()).unwrap_or(0));
     let (cause, words): (u8, &dyn Display) = match &failure.cause {
@@ -205,7 +212,7 @@ fn write_failure(fields: &mut Fields, failure: &Failure) {
     }
 }
 
-fn read_failure(fields: &[u8]) -> Result<Failure, Malformed> {
+pub(super) fn read_failure(fields: &[u8]) -> Result<Failure, Malformed> {
     let (mut stage, mut cause, mut words) = (None, None, "");
     let (mut code, mut status) = (0, None);
     for field in Reader::new(fields) {
@@ -278,6 +285,7 @@ const COUNT: u8 = 3;
 const DUE: u8 = 4;
 const WAITING: u8 = 5;
 const WARNED: u8 = 6;
+const UNTOLD: u8 = 7;
 
 /// The bits of [`WARNED`].
 const OF_DELAY: u8 = 1;

@@ -45,6 +45,7 @@ mod shared;
 mod simulated;
 #[cfg(test)]
 mod tests;
+mod untold;
 mod verbs;
 
 pub use engine::EmbeddedSpool;

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::mail::{Cause, Failure, QueueId, RecipientIndex, Stage};
+use crate::mail::{Cause, Duty, Failure, Handover, QueueId, RecipientIndex, Stage};
 use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
 use crate::spool::standing::{Recipients, Standing, Waiting};
-use crate::spool::{Message, Pressure, Spool, SpoolAdmin, SpoolError, Warned};
+use crate::spool::{Fate, Message, Pressure, Spool, SpoolAdmin, SpoolError, Untold, Warned};
 
 use super::change;
 use super::disk::Disk;
@@ -343,6 +343,26 @@ fn any_cause() -> impl Strategy<Value = Cause> {
     ]
 }
 
+fn any_untold() -> impl Strategy<Value = Untold> {
+    let Cause::Response(response) = failure("text").cause else {
+        panic!("no response");
+    };
+    let fate = prop_oneof![
+        Just(Fate::Relayed(response)),
+        any_cause().prop_map(|cause| Fate::Bounce(Failure::new(Stage::Final, cause))),
+        any_cause().prop_map(|cause| Fate::Expire(Failure::new(Stage::Connect, cause))),
+    ];
+    let duty = any::<bool>().prop_map(Duty::passed_where);
+    let onward =
+        (duty.clone(), duty).prop_map(|(dsn, deliver_by)| Handover::Onward { dsn, deliver_by });
+    let handover = proptest::option::of(prop_oneof![Just(Handover::Final), onward]);
+    (any::<u16>(), fate, handover).prop_map(|(index, fate, handover)| Untold {
+        index: RecipientIndex(index),
+        fate,
+        handover,
+    })
+}
+
 fn any_standing() -> impl Strategy<Value = Standing> {
     let waiting = (any::<(u16, u32, u64)>(), proptest::option::of(any_cause())).prop_map(
         |((index, attempts, due), cause)| Waiting {
@@ -359,13 +379,15 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         }),
         proptest::collection::vec(waiting, 1..5).prop_map(|all| Recipients::Some(all.into())),
     ];
-    (any::<(bool, [bool; 2])>(), recipients).prop_map(
-        |((is_held, [of_delay, of_deadline]), recipients)| Standing {
+    let untold = proptest::collection::vec(any_untold(), 0..3);
+    (any::<(bool, [bool; 2])>(), untold, recipients).prop_map(
+        |((is_held, [of_delay, of_deadline]), untold, recipients)| Standing {
             is_held,
             warned: Warned {
                 of_delay,
                 of_deadline,
             },
+            untold: untold.into(),
             recipients,
         },
     )

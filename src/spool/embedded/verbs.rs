@@ -304,7 +304,11 @@ fn lease(
         pending: claimed.pending.clone(),
         attempts: claimed.attempts,
         deferred: standing.map(Standing::deferred).unwrap_or_default(),
+        has_more: claimed.has_more,
         warned: standing.map(|standing| standing.warned).unwrap_or_default(),
+        untold: standing
+            .map(|standing| standing.untold.to_vec())
+            .unwrap_or_default(),
         until,
         token: claimed.token,
     }

@@ -117,6 +117,7 @@ impl<P: Clone> Index<P> {
             size: slot.size,
             route: self.lanes.route(slot.route)?.clone(),
             attempts: slot.standing.attempts_of(&pending),
+            has_more: slot.standing.count_due_by(due) > pending.len(),
             pending,
             token: slot.token,
             place: slot.place.clone(),
