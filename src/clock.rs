@@ -58,6 +58,17 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Returns it as text in whole seconds, rounded up: `2026-11-21T06:51:01Z`.
+    pub fn in_seconds(self) -> String {
+        let second = i64::try_from(self.0.div_ceil(1000)).unwrap_or(i64::MAX);
+        match jiff::Timestamp::from_second(second) {
+            Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Err(_) => NEVER.to_owned(),
+        }
+    }
+}
+
 /// How a time is written that no calendar has.
 const NEVER: &str = "never";
 
@@ -168,6 +179,14 @@ mod tests {
     fn a_timestamp_prints_as_rfc_3339() {
         let time = Timestamp::from_unix_millis(1_795_243_860_123);
         assert_eq!(time.to_string(), "2026-11-21T06:51:00.123Z");
+    }
+
+    #[test]
+    fn whole_seconds_are_rounded_up() {
+        let text = |millis| Timestamp::from_unix_millis(millis).in_seconds();
+        assert_eq!(text(1_795_243_860_123), "2026-11-21T06:51:01Z");
+        assert_eq!(text(1_795_243_860_000), "2026-11-21T06:51:00Z");
+        assert_eq!(text(u64::MAX), "never");
     }
 
     #[test]

@@ -83,9 +83,17 @@ fn check_root(
     let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
+    let mut quotas = check::quotas(context, &root.tenant);
+    let limits = check::default_limits(context, defaults);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
-            let checked = check::accounts(&mut context, &raw, defaults, (&names, &mut routes));
+            let tables = check::Tables {
+                names: &names,
+                routes: &mut routes,
+                quotas: &mut quotas,
+                limits,
+            };
+            let checked = check::accounts(&mut context, &raw, defaults, tables);
             found.extend(context.into_diagnostics());
             checked
         },
@@ -114,6 +122,7 @@ fn check_root(
         profiles,
         notes,
         accounts_file,
+        quotas,
         routes,
         upstreams: usable(upstreams)?,
         retry: retry?,

@@ -16,7 +16,7 @@ use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, author
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::server;
-use crate::spool::{Draft, Message, SpoolError};
+use crate::spool::{Draft, Message, Spool, SpoolError};
 
 use super::counts::{Counts, Event};
 use super::decide::spool_reply;
@@ -43,7 +43,6 @@ impl Refusal {
 }
 
 /// Who sends a message, from where, and what is done for it.
-#[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) identity: Identity,
     pub(super) profile: Profile,
@@ -53,6 +52,7 @@ pub(super) struct Origin {
     pub(super) client: server::Client,
     pub(super) tls: Option<server::TlsFacts>,
     pub(super) counts: Arc<Counts>,
+    pub(super) spool: Arc<dyn Spool>,
 }
 
 /// A message on its way in.
@@ -169,6 +169,9 @@ impl Intake {
         }
         self.authorize(&inspected)?;
         let priority = self.priority(inspected.priority);
+        if self.origin.spool.pressure(priority).is_some() {
+            return Err(Refusal::of_spool(&SpoolError::Full));
+        }
         let fields = self.origin.profile.priority_header;
         let rewritten = crate::message::rewrite(&header, &self.trace(), fields, priority);
         let message_id = if header.has("Message-ID") {
@@ -228,16 +231,10 @@ impl Intake {
         }
     }
 
-    /// Returns the effective priority: the higher of the account's and the message's, which `max_priority` caps.
+    /// Returns the effective priority.
     fn priority(&self, of_header: Option<Priority>) -> Priority {
-        let profile = &self.origin.profile;
-        let claimed = self
-            .mt_priority
-            .and_then(Priority::from_mt_priority)
-            .or(of_header);
-        let capped =
-            claimed.map(|claimed| profile.max_priority.map_or(claimed, |cap| claimed.max(cap)));
-        capped.map_or(profile.priority, |claimed| claimed.min(profile.priority))
+        let claimed = self.mt_priority.and_then(Priority::from_mt_priority);
+        self.origin.profile.priority_of(claimed.or(of_header))
     }
 
     fn trace(&self) -> Trace<'_> {

@@ -146,6 +146,23 @@ pub struct Profile {
     pub address_rule: AddressRule,
 }
 
+impl Profile {
+    /// Returns the effective priority of a message that claims one: the higher of the account's own and the claimed,
+    /// which `max_priority` caps.
+    pub(super) fn priority_of(&self, claimed: Option<Priority>) -> Priority {
+        let cap = self.max_priority.unwrap_or(Priority::VeryHigh);
+        let capped = claimed.map(|claimed| claimed.max(cap));
+        capped.map_or(self.priority, |claimed| claimed.min(self.priority))
+    }
+
+    /// Returns the highest priority that a message can come to have before its header is known: the MT-PRIORITY
+    /// parameter decides where there is one, else a field may claim any.
+    pub(super) fn highest_priority(&self, mt_priority: Option<i8>) -> Priority {
+        let claimed = mt_priority.and_then(Priority::from_mt_priority);
+        self.priority_of(claimed.or(Some(Priority::VeryHigh)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

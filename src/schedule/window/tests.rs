@@ -111,6 +111,23 @@ fn nothing_overtakes_what_is_planned() {
 }
 
 #[test]
+fn a_plan_that_is_given_back_leaves_what_was_there() {
+    let mut window = window("1/m").with_plans(Duration::from_hours(1));
+    window.take(1, T0);
+    let plans: Vec<_> = (0..3)
+        .map(|_| {
+            let time = window.pace(1, T0).unwrap();
+            window.take(1, time)
+        })
+        .collect();
+    assert_eq!(plans, [at(60), at(120), at(180)]);
+    for plan in plans {
+        window.give_back(1, plan);
+    }
+    assert_eq!(window.pace(1, T0), Some(at(60)));
+}
+
+#[test]
 fn a_snapshot_goes_over_into_another_rate() {
     let old = filled("10/m", 7);
     let mut new = window("8/2m");

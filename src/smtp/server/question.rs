@@ -63,6 +63,16 @@ impl AskSender {
         &self.reverse_path
     }
 
+    /// Returns the size that the client expects, in octets, if it says so (RFC 1870 §6).
+    pub fn size(&self) -> Option<u64> {
+        self.parameters.size
+    }
+
+    /// Returns the MT-PRIORITY parameter (RFC 6710), −9 to 9, if it was given.
+    pub fn mt_priority(&self) -> Option<i8> {
+        self.parameters.mt_priority
+    }
+
     /// Answers: yes.
     pub fn allow(self, session: &mut Session) {
         let mt_priority = self.parameters.mt_priority;
@@ -119,8 +129,11 @@ impl AskRecipient {
         );
     }
 
-    /// Answers: no. The transaction goes on.
+    /// Answers: no. The transaction goes on. A 4yz is no error of the client's: it may have a long list of recipients.
     pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        if reply.is_transient() {
+            session.excuse();
+        }
         session.answer(State::Transaction(self.transaction), reply, detail);
     }
 }

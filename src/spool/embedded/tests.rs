@@ -13,7 +13,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::mail::{Cause, Failure, QueueId, RecipientIndex, Stage};
+use crate::mail::{Cause, Failure, Priority, QueueId, RecipientIndex, Stage};
 use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
@@ -182,9 +182,9 @@ async fn a_spool_with_as_many_messages_as_it_may_have_is_full() {
     })
     .unwrap();
     commit(&spool, vec![]).await.unwrap();
-    assert_eq!(spool.pressure(), None);
+    assert_eq!(spool.pressure(Priority::VeryHigh), None);
     commit(&spool, vec![]).await.unwrap();
-    assert_eq!(spool.pressure(), Some(Pressure::Messages));
+    assert_eq!(spool.pressure(Priority::VeryHigh), Some(Pressure::Messages));
     assert!(matches!(spool.draft().await, Err(SpoolError::Full)));
 }
 
@@ -197,7 +197,7 @@ async fn a_spool_with_as_many_octets_as_it_may_have_is_full() {
     })
     .unwrap();
     commit(&spool, vec![0; 1000]).await.unwrap();
-    assert_eq!(spool.pressure(), Some(Pressure::Disk));
+    assert_eq!(spool.pressure(Priority::VeryHigh), Some(Pressure::Size));
 }
 
 #[tokio::test]
