@@ -318,10 +318,12 @@ impl State {
         }
     }
 
-    fn meter(&mut self, owner: &Owner, limits: &Limits) -> &mut Meter {
-        self.meters
+    /// Returns the meter of an owner. A message that came in before a reload may bring limits that do not hold any more.
+    fn meter(&mut self, owner: &Owner, brought: &Limits) -> &mut Meter {
+        let Self { table, meters, .. } = self;
+        meters
             .entry(owner.clone())
-            .or_insert_with(|| Meter::new(limits))
+            .or_insert_with(|| Meter::new(limits(table, owner).unwrap_or(brought)))
     }
 }
 

@@ -263,6 +263,18 @@ fn other_limits_go_on_with_what_was_counted() {
 }
 
 #[test]
+fn a_message_that_was_coming_in_at_a_reload_does_not_bring_old_limits_back() {
+    let bench = Bench::of("alice 2/m");
+    let mut coming = bench.quotas.reserve(&name("alice"), amounts(1)).unwrap();
+    bench.quotas.replace(table("bob 1/m"));
+    bench.quotas.replace(table("alice 4/m"));
+    coming.charge(0).unwrap();
+    coming.keep();
+    let accepted = (0..9).take_while(|_| bench.send("alice").is_ok()).count();
+    assert_eq!(accepted, 3);
+}
+
+#[test]
 fn sessions_are_counted_until_their_passes_are_dropped() {
     let limits = Limits {
         sessions: NonZeroU32::new(2),
