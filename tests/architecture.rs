@@ -22,11 +22,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["identity", "mail"]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
-    ("smtp", &["identity", "mail", "secret"]),
+    ("smtp", &["clock", "identity", "mail", "secret"]),
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
-    ("spool", &["body", "clock", "identity", "mail", "telemetry"]),
+    (
+        "spool",
+        &["body", "clock", "identity", "mail", "schedule", "telemetry"],
+    ),
     ("telemetry", &[]),
     ("tls", &[]),
     (

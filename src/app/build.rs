@@ -137,6 +137,7 @@ fn lane(
     Ok(Lane {
         upstream: engine,
         plan: upstream.retry,
+        bounds: upstream.bounds.clone(),
     })
 }
 

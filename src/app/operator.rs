@@ -60,6 +60,7 @@ impl Operator for ServerOperator {
                 name: standing.name.to_string(),
                 condition: standing.condition.to_owned(),
                 attempts: standing.attempts,
+                limit: standing.limit,
                 connections: standing.connections,
             });
         let counted = self.reloader.parts.counts.now();

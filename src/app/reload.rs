@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
 use crate::dns::Resolver;
-use crate::relay::{Lane, Relay};
+use crate::relay::{Arrangement, Lane, Relay};
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{ListenerSettings, ServerParts};
@@ -119,7 +119,11 @@ impl Reloader {
 
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
-        self.relay.replace(lanes, config.retry);
+        self.relay.replace(Arrangement {
+            lanes,
+            plan: config.retry,
+            ageing: config.ageing,
+        });
         self.reroute().await;
     }
 

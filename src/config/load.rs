@@ -83,8 +83,7 @@ fn check_root(
     let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
-    let mut quotas = check::quotas(context, &root.tenant);
-    let limits = check::default_limits(context, defaults);
+    let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -126,6 +125,7 @@ fn check_root(
         routes,
         upstreams: usable(upstreams)?,
         retry: retry?,
+        ageing: Some(root.relay.ageing.get()).filter(|ageing| !ageing.is_zero()),
         spool: check::spool(&root.spool, &server),
         system_mail: system_mail?,
         warnings: Vec::new(),

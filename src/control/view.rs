@@ -286,7 +286,9 @@ pub struct UpstreamView {
     pub condition: String,
     /// Attempts that run now.
     pub attempts: usize,
-    /// Attempts that may run at once.
+    /// Attempts that may run at once now.
+    pub limit: usize,
+    /// Attempts that may run at once when it copes well.
     pub connections: usize,
 }
 

@@ -483,7 +483,7 @@ impl fmt::Display for Excess {
             Owner::Tenant(tenant) => write!(f, " of tenant {tenant}")?,
         }
         match self.goes_on {
-            Some(time) => write!(f, "; goes on at {}", time.in_seconds()),
+            Some(time) => write!(f, "; goes on at {}", time.to_second_above()),
             None => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage};
-use crate::schedule::{Next, RetryPlan};
+use crate::schedule::{Load, Next, RetryPlan};
 use crate::spool::{Fate, Lease};
 
 /// When an attempt ended and by which rules it is judged.
@@ -31,6 +31,26 @@ pub(super) fn counts(attempt: &Attempt) -> bool {
     attempt.health == Health::Good || attempt.outcomes.iter().any(|(_, outcome)| is_own(outcome))
 }
 
+/// Returns how an attempt bore on its upstream: it strained where the upstream asked for less or later, put a whole
+/// message off, was silent or broke off. A recipient that is put off alone says nothing of the upstream.
+pub(super) fn load(attempt: &Attempt) -> Load {
+    let is_strain = |failure: &Failure| match &failure.cause {
+        Cause::Broken(_) | Cause::Timeout => true,
+        Cause::Response(response) => response.code < 500 && failure.stage != Stage::Recipient,
+        Cause::Capability(_) | Cause::Expired | Cause::Unusable(_) => false,
+    };
+    let strains = |outcome: &Outcome| match outcome {
+        Outcome::Deferred(failure) | Outcome::Unknown(failure) => is_strain(failure),
+        Outcome::Rejected(_) | Outcome::Relayed(_) => false,
+    };
+    let mut outcomes = attempt.outcomes.iter();
+    if attempt.health != Health::Good || outcomes.any(|(_, outcome)| strains(outcome)) {
+        Load::Strained
+    } else {
+        Load::Borne
+    }
+}
+
 impl Judgement {
     /// Returns what becomes of each recipient of the attempt.
     pub(super) fn fates(&self, lease: &Lease, attempt: &Attempt) -> Vec<(RecipientIndex, Fate)> {
@@ -50,10 +70,10 @@ impl Judgement {
     }
 
     fn deferred(&self, lease: &Lease, failure: &Failure, is_counted: bool) -> Fate {
-        let accepted = lease.message.accepted;
+        let begins = lease.message.begins();
         match self
             .plan
-            .after_deferral(accepted, lease.attempts + 1, self.now, self.spread)
+            .after_deferral(begins, lease.attempts + 1, self.now, self.spread)
         {
             Next::Expire => Fate::Expire(failure.clone()),
             // The upstream's own pause says when; the message keeps its place in the queue.

@@ -8,5 +8,5 @@ mod dispatcher;
 mod fate;
 mod notify;
 
-pub use board::{Lane, UpstreamStanding};
+pub use board::{Arrangement, Lane, UpstreamStanding};
 pub use dispatcher::{Relay, Settings};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::auth::{PasswordHash, Verdict as Login};
+use crate::clock::Timestamp;
 use crate::identity::{Identity, Proof};
+use crate::mail::MtPriority;
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
 use crate::quota::{Amounts, Pass, Reservation};
 use crate::smtp::replies;
@@ -21,6 +23,7 @@ use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Refusal, note_denied};
 use super::listeners::ServerParts;
 use super::quota;
+use super::terms::terms;
 
 /// Answers the questions of one session, and keeps its message in progress.
 pub(super) struct Decider {
@@ -174,7 +177,8 @@ impl Decider {
                 }
             }
         }
-        let highest = profile.highest_priority(ask.mt_priority());
+        let claimed = ask.parameters().mt_priority.map(MtPriority::priority);
+        let highest = profile.highest_priority(claimed);
         if let Some(pressure) = self.parts.spool.pressure(highest) {
             tracing::debug!(account = %identity.account, ?pressure, "refused for want of room");
             return ask.refuse(session, &replies::SPOOL_FULL, "");
@@ -184,12 +188,15 @@ impl Decider {
         }
         let amounts = Amounts {
             messages: 1,
-            octets: ask.size().unwrap_or_default(),
+            octets: ask.parameters().size.unwrap_or_default(),
             recipients: 0,
         };
-        match quota::check(&self.parts, &identity.account, amounts) {
-            Ok(()) => ask.allow(session),
-            Err(refusal) => ask.refuse(session, &refusal.reply, &refusal.detail),
+        let now = self.parts.clock.now();
+        let allowed = quota::check(&self.parts, &identity.account, amounts)
+            .and_then(|()| terms(ask.parameters(), session.limits(), profile, now));
+        match allowed {
+            Ok(terms) => ask.allow(session, terms),
+            Err(Refusal { reply, detail }) => ask.refuse(session, &reply, &detail),
         }
     }
 
@@ -203,7 +210,7 @@ impl Decider {
         };
         match quota::check(&self.parts, &identity.account, amounts) {
             Ok(()) => ask.allow(session),
-            Err(refusal) => ask.refuse(session, &refusal.reply, &refusal.detail),
+            Err(Refusal { reply, detail }) => ask.refuse(session, &reply, &detail),
         }
     }
 
@@ -295,8 +302,8 @@ struct Accepted {
     size: u64,
     priority: u8,
     message_id: Option<Box<str>>,
-    /// When it may leave, where that is later.
-    due: Option<String>,
+    /// When it may leave, where it is scheduled or paced.
+    due: Option<Timestamp>,
 }
 
 impl Accepted {
@@ -312,7 +319,7 @@ impl Accepted {
             size: draft.size(),
             priority: message.priority.number(),
             message_id: message.message_id.clone(),
-            due: (message.due > message.accepted).then(|| message.due.to_string()),
+            due: Some(message.due).filter(|due| *due > message.accepted),
         }
     }
 
@@ -325,7 +332,7 @@ impl Accepted {
             size = self.size,
             priority = self.priority,
             message_id = self.message_id.as_deref(),
-            due = self.due,
+            due = self.due.map(tracing::field::display),
             "accepted"
         );
     }

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, Priority};
+use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority};
 use crate::message::{
-    Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, Tls, Trace, own_message_id,
+    Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls, Trace,
+    own_message_id,
 };
 use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
 use crate::smtp::replies;
@@ -30,7 +31,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(reply: Reply, detail: &dyn Display) -> Self {
+    pub(super) fn new(reply: Reply, detail: &dyn Display) -> Self {
         Self {
             reply,
             detail: detail.to_string(),
@@ -59,7 +60,8 @@ pub(super) struct Origin {
 pub(super) struct Intake {
     origin: Origin,
     envelope: Envelope,
-    mt_priority: Option<i8>,
+    /// When it may first be relayed.
+    due: Timestamp,
     accepted: Timestamp,
     draft: Box<dyn Draft>,
     stage: Stage,
@@ -78,6 +80,8 @@ enum Stage {
 #[derive(Clone, Debug)]
 struct Judged {
     priority: Priority,
+    /// What the next server is told of it.
+    mt_priority: Option<MtPriority>,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
 }
@@ -91,14 +95,14 @@ pub(super) struct Complete {
 impl Intake {
     pub(super) fn new(
         origin: Origin,
-        (envelope, mt_priority): (Envelope, Option<i8>),
+        transaction: server::Transaction,
         draft: Box<dyn Draft>,
         accepted: Timestamp,
     ) -> Self {
         Self {
             origin,
-            envelope,
-            mt_priority,
+            envelope: transaction.envelope,
+            due: transaction.release.unwrap_or(accepted).max(accepted),
             accepted,
             draft,
             stage: Stage::Header(HeaderCollector::default()),
@@ -138,6 +142,7 @@ impl Intake {
             Stage::Body(judged) => {
                 let mut envelope = self.envelope;
                 envelope.smtputf8 |= judged.needs_smtputf8;
+                envelope.mt_priority = judged.mt_priority;
                 let message = Message {
                     envelope,
                     account: Some(self.origin.identity.account),
@@ -145,7 +150,7 @@ impl Intake {
                     route: self.origin.route,
                     priority: judged.priority,
                     accepted: self.accepted,
-                    due: self.accepted,
+                    due: self.due,
                     peer: Some(self.origin.peer),
                     message_id: judged.message_id,
                 };
@@ -168,19 +173,19 @@ impl Intake {
             return Err(Refusal::new(replies::MAIL_LOOP, &""));
         }
         self.authorize(&inspected)?;
-        let priority = self.priority(inspected.priority);
-        if self.origin.spool.pressure(priority).is_some() {
+        let shown = self.priority(&inspected);
+        if self.origin.spool.pressure(shown.priority).is_some() {
             return Err(Refusal::of_spool(&SpoolError::Full));
         }
-        let fields = self.origin.profile.priority_header;
-        let rewritten = crate::message::rewrite(&header, &self.trace(), fields, priority);
+        let rewritten = crate::message::rewrite(&header, &self.trace(), shown);
         let message_id = if header.has("Message-ID") {
             inspected.message_id
         } else {
             Some(own_message_id(self.draft.id(), &self.origin.hostname).into())
         };
         self.stage = Stage::Body(Judged {
-            priority,
+            priority: shown.priority,
+            mt_priority: shown.mt_priority,
             message_id,
             needs_smtputf8: inspected.needs_smtputf8,
         });
@@ -231,10 +236,17 @@ impl Intake {
         }
     }
 
-    /// Returns the effective priority.
-    fn priority(&self, of_header: Option<Priority>) -> Priority {
-        let claimed = self.mt_priority.and_then(Priority::from_mt_priority);
-        self.origin.profile.priority_of(claimed.or(of_header))
+    /// Returns the effective priority, and what is told of it. What MAIL claims counts before the header.
+    fn priority(&self, inspected: &Inspected) -> ShownPriority {
+        let profile = &self.origin.profile;
+        let asked = self.envelope.mt_priority.or(inspected.mt_priority);
+        let claimed = asked.map(MtPriority::priority).or(inspected.priority);
+        let priority = profile.effective_priority(claimed);
+        ShownPriority {
+            fields: profile.priority_header,
+            priority,
+            mt_priority: asked.map(|asked| asked.within(priority)),
+        }
     }
 
     fn trace(&self) -> Trace<'_> {

@@ -12,6 +12,7 @@ mod listeners;
 mod quota;
 mod settings;
 mod stream;
+mod terms;
 
 pub use counts::{Counted, Counts};
 pub use directory::Directory;

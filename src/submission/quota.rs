@@ -1,5 +1,6 @@
 //! The limits of accounts and tenants: what a client hears over one, and what the log tells.
 
+use crate::clock::Timestamp;
 use crate::identity::AccountName;
 use crate::quota::{Amounts, Excess, Measure, Reservation};
 use crate::smtp::replies;
@@ -37,9 +38,14 @@ pub(super) fn charge(
     match reservation.charge(complete.draft.size()) {
         Ok(wait) if wait.is_zero() => Ok(complete),
         Ok(wait) => {
-            parts.counts.count(Event::Paced);
             let due = parts.clock.now().after(wait);
-            complete.message.due = complete.message.due.max(due);
+            let due = complete.message.due.max(due);
+            let deliver_by = complete.message.envelope.deliver_by;
+            if deliver_by.is_some_and(|by| by.deadline <= due) {
+                return Err(late(parts, reservation.account(), due));
+            }
+            parts.counts.count(Event::Paced);
+            complete.message.due = due;
             Ok(complete)
         }
         Err(excess) => Err(refusal(parts, reservation.account(), &excess)),
@@ -48,18 +54,32 @@ pub(super) fn charge(
 
 /// Notes that a session was one too many.
 pub(super) fn note_sessions(parts: &ServerParts, account: &AccountName) {
+    over_quota(parts, account, "sessions");
+}
+
+fn over_quota(parts: &ServerParts, account: &AccountName, limit: &str) {
     parts.counts.count(Event::OverQuota);
     if let Some(times) = parts.quotas.note(account) {
-        tracing::warn!(%account, limit = "sessions", times, "over quota");
+        tracing::warn!(%account, limit, times, "over quota");
+    }
+}
+
+/// Refuses a message that would have to wait beyond the time by which it must be delivered (RFC 2852).
+fn late(parts: &ServerParts, account: &AccountName, due: Timestamp) -> Refusal {
+    let detail = format!(
+        "over the limits of the account until {}, later than BY allows",
+        due.to_second_above()
+    );
+    over_quota(parts, account, &detail);
+    Refusal {
+        reply: replies::OVER_QUOTA,
+        detail,
     }
 }
 
 fn refusal(parts: &ServerParts, account: &AccountName, excess: &Excess) -> Refusal {
-    parts.counts.count(Event::OverQuota);
     let detail = excess.to_string();
-    if let Some(times) = parts.quotas.note(account) {
-        tracing::warn!(%account, limit = detail, times, "over quota");
-    }
+    over_quota(parts, account, &detail);
     // What is more than the whole limit never comes through, and its sender should not try for days.
     let reply = match (excess.measure, excess.goes_on) {
         (Measure::Octets, None) => replies::MESSAGE_TOO_LARGE,

@@ -147,19 +147,18 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Returns the effective priority of a message that claims one: the higher of the account's own and the claimed,
-    /// which `max_priority` caps.
-    pub(super) fn priority_of(&self, claimed: Option<Priority>) -> Priority {
-        let cap = self.max_priority.unwrap_or(Priority::VeryHigh);
-        let capped = claimed.map(|claimed| claimed.max(cap));
+    /// Returns the priority of a message that claims one: the higher of the account's and the message's, which
+    /// `max_priority` caps.
+    pub fn effective_priority(&self, claimed: Option<Priority>) -> Priority {
+        let capped =
+            claimed.map(|claimed| self.max_priority.map_or(claimed, |cap| claimed.max(cap)));
         capped.map_or(self.priority, |claimed| claimed.min(self.priority))
     }
 
-    /// Returns the highest priority that a message can come to have before its header is known: the MT-PRIORITY
-    /// parameter decides where there is one, else a field may claim any.
-    pub(super) fn highest_priority(&self, mt_priority: Option<i8>) -> Priority {
-        let claimed = mt_priority.and_then(Priority::from_mt_priority);
-        self.priority_of(claimed.or(Some(Priority::VeryHigh)))
+    /// Returns the highest priority that a message can come to have before its header is known: what MAIL claims decides
+    /// where it claims one, else a field may claim any.
+    pub(super) fn highest_priority(&self, claimed: Option<Priority>) -> Priority {
+        self.effective_priority(claimed.or(Some(Priority::VeryHigh)))
     }
 }
 

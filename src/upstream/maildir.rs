@@ -43,7 +43,10 @@ pub struct MaildirUpstream {
 }
 
 /// Writes at once. More would only compete for the same disk.
-const CONNECTIONS: usize = 4;
+pub const CONNECTIONS: usize = 4;
+
+/// Recipients of one file.
+const RECIPIENTS: usize = 1000;
 
 /// Octets gathered before they are written.
 const GATHER: usize = 64 << 10;
@@ -105,8 +108,8 @@ impl Upstream for MaildirUpstream {
         &self.settings.name
     }
 
-    fn connections(&self) -> usize {
-        CONNECTIONS
+    fn recipients(&self) -> usize {
+        RECIPIENTS
     }
 
     async fn attempt(&self, order: Order<'_>) -> Attempt {
@@ -218,7 +221,7 @@ mod tests {
     use super::*;
     use crate::body::InMemory;
     use crate::clock::SystemClock;
-    use crate::mail::{BodyType, Domain, Envelope, ForwardPath, Priority, Recipient, ReversePath};
+    use crate::mail::{Domain, Envelope, ForwardPath, Priority, Recipient, ReversePath};
 
     fn envelope(recipients: &[&str]) -> Envelope {
         let here = Domain::parse("relay.example").unwrap();
@@ -227,12 +230,8 @@ mod tests {
             Recipient::new(path)
         };
         Envelope {
-            reverse_path: ReversePath::take("<a@example.com>").unwrap().0,
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envelope_id: None,
             recipients: recipients.iter().map(recipient).collect(),
+            ..Envelope::new(ReversePath::take("<a@example.com>").unwrap().0)
         }
     }
 

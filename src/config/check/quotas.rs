@@ -74,8 +74,13 @@ fn rate(entry: &str, unit: Unit) -> Result<Rate, (String, String)> {
     }
 }
 
-/// Returns the limits of the tenants; those of the accounts are still to come.
-pub(in crate::config) fn quotas(context: &mut Context, tenants: &raw::Named<raw::Tenant>) -> Table {
+/// Returns the limits of the tenants, to which those of the accounts are still to be added, and those of accounts that say
+/// nothing of them.
+pub(in crate::config) fn quotas(
+    context: &mut Context,
+    tenants: &raw::Named<raw::Tenant>,
+    defaults: &raw::AccountDefaults,
+) -> (Table, Arc<Limits>) {
     let mut limited = HashMap::new();
     let mut in_file: Vec<_> = tenants.iter().collect();
     in_file.sort_by_key(|(key, _)| key.span().start);
@@ -90,7 +95,7 @@ pub(in crate::config) fn quotas(context: &mut Context, tenants: &raw::Named<raw:
         let parent = parent.and_then(|parent| TenantName::parse(parent.get_ref()).ok());
         limited.insert(name, TenantLimits { parent, limits });
     }
-    Table::new(&limited)
+    (Table::new(&limited), default_limits(context, defaults))
 }
 
 /// The limits of accounts, those that say nothing of them sharing one value.
@@ -148,10 +153,7 @@ impl<'a> AccountLimits<'a> {
 }
 
 /// Returns the limits of accounts that say nothing of them.
-pub(in crate::config) fn default_limits(
-    context: &mut Context,
-    defaults: &raw::AccountDefaults,
-) -> Arc<Limits> {
+fn default_limits(context: &mut Context, defaults: &raw::AccountDefaults) -> Arc<Limits> {
     Arc::new(limits(
         context,
         &Keys {

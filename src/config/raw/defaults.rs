@@ -86,6 +86,8 @@ impl Default for Limits {
             auth_failures: Number::of(limits.auth_failures.into()),
             idle_commands: Number::of(limits.idle_commands.into()),
             messages: Number::of(limits.messages.into()),
+            future_release: Span::of(limits.future_release.unwrap_or_default()),
+            deliver_by_min: Span::of(limits.deliver_by_min.unwrap_or_default()),
         }
     }
 }
@@ -107,6 +109,7 @@ impl Default for Relay {
         Self {
             enabled: true,
             upstream: None,
+            ageing: Span::of(Duration::ZERO),
             retry: Retry::default(),
         }
     }
@@ -139,6 +142,7 @@ impl Default for Smtp {
             helo: None,
             local_address: None,
             connections: Number::of(20),
+            reserved_connections: None,
             messages_per_connection: Number::of(1000),
             recipients_per_message: Number::of(100),
             keep_idle: Span::of(Duration::from_secs(30)),

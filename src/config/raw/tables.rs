@@ -88,6 +88,8 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) auth_failures: Number<1, 1_000>,
     pub(in crate::config) idle_commands: Number<1, 1_000_000>,
     pub(in crate::config) messages: Number<1, 4_294_967_295>,
+    pub(in crate::config) future_release: Span<0>,
+    pub(in crate::config) deliver_by_min: Span<0>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +118,7 @@ pub(in crate::config) struct SelfSigned {}
 pub(in crate::config) struct Relay {
     pub(in crate::config) enabled: bool,
     pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) ageing: Span<0>,
     pub(in crate::config) retry: Retry,
 }
 
@@ -167,6 +170,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) helo: Option<Spanned<String>>,
     pub(in crate::config) local_address: Option<Spanned<String>>,
     pub(in crate::config) connections: Number<1, 10_000>,
+    pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
     pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
     pub(in crate::config) recipients_per_message: Number<1, 65_535>,
     pub(in crate::config) keep_idle: Span<0>,

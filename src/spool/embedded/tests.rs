@@ -351,6 +351,28 @@ fn fields_of_a_later_date_are_skipped() {
     assert_eq!(read.message, full_message());
 }
 
+#[test]
+fn a_message_of_an_earlier_date_has_neither_deadline_nor_mt_priority() {
+    let without = |mut message: Message| {
+        message.envelope.deliver_by = None;
+        message.envelope.mt_priority = None;
+        message
+    };
+    let mut fields = Fields::behind(0);
+    let place = BodyPlace::Inline { offset: 0, crc: 1 };
+    let key = (QueueId::from_number(7), 5);
+    message::write(&mut fields, key, &place, &full_message());
+    let mut earlier = Fields::behind(0);
+    for field in Reader::new(&fields.into_octets()) {
+        let (tag, content) = field.unwrap();
+        if tag <= 19 {
+            earlier.octets(tag, content);
+        }
+    }
+    let read = message::read(&earlier.into_octets()).unwrap();
+    assert_eq!(read.message, without(full_message()));
+}
+
 fn any_cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
         "\\PC{0,40}".prop_map(|text| Cause::Broken(text.into())),
@@ -363,9 +385,10 @@ fn any_cause() -> impl Strategy<Value = Cause> {
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
-    let waiting = (any::<(u16, u64)>(), proptest::option::of(any_cause())).prop_map(
-        |((index, due), cause)| Waiting {
+    let waiting = (any::<(u16, u32, u64)>(), proptest::option::of(any_cause())).prop_map(
+        |((index, attempts, due), cause)| Waiting {
             index: RecipientIndex(index),
+            attempts,
             due: Timestamp::from_unix_millis(due),
             reason: cause.map(|cause| Failure::new(Stage::Tls, cause)),
         },
@@ -377,8 +400,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         }),
         proptest::collection::vec(waiting, 1..5).prop_map(|all| Recipients::Some(all.into())),
     ];
-    (any::<(u32, bool)>(), recipients).prop_map(|((attempts, is_held), recipients)| Standing {
-        attempts,
+    (any::<bool>(), recipients).prop_map(|(is_held, recipients)| Standing {
         is_held,
         recipients,
     })

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::body::Body;
+use crate::clock::Timestamp;
 use crate::mail::{Envelope, Priority, RecipientIndex};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::Break;
@@ -40,6 +41,8 @@ pub(super) struct Transfer<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) recipients: &'a [RecipientIndex],
     pub(super) priority: Priority,
+    /// The civil time.
+    pub(super) now: Timestamp,
 }
 
 /// The largest message that is held in memory and may leave in one write with its envelope, in octets.
@@ -68,17 +71,6 @@ impl Message {
         }
         encoder.finish(&mut octets);
         Ok(Self::Whole(octets))
-    }
-
-    /// Makes the message readable from its beginning again.
-    ///
-    /// # Errors
-    /// The body cannot go back, or cannot be read.
-    pub(super) async fn rewind(&mut self) -> io::Result<()> {
-        match self {
-            Self::Streamed(body) => body.rewind().await,
-            Self::Whole(_) => Ok(()),
-        }
     }
 }
 
@@ -138,6 +130,7 @@ impl Connection {
             envelope: transfer.envelope,
             recipients: transfer.recipients,
             priority: transfer.priority,
+            now: transfer.now,
             content,
         };
         let mut exchange = Exchange::new(task, &self.extensions, self.after);
