@@ -193,6 +193,7 @@ async fn settle(spool: &EmbeddedSpool, lease: Lease) -> Outcome<()> {
     let settlement = Settlement {
         fates: fates.collect(),
         lease,
+        warned: posthouse::spool::Warned::default(),
         counts: true,
         reports: Vec::new(),
     };

@@ -40,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "dns",
             "identity",
             "mail",
+            "schedule",
             "secret",
             "smtp",
             "telemetry",

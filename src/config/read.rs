@@ -240,7 +240,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("tenant", "alert_address"),
     ("tls", "acme"),
     ("tls", "name"),
-    ("upstream", "bandwidth"),
     ("upstream", "graph"),
     ("upstream", "rate"),
 ];

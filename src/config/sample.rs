@@ -251,11 +251,13 @@ fn relay(sample: &mut Sample, relay: &raw::Relay) {
     sample.table(
         "[relay.retry]",
         "When deferred mail is tried again: after `first`, then after twice as long each time up to `longest`, with some\n\
-         spread, until `lifetime` is over and the sender gets a report.",
+         spread, until `lifetime` is over and the sender gets a report. A sender whose message still waits after\n\
+         `warn_after` is told so once; \"0s\" switches that off.",
     );
     sample.shown("first", text(relay.retry.first.get_ref()), "");
     sample.shown("longest", text(relay.retry.longest.get_ref()), "");
     sample.shown("lifetime", text(relay.retry.lifetime.get_ref()), "");
+    sample.shown("warn_after", text(relay.retry.warn_after.get_ref()), "");
 }
 
 fn tenant(sample: &mut Sample) {

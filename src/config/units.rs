@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::schedule::Bandwidth;
+
 /// Separates message and hint inside the error of a value: serde carries only one text.
 pub(super) const HINT: &str = "\nhint: ";
 
@@ -17,11 +19,15 @@ pub struct Span<const MIN: u64 = 1>(Duration);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ByteSize<const MIN: u64 = 1>(u64);
 
+/// What may be sent in a second, such as `"500 kbit/s"`, `"10 Mbit/s"` or `"1 MiB/s"`: at least one kbit/s.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct BitRate(Bandwidth);
+
 /// A count without a unit, from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Number<const MIN: u64, const MAX: u64>(u64);
 
-/// Why a text is no length of time or number of octets.
+/// Why a text is no length of time, number of octets or bandwidth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnitError {
     /// Not numbers with units.
@@ -64,10 +70,31 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("TB", 1_000_000_000_000),
 ];
 
+/// In octets: a kbit/s is 1000 bits in a second, as everywhere in networks.
+const RATE_UNITS: &[(&str, u64)] = &[
+    ("kbit/s", 125),
+    ("Mbit/s", 125_000),
+    ("Gbit/s", 125_000_000),
+    ("B/s", 1),
+    ("KiB/s", 1 << 10),
+    ("MiB/s", 1 << 20),
+    ("GiB/s", 1 << 30),
+    ("kB/s", 1000),
+    ("KB/s", 1000),
+    ("MB/s", 1_000_000),
+    ("GB/s", 1_000_000_000),
+];
+
 const SPAN_HINT: &str =
     "write a number and a unit in quotes, such as \"30s\", \"5m\", \"4h\" or \"5d\"";
 const SIZE_HINT: &str =
     "write a number and a unit in quotes, such as \"64 KiB\", \"25 MiB\" or \"10 GiB\"";
+
+const RATE_HINT: &str = "write a number and a unit in quotes, such as \"500 kbit/s\", \"10 Mbit/s\" or \"1 MiB/s\"; \
+                         without the key there is no limit";
+
+/// One kbit/s.
+const MIN_RATE: u64 = 125;
 
 /// Ten years.
 const MAX_SPAN: u64 = 10 * 366 * 86_400_000;
@@ -157,6 +184,46 @@ impl<const MIN: u64> fmt::Display for ByteSize<MIN> {
     }
 }
 
+impl BitRate {
+    /// Returns the next one in whole kbit/s.
+    pub(super) fn at_least(bandwidth: Bandwidth) -> Self {
+        let octets = bandwidth.octets().div_ceil(MIN_RATE).checked_mul(MIN_RATE);
+        Self(octets.and_then(Bandwidth::new).unwrap_or(bandwidth))
+    }
+
+    /// Reads `"10 Mbit/s"`, `"1 MiB/s"`.
+    ///
+    /// # Errors
+    /// [`UnitError`] tells what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, UnitError> {
+        let octets = parse(text, RATE_UNITS)?;
+        let is_enough = |_: &Bandwidth| octets >= MIN_RATE;
+        let bandwidth = Bandwidth::new(octets).filter(is_enough);
+        bandwidth.map(Self).ok_or(UnitError::TooSmall)
+    }
+
+    /// Returns it as a [`Bandwidth`].
+    pub(super) const fn get(self) -> Bandwidth {
+        self.0
+    }
+}
+
+impl fmt::Display for BitRate {
+    /// Writes the largest decimal unit of bits that needs no fraction, else octets: `10 Mbit/s`, `1048576 B/s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = self.0.octets();
+        let (count, unit) = [
+            (125_000_000, "Gbit/s"),
+            (125_000, "Mbit/s"),
+            (125, "kbit/s"),
+        ]
+        .into_iter()
+        .find(|(size, _)| octets.is_multiple_of(*size))
+        .map_or((octets, "B/s"), |(size, unit)| (octets / size, unit));
+        write!(f, "{count} {unit}")
+    }
+}
+
 impl<const MIN: u64, const MAX: u64> Number<MIN, MAX> {
     pub(super) const fn of(number: u64) -> Self {
         Self(number)
@@ -202,7 +269,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Result<u64, UnitError> {
             return Err(UnitError::Form);
         }
         let after = after.trim_start();
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic());
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic() && c != '/');
         let (unit, after) = after.split_at(letters.unwrap_or(after.len()));
         if unit.is_empty() {
             let is_end = after.is_empty();
@@ -231,7 +298,11 @@ struct WithUnit<T> {
     name: &'static str,
     hint: &'static str,
     parse: fn(&str) -> Result<T, UnitError>,
-    smallest: String,
+    too_small: String,
+}
+
+fn smallest(value: impl fmt::Display) -> String {
+    format!("the smallest value here is \"{value}\"")
 }
 
 impl<T> Visitor<'_> for WithUnit<T> {
@@ -244,7 +315,7 @@ impl<T> Visitor<'_> for WithUnit<T> {
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         (self.parse)(text).map_err(|error| {
             let hint = match error {
-                UnitError::TooSmall => format!("the smallest value here is \"{}\"", self.smallest),
+                UnitError::TooSmall => self.too_small,
                 UnitError::Form | UnitError::NoUnit | UnitError::TooLarge | UnitError::Unit => {
                     self.hint.to_owned()
                 }
@@ -277,7 +348,7 @@ impl<'de, const MIN: u64> Deserialize<'de> for Span<MIN> {
             name: "a length of time",
             hint: SPAN_HINT,
             parse: Self::parse,
-            smallest: Self(Duration::from_millis(MIN)).to_string(),
+            too_small: smallest(Self(Duration::from_millis(MIN))),
         })
     }
 }
@@ -288,7 +359,21 @@ impl<'de, const MIN: u64> Deserialize<'de> for ByteSize<MIN> {
             name: "a size",
             hint: SIZE_HINT,
             parse: Self::parse,
-            smallest: Self(MIN).to_string(),
+            too_small: smallest(Self(MIN)),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for BitRate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WithUnit {
+            name: "a bandwidth",
+            hint: RATE_HINT,
+            parse: Self::parse,
+            too_small: format!(
+                "{}; without the key there is no limit",
+                smallest("1 kbit/s")
+            ),
         })
     }
 }
@@ -333,6 +418,10 @@ mod tests {
 
     fn span(text: &str) -> Result<Duration, UnitError> {
         Span::<1>::parse(text).map(Span::get)
+    }
+
+    fn rate(text: &str) -> Result<u64, UnitError> {
+        BitRate::parse(text).map(|rate| rate.get().octets())
     }
 
     fn size(text: &str) -> Result<u64, UnitError> {
@@ -382,7 +471,41 @@ mod tests {
     }
 
     #[test]
+    fn a_bandwidth_is_in_bits_or_octets_for_a_second() {
+        assert_eq!(rate("10 Mbit/s"), Ok(1_250_000));
+        assert_eq!(rate("500kbit/s"), Ok(62_500));
+        assert_eq!(rate("1 Mbit/s 500 kbit/s"), Ok(187_500));
+        assert_eq!(rate("1 Gbit/s"), Ok(125_000_000));
+        assert_eq!(rate("1 MiB/s"), Ok(1 << 20));
+        assert_eq!(rate("2 MB/s"), Ok(2_000_000));
+        for wrong in [
+            "10 Mbps",
+            "10 mbit/s",
+            "10 MiB",
+            "10 Mbit",
+            "1 bit/s",
+            "1 /s",
+        ] {
+            assert_eq!(rate(wrong), Err(UnitError::Unit), "{wrong}");
+        }
+        assert_eq!(rate("10"), Err(UnitError::NoUnit));
+        assert_eq!(rate("1.5 Mbit/s"), Err(UnitError::Form));
+        assert_eq!(rate("0 Mbit/s"), Err(UnitError::TooSmall));
+        assert_eq!(rate("124 B/s"), Err(UnitError::TooSmall));
+        assert_eq!(rate("999999999999 Gbit/s"), Err(UnitError::TooLarge));
+    }
+
+    #[test]
     fn what_is_printed_reads_as_the_same() {
+        for text in [
+            "64 kbit/s",
+            "1500 kbit/s",
+            "10 Mbit/s",
+            "2 Gbit/s",
+            "1048576 B/s",
+        ] {
+            assert_eq!(BitRate::parse(text).unwrap().to_string(), text);
+        }
         for text in ["500ms", "90s", "5m", "4h", "5d"] {
             assert_eq!(Span::<1>::parse(text).unwrap().to_string(), text);
         }

@@ -18,6 +18,13 @@ impl Date {
     }
 }
 
+impl Date {
+    /// Returns the date as people write it: `Saturday, 21 November 2026, 06:51 UTC`.
+    pub fn in_words(&self) -> String {
+        self.0.strftime("%A, %-d %B %Y, %H:%M UTC").to_string()
+    }
+}
+
 impl From<Timestamp> for Date {
     fn from(time: Timestamp) -> Self {
         Self::from_unix_seconds(time.unix_seconds())
@@ -38,6 +45,12 @@ mod tests {
     fn a_date_prints_as_rfc_5322() {
         let date = Date::from(Timestamp::from_unix_millis(1_795_243_860_999));
         assert_eq!(date.to_string(), "Sat, 21 Nov 2026 06:51:00 +0000");
+    }
+
+    #[test]
+    fn people_read_a_date_in_words() {
+        let date = Date::from(Timestamp::default());
+        assert_eq!(date.in_words(), "Thursday, 1 January 1970, 00:00 UTC");
     }
 
     #[test]

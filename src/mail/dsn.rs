@@ -7,9 +7,9 @@
 //! Whether somebody wants a report (NOTIFY), and to send it with a null reverse-path, is the caller's business.
 
 mod fields;
+mod part;
 mod text;
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -19,8 +19,10 @@ use super::address::{Domain, Mailbox};
 use super::date::Date;
 use super::envelope::{BodyType, DsnReturn, Envelope, Recipient};
 use super::header::Header;
-use super::outcome::{Failure, RecipientIndex, Response};
+use super::outcome::{Duty, Failure, RecipientIndex, Response};
 use super::queue_id::QueueId;
+
+use part::{Encoding, Part, boundary};
 
 /// The most octets of a header that a report returns.
 pub const MAX_RETURNED_HEADER: usize = 64 << 10;
@@ -44,8 +46,10 @@ pub struct Dsn<'a> {
     pub accepted: Date,
     /// The octets of that message, as far as the caller has read them.
     pub original: Original<'a>,
-    /// The name of the host that answered, if one did.
+    /// The name of the host that was spoken to in the attempt that the report follows, if there was one.
     pub remote: Option<&'a str>,
+    /// The recipients that this attempt was for; it ended at the date of the report. Empty where there was none.
+    pub attempted: &'a [RecipientIndex],
     /// The recipients it is about, and what became of each.
     pub recipients: &'a [(RecipientIndex, Action<'a>)],
 }
@@ -64,17 +68,34 @@ pub enum Original<'a> {
 pub enum Action<'a> {
     /// Not relayed yet; attempts go on.
     Delayed {
-        /// Why the last attempt did not succeed.
-        reason: &'a Failure,
+        /// Why the last attempt did not succeed; `None` where none was made.
+        reason: Option<&'a Failure>,
         /// When the last attempt will be made.
         until: Date,
     },
+    /// Put into the place where it stays.
+    Delivered(&'a Response),
     /// Given up: its lifetime is over. The failure is that of the last attempt.
     Expired(&'a Failure),
     /// Given up: refused for good.
     Failed(&'a Failure),
-    /// Handed to an upstream that sends no reports of its own.
-    Relayed(&'a Response),
+    /// Given up: the deadline of BY is over, and its mode is *return* (RFC 2852 §4). The failure is that of the last
+    /// attempt.
+    Lapsed(&'a Failure),
+    /// As [`Action::Delayed`], and the deadline of BY is over, whose mode is *notify* (RFC 2852 §4).
+    Late {
+        /// Why the last attempt did not succeed; `None` where none was made.
+        reason: Option<&'a Failure>,
+        /// When the last attempt will be made.
+        until: Date,
+    },
+    /// Handed to another server.
+    Relayed {
+        /// What it answered.
+        response: &'a Response,
+        /// Who reports on it from now on.
+        dsn: Duty,
+    },
 }
 
 /// A report ready to be queued.
@@ -94,19 +115,20 @@ impl<'a> Dsn<'a> {
     /// Returns `None` where the reverse-path is null, as a report about a report would run in circles (RFC 5321 §6.1),
     /// and where none of the recipients is in the envelope.
     ///
-    /// The whole message is returned where RET=FULL, it is [`Original::Whole`], and a mail of lines can carry it;
-    /// otherwise its header, up to [`MAX_RETURNED_HEADER`] octets, without fields that have a line of over 998.
+    /// The whole message is returned where RET=FULL, a recipient is given up (RFC 3461 §4.3), it is [`Original::Whole`],
+    /// and a mail of lines can carry it; otherwise its header, up to [`MAX_RETURNED_HEADER`] octets, without fields that have a line of over 998.
     pub fn write(&self) -> Option<Report> {
         let to = plainest(self.envelope.reverse_path.mailbox()?);
         let from = plainest(self.from);
-        let (first, _) = self.known().next()?;
+        let kind = self.kind();
+        let worst = self.told().find(|told| told.action.kind() == kind)?.index;
         // An ASCII sender's own system may not know SMTPUTF8; its report stays ASCII but for free text.
         let smtputf8 = !to.is_ascii() || !from.is_ascii();
         let parts = self.parts(smtputf8);
         let boundary = boundary(self.queue_id, &parts);
-        let is_eight_bit = !parts.iter().all(|part| part.content.is_ascii());
+        let is_eight_bit = parts.iter().any(Part::is_eight_bit);
         let mut octets = BytesMut::new();
-        octets.put_slice(self.header(&to, &from, first).as_bytes());
+        octets.put_slice(self.header(&to, &from, worst).as_bytes());
         octets.put_slice(b"Content-Type: multipart/report; report-type=delivery-status;\r\n");
         octets.put_slice(format!(" boundary=\"{boundary}\"\r\n").as_bytes());
         if is_eight_bit {
@@ -129,20 +151,26 @@ impl<'a> Dsn<'a> {
         })
     }
 
-    /// Returns the recipients that are in the envelope.
-    fn known(&self) -> impl Iterator<Item = (RecipientIndex, (&'a Recipient, Action<'a>))> {
+    /// Returns what is told of the recipients that are in the envelope.
+    fn told(&self) -> impl Iterator<Item = Told<'a>> {
         let recipients = &self.envelope.recipients;
         self.recipients.iter().filter_map(|&(index, action)| {
-            let recipient = recipients.get(usize::from(index.0))?;
-            Some((index, (recipient, action)))
+            let is_attempted = self.attempted.contains(&index);
+            Some(Told {
+                index,
+                recipient: recipients.get(usize::from(index.0))?,
+                action,
+                remote: self.remote.filter(|_| is_attempted),
+                attempted: is_attempted.then_some(self.date),
+            })
         })
     }
 
-    fn header(&self, to: &Mailbox, from: &Mailbox, first: RecipientIndex) -> String {
+    fn header(&self, to: &Mailbox, from: &Mailbox, worst: RecipientIndex) -> String {
         let kind = self.kind();
         let mut header = String::new();
-        // A recipient is delayed once and done once, so this names no two reports.
-        let id = format!("{}.{}.{}", self.queue_id, first.0, kind.letter());
+        // A recipient is delayed once, late once and done once, so of two reports no two have this recipient and letter.
+        let id = format!("{}.{}.{}", self.queue_id, worst.0, kind.letter());
         let fields = [
             format!("From: {} <{from}>", text::phrase(self.from_name)),
             format!("To: <{to}>"),
@@ -164,14 +192,14 @@ impl<'a> Dsn<'a> {
 
     /// Returns what the report as a whole is about: the worst that became of a recipient.
     fn kind(&self) -> Kind {
-        let kinds = self.known().map(|(_, (_, action))| action.kind());
+        let kinds = self.told().map(|told| told.action.kind());
         kinds.max().unwrap_or(Kind::Failed)
     }
 
     fn parts(&self, smtputf8: bool) -> [Part; 3] {
-        let recipients: Vec<_> = self.known().map(|(_, recipient)| recipient).collect();
-        let human = text::for_people(self, &recipients);
-        let machine = fields::for_programs(self, &recipients, smtputf8);
+        let told: Vec<_> = self.told().collect();
+        let human = text::for_people(self, &told);
+        let machine = fields::for_programs(self, &told, smtputf8);
         [
             Part {
                 description: "Notification",
@@ -180,6 +208,7 @@ impl<'a> Dsn<'a> {
                 } else {
                     "text/plain; charset=utf-8"
                 },
+                encoding: Encoding::of(human.as_bytes(), false),
                 content: human.into(),
             },
             Part {
@@ -189,6 +218,7 @@ impl<'a> Dsn<'a> {
                 } else {
                     "message/delivery-status"
                 },
+                encoding: Encoding::of(machine.as_bytes(), false),
                 content: machine.into(),
             },
             self.returned(smtputf8),
@@ -196,25 +226,41 @@ impl<'a> Dsn<'a> {
     }
 
     fn returned(&self, smtputf8: bool) -> Part {
-        match (self.envelope.ret, self.original) {
-            (Some(DsnReturn::Full), Original::Whole(octets)) if is_of_lines(octets) => Part {
-                description: "Undelivered message",
-                content_type: if smtputf8 {
+        let is_given_up = self.kind().is_given_up();
+        // Where the way back is not international, what has an international header is hidden from it (RFC 6533 §5).
+        let is_global = smtputf8 || self.envelope.smtputf8 && !self.original.header().is_ascii();
+        let (description, content_type, content) = match (self.envelope.ret, self.original) {
+            (Some(DsnReturn::Full), Original::Whole(octets))
+                if is_given_up && is_of_lines(octets) =>
+            {
+                let content_type = if is_global {
                     "message/global"
                 } else {
                     "message/rfc822"
-                },
-                content: Bytes::copy_from_slice(octets),
-            },
-            _ => Part {
-                description: "Header of the undelivered message",
-                content_type: if smtputf8 {
+                };
+                let octets = Bytes::copy_from_slice(octets);
+                ("Undelivered message", content_type, octets)
+            }
+            _ => {
+                let content_type = if is_global {
                     "message/global-headers"
                 } else {
                     "text/rfc822-headers"
-                },
-                content: returned_header(self.original.header()),
-            },
+                };
+                let description = if is_given_up {
+                    "Header of the undelivered message"
+                } else {
+                    "Header of the message"
+                };
+                let header = returned_header(self.original.header());
+                (description, content_type, header)
+            }
+        };
+        Part {
+            description,
+            content_type,
+            encoding: Encoding::of(&content, is_global && !smtputf8),
+            content,
         }
     }
 }
@@ -231,28 +277,71 @@ impl<'a> Original<'a> {
     }
 }
 
+/// What is told of one recipient.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    index: RecipientIndex,
+    recipient: &'a Recipient,
+    action: Action<'a>,
+    /// The host that was spoken to about it just now.
+    remote: Option<&'a str>,
+    /// When it was attempted, if it was just now.
+    attempted: Option<Date>,
+}
+
 /// What a report is about. The worst is the greatest.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Kind {
+    Delivered,
     Relayed,
     Delayed,
+    Late,
+    Lapsed,
+    Expired,
     Failed,
 }
 
 impl Kind {
+    /// All kinds, the worst first.
+    const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Expired,
+        Self::Lapsed,
+        Self::Late,
+        Self::Delayed,
+        Self::Relayed,
+        Self::Delivered,
+    ];
+
     const fn letter(self) -> char {
         match self {
+            Self::Delivered => 's',
             Self::Relayed => 'r',
             Self::Delayed => 'd',
+            Self::Late => 't',
+            Self::Lapsed => 'l',
+            Self::Expired => 'x',
             Self::Failed => 'f',
         }
     }
 
     const fn subject(self) -> &'static str {
         match self {
+            Self::Delivered => "Your message has been delivered",
             Self::Relayed => "Your message has been handed on",
-            Self::Delayed => "Your message is delayed",
+            Self::Delayed => "Your message is delayed, and still being tried",
+            Self::Late => "Your message is not there in time, and still being tried",
+            Self::Lapsed => "Your message was not delivered in the time you gave it",
+            Self::Expired => "Your message could not be delivered in time",
             Self::Failed => "Your message could not be delivered",
+        }
+    }
+
+    /// Returns whether nothing more is tried and the message has not gone on.
+    const fn is_given_up(self) -> bool {
+        match self {
+            Self::Delivered | Self::Relayed | Self::Delayed | Self::Late => false,
+            Self::Lapsed | Self::Expired | Self::Failed => true,
         }
     }
 }
@@ -261,64 +350,14 @@ impl Action<'_> {
     const fn kind(&self) -> Kind {
         match self {
             Self::Delayed { .. } => Kind::Delayed,
-            Self::Expired(_) | Self::Failed(_) => Kind::Failed,
-            Self::Relayed(_) => Kind::Relayed,
+            Self::Delivered(_) => Kind::Delivered,
+            Self::Expired(_) => Kind::Expired,
+            Self::Failed(_) => Kind::Failed,
+            Self::Lapsed(_) => Kind::Lapsed,
+            Self::Late { .. } => Kind::Late,
+            Self::Relayed { .. } => Kind::Relayed,
         }
     }
-}
-
-/// One part of the report.
-struct Part {
-    description: &'static str,
-    content_type: &'static str,
-    content: Bytes,
-}
-
-impl Part {
-    fn put(&self, octets: &mut BytesMut) {
-        let encoding = if self.content.is_ascii() {
-            "7bit"
-        } else {
-            "8bit"
-        };
-        let mut header = String::new();
-        put_line(
-            &mut header,
-            &format!("Content-Description: {}", self.description),
-        );
-        put_line(&mut header, &format!("Content-Type: {}", self.content_type));
-        put_line(
-            &mut header,
-            &format!("Content-Transfer-Encoding: {encoding}"),
-        );
-        octets.put_slice(header.as_bytes());
-        octets.put_slice(b"\r\n");
-        octets.put_slice(&self.content);
-    }
-}
-
-/// Returns a boundary that occurs in no part (RFC 2046 §5.1.1).
-fn boundary(queue_id: QueueId, parts: &[Part]) -> String {
-    let prefix = format!("=_{queue_id}.");
-    let mut used = BTreeSet::new();
-    for part in parts {
-        for place in memmem::find_iter(&part.content, &prefix) {
-            let behind = part.content.get(place + prefix.len()..).unwrap_or_default();
-            let digits = behind
-                .iter()
-                .take_while(|octet| octet.is_ascii_digit())
-                .count();
-            let number = behind
-                .get(..digits.min(MAX_DIGITS))
-                .and_then(|text| str::from_utf8(text).ok());
-            used.extend(number.and_then(|text| text.parse::<u64>().ok()));
-        }
-    }
-    // Of one number more than are used, one is free.
-    let most = u64::try_from(used.len()).unwrap_or(u64::MAX - 1) + 1;
-    let free = (1..=most).find(|number| !used.contains(number));
-    let free = free.unwrap_or(most);
-    format!("{prefix}{free}/")
 }
 
 /// Returns a header as it is returned: whole fields, each line at most 998 octets.
@@ -358,9 +397,6 @@ fn put_line(text: &mut String, line: &str) {
 
 /// The longest line of a mail without its CRLF (RFC 5322 §2.1.1).
 const MAX_LINE: usize = 998;
-
-/// The digits of a number that fits into 64 bits for certain.
-const MAX_DIGITS: usize = 19;
 
 #[cfg(test)]
 mod tests;

@@ -68,6 +68,21 @@ impl Recipient {
     pub fn wants_failure_report(&self) -> bool {
         self.notify.is_none_or(|notify| notify.failure)
     }
+
+    /// Returns whether the sender wants to hear of a delay; silence means yes (RFC 3461 §4.1).
+    pub fn wants_delay_report(&self) -> bool {
+        self.notify.is_none_or(|notify| notify.delay)
+    }
+
+    /// Returns whether the sender wants to hear that all went well; silence means no (RFC 3461 §4.1).
+    pub fn wants_success_report(&self) -> bool {
+        self.notify.is_some_and(|notify| notify.success)
+    }
+
+    /// Returns whether the sender wants to hear nothing at all: NOTIFY=NEVER.
+    pub fn wants_silence(&self) -> bool {
+        self.notify == Some(Notify::NEVER)
+    }
 }
 
 /// How the octets of a message may look.

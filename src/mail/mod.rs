@@ -19,7 +19,9 @@ pub use date::Date;
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
-pub use outcome::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage};
+pub use outcome::{
+    Attempt, Cause, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response, Stage,
+};
 pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;
 pub use status::EnhancedStatusCode;

@@ -16,13 +16,15 @@ pub struct Attempt {
     pub outcomes: Vec<(RecipientIndex, Outcome)>,
     /// What the attempt says about the upstream.
     pub health: Health,
+    /// The name of the host that was spoken to last, where one was.
+    pub host: Option<Box<str>>,
 }
 
 /// What became of one recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// The upstream has taken over the message for this recipient.
-    Relayed(Response),
+    Relayed(Response, Handover),
     /// Not now; another attempt may succeed.
     Deferred(Failure),
     /// Never; the sender is told.
@@ -30,6 +32,36 @@ pub enum Outcome {
     /// The connection broke after the end of data and before the reply: the upstream may have the message or not.
     /// It is tried again, so a copy is possible, a loss is not.
     Unknown(Failure),
+}
+
+/// How an upstream has taken a message over: who reports to its sender from now on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Handover {
+    /// Into the place where it stays, such as a mailbox: there is nothing more to come.
+    Final,
+    /// To a server that sends it on.
+    Onward {
+        /// Who answers for NOTIFY (RFC 3461 §5.2).
+        dsn: Duty,
+        /// Who answers for BY (RFC 2852 §4.1.4).
+        deliver_by: Duty,
+    },
+}
+
+/// Who answers for what a sender has asked for, once an upstream has the message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Duty {
+    /// The upstream does not know the extension: this relay, at the handover and for the last time.
+    Ours,
+    /// The upstream, which was given the parameters.
+    Passed,
+}
+
+impl Duty {
+    /// Returns who answers, by whether the upstream offers the extension.
+    pub const fn passed_where(is_offered: bool) -> Self {
+        if is_offered { Self::Passed } else { Self::Ours }
+    }
 }
 
 /// Why an attempt did not succeed.

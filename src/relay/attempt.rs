@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 use crate::body::Body;
-use crate::mail::{Attempt, Cause, Failure, Health, RecipientIndex, ReversePath, Stage};
+use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, ReversePath, Stage};
 use crate::schedule::{Change, RetryPlan};
-use crate::spool::{Fate, Lease, Settlement, SpoolError};
+use crate::spool::{Fate, Lease, Settlement, SpoolError, Warned};
 use crate::telemetry;
 use crate::upstream::Order;
 
 use super::board::Lane;
 use super::dispatcher::{LEASE, Relay};
-use super::fate::{Judgement, counts};
+use super::fate::{Judgement, Verdict};
 
 /// How long a connection pauses when the spool cannot record what became of a message.
 const RECORD_PAUSE: Duration = Duration::from_secs(5);
@@ -35,17 +35,23 @@ impl Relay {
     }
 
     async fn attempt_in_span(&self, lane: &Lane, mut lease: Lease) {
+        let judgement = self.judgement(lane.plan);
+        if judgement.has_lapsed(&lease) {
+            // Recorded or owed, nobody relays it any more.
+            let _recorded = self.give_up(&judgement, lease).await;
+            return;
+        }
         let body = match self.spool.body(lease.id).await {
             Ok(body) => body,
-            Err(error) => return self.unreadable(lease, &error).await,
+            Err(error) => return self.unreadable(&judgement, lease, &error).await,
         };
         let began = self.clock.instant();
         let attempt = self.hand_over(lane, &mut lease, body).await;
         self.note_health(lane, &attempt, began);
         let judgement = self.judgement(lane.plan);
-        let fates = judgement.fates(&lease, &attempt);
-        log_fates(&lease, &fates);
-        if self.settle(lease, fates, counts(&attempt)).await == Recorded::No {
+        let verdict = judgement.verdict(&lease, attempt);
+        log_fates(&lease, &verdict.fates);
+        if self.settle(&judgement, lease, verdict).await == Recorded::No {
             // What cannot be recorded would be relayed twice after a crash, so there must not be much of it.
             tokio::time::sleep(RECORD_PAUSE).await;
         }
@@ -89,10 +95,10 @@ impl Relay {
             .outcomes
             .iter()
             .find_map(|(_, outcome)| match outcome {
-                crate::mail::Outcome::Relayed(_) => None,
-                crate::mail::Outcome::Deferred(failure)
-                | crate::mail::Outcome::Rejected(failure)
-                | crate::mail::Outcome::Unknown(failure) => Some(failure.to_string()),
+                Outcome::Relayed(..) => None,
+                Outcome::Deferred(failure)
+                | Outcome::Rejected(failure)
+                | Outcome::Unknown(failure) => Some(failure.to_string()),
             });
         let error = reason.unwrap_or_default();
         match attempt.health {
@@ -107,7 +113,7 @@ impl Relay {
         }
     }
 
-    async fn unreadable(&self, lease: Lease, error: &SpoolError) {
+    async fn unreadable(&self, judgement: &Judgement, lease: Lease, error: &SpoolError) {
         tracing::error!(error = telemetry::chain(error), "cannot read the message");
         if matches!(error, SpoolError::Corrupt(_)) {
             // The spool has set it aside; there is nothing left to settle.
@@ -125,18 +131,44 @@ impl Relay {
             .map(|index| (*index, fate.clone()))
             .collect();
         // Recorded or owed, the message waits.
-        let _recorded = self.settle(lease, fates, false).await;
+        let verdict = Verdict::unattempted(fates);
+        let _recorded = self.settle(judgement, lease, verdict).await;
     }
 
-    /// Ends a message that waits although its lifetime is over.
+    /// Ends a message that waits although its lifetime is over, or the deadline after which it must not be relayed.
     pub(super) async fn expire(&self, plan: RetryPlan, lease: Lease) -> Recorded {
-        let fates = self.judgement(plan).overdue(&lease);
-        if fates.is_empty() {
+        let (judgement, span) = (self.judgement(plan), waiting_span(&lease));
+        self.give_up(&judgement, lease).instrument(span).await
+    }
+
+    async fn give_up(&self, judgement: &Judgement, lease: Lease) -> Recorded {
+        let Some(verdict) = judgement.overdue(&lease) else {
+            self.spool.give_back(lease).await;
+            return Recorded::Yes;
+        };
+        log_fates(&lease, &verdict.fates);
+        self.settle(judgement, lease, verdict).await
+    }
+
+    /// Warns the sender of a message that is late although nobody attempts it: its upstreams are left alone. Gives the
+    /// lease back where there is nothing to warn of.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "the dispatcher does not look for late messages yet"
+        )
+    )]
+    pub(super) async fn warn(&self, plan: RetryPlan, lease: Lease) -> Recorded {
+        let (judgement, verdict) = (self.judgement(plan), Verdict::default());
+        if judgement.news(&lease, &verdict).warned == Warned::default() {
             self.spool.give_back(lease).await;
             return Recorded::Yes;
         }
-        log_fates(&lease, &fates);
-        self.settle(lease, fates, true).await
+        let span = waiting_span(&lease);
+        self.settle(&judgement, lease, verdict)
+            .instrument(span)
+            .await
     }
 
     fn judgement(&self, plan: RetryPlan) -> Judgement {
@@ -148,19 +180,19 @@ impl Relay {
         }
     }
 
-    /// Records fates and the reports they call for. Where the record cannot be made now, the spool owes it.
-    async fn settle(
-        &self,
-        lease: Lease,
-        fates: Vec<(RecipientIndex, Fate)>,
-        counts: bool,
-    ) -> Recorded {
-        let reports = self.reports(&lease, &fates).await;
+    /// Records a verdict and the report it calls for. Where the record cannot be made now, the spool owes it.
+    async fn settle(&self, judgement: &Judgement, lease: Lease, verdict: Verdict) -> Recorded {
+        let news = judgement.news(&lease, &verdict);
+        let (warned, report) = (news.warned, self.report(&lease, &verdict, &news).await);
+        if warned != Warned::default() && report.is_some() {
+            tracing::info!("sender warned of the delay");
+        }
         let settlement = Settlement {
             lease,
-            fates,
-            counts,
-            reports,
+            fates: verdict.fates,
+            warned,
+            counts: verdict.counts,
+            reports: report.into_iter().collect(),
         };
         match self.spool.settle(settlement).await {
             Ok(()) => Recorded::Yes,
@@ -187,6 +219,11 @@ impl Relay {
 pub(super) enum Recorded {
     No,
     Yes,
+}
+
+/// The span of what happens to a message that nobody attempts.
+fn waiting_span(lease: &Lease) -> tracing::Span {
+    tracing::info_span!("waiting", queue_id = %lease.id)
 }
 
 /// One event for each recipient: what became of it.
@@ -218,3 +255,6 @@ fn log_fates(lease: &Lease, fates: &[(RecipientIndex, Fate)]) {
         tracing::warn!("the message has no sender to report to; it ends here");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -390,6 +390,7 @@ mod tests {
         Attempt {
             outcomes: Vec::new(),
             health,
+            host: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod attempt;
 mod board;
 mod dispatcher;
 mod fate;
+mod news;
 mod notify;
 
 pub use board::{Arrangement, Lane, UpstreamStanding};

@@ -1,36 +1,32 @@
-//! Reports to senders: which failures are told, and the messages that tell them.
+//! The messages that tell a sender what became of its own.
 
 use crate::mail::dsn::{Action, Dsn, MAX_RETURNED_HEADER, Original};
-use crate::mail::{
-    Date, DsnReturn, Envelope, Notify, Priority, Recipient, RecipientIndex, ReversePath,
-};
-use crate::spool::{Fate, Lease, Message, Report};
+use crate::mail::{Date, DsnReturn, Envelope, Notify, Priority, Recipient, ReversePath};
+use crate::spool::{Lease, Message, Report};
 use crate::telemetry;
 
 use super::dispatcher::Relay;
+use super::fate::Verdict;
+use super::news::News;
 
 /// The largest message that a report returns whole where RET=FULL asks for it, in octets.
 const MAX_RETURNED: usize = 1 << 20;
 
 impl Relay {
-    /// Writes the reports that the fates of a message call for: none for a null reverse-path (RFC 5321 §6.1), and
-    /// none about recipients whose NOTIFY does not ask for it (RFC 3461 §4.1).
-    pub(super) async fn reports(
+    /// Writes the report of what is new, if anything is told.
+    pub(super) async fn report(
         &self,
         lease: &Lease,
-        fates: &[(RecipientIndex, Fate)],
-    ) -> Vec<Report> {
+        verdict: &Verdict,
+        news: &News<'_>,
+    ) -> Option<Report> {
         let ReversePath::Mailbox(sender) = &lease.message.envelope.reverse_path else {
-            return Vec::new();
+            return None;
         };
-        let told: Vec<_> = fates
-            .iter()
-            .filter_map(|(index, fate)| told(lease, *index, fate))
-            .collect();
-        if told.is_empty() {
-            return Vec::new();
+        if news.told.is_empty() {
+            return None;
         }
-        let (octets, is_whole) = self.beginning(lease).await;
+        let (octets, is_whole) = self.beginning(lease, returned(lease, news)).await;
         let now = self.clock.now();
         let report = Dsn {
             hostname: &self.settings.hostname,
@@ -45,13 +41,11 @@ impl Relay {
             } else {
                 Original::Beginning(&octets)
             },
-            remote: None,
-            recipients: &told,
+            remote: verdict.host.as_deref(),
+            attempted: &verdict.attempted,
+            recipients: &news.told,
         }
-        .write();
-        let Some(report) = report else {
-            return Vec::new();
-        };
+        .write()?;
         let envelope = Envelope {
             body: report.body,
             smtputf8: report.smtputf8,
@@ -72,20 +66,14 @@ impl Relay {
             peer: None,
             message_id: None,
         };
-        vec![Report {
+        Some(Report {
             message,
             octets: report.octets,
-        }]
+        })
     }
 
-    /// Reads as much of a message as its report may return; tells whether that is all of it.
-    async fn beginning(&self, lease: &Lease) -> (Vec<u8>, bool) {
-        let wants_all = lease.message.envelope.ret == Some(DsnReturn::Full);
-        let enough = if wants_all {
-            MAX_RETURNED
-        } else {
-            MAX_RETURNED_HEADER
-        };
+    /// Reads up to `enough` octets of a message; tells whether that is all of it.
+    async fn beginning(&self, lease: &Lease, enough: usize) -> (Vec<u8>, bool) {
         let mut octets = Vec::new();
         match self.spool.body(lease.id).await {
             Ok(mut body) => {
@@ -110,20 +98,20 @@ impl Relay {
     }
 }
 
-fn told<'a>(
-    lease: &Lease,
-    index: RecipientIndex,
-    fate: &'a Fate,
-) -> Option<(RecipientIndex, Action<'a>)> {
-    let recipient = lease
-        .message
-        .envelope
-        .recipients
-        .get(usize::from(index.0))?;
-    let action = match fate {
-        Fate::Bounce(failure) => Action::Failed(failure),
-        Fate::Expire(failure) => Action::Expired(failure),
-        Fate::Relayed(_) | Fate::Retry { .. } => return None,
+/// Returns how much of the message its report may return: the header, but where a recipient is lost and RET=FULL
+/// (RFC 3461 §4.3).
+fn returned(lease: &Lease, news: &News<'_>) -> usize {
+    let is_lost = |action: &Action<'_>| match action {
+        Action::Expired(_) | Action::Failed(_) | Action::Lapsed(_) => true,
+        Action::Delayed { .. }
+        | Action::Delivered(_)
+        | Action::Late { .. }
+        | Action::Relayed { .. } => false,
     };
-    recipient.wants_failure_report().then_some((index, action))
+    let wants_all = lease.message.envelope.ret == Some(DsnReturn::Full);
+    if wants_all && news.told.iter().any(|(_, action)| is_lost(action)) {
+        MAX_RETURNED
+    } else {
+        MAX_RETURNED_HEADER
+    }
 }

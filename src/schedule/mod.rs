@@ -1,6 +1,7 @@
 //! Who is next and when: fairness between flows, what an upstream is given, retry plans, rates, chance. Pure; time and
 //! chance are arguments.
 
+mod bandwidth;
 mod capacity;
 mod chance;
 mod concurrency;
@@ -10,6 +11,7 @@ mod rate;
 mod retry;
 mod window;
 
+pub use bandwidth::{Bandwidth, Decision, Pacer, Ticket};
 pub use capacity::{Allowance, Bounds, Capacity, Taken};
 pub use chance::Chance;
 pub use concurrency::{Concurrency, Load};

@@ -1,15 +1,17 @@
-//! When a deferred message is attempted again.
+//! When a deferred message is attempted again, when its sender is warned, and when it is given up.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// How the delays between attempts grow, and when they end. Checked once, then copied.
+/// How the delays between attempts grow, when they end, and when the sender hears of it before that. Checked once, then
+/// copied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryPlan {
     first: Duration,
     longest: Duration,
     lifetime: Duration,
+    warn_after: Option<Duration>,
 }
 
 /// Why a retry plan makes no sense.
@@ -24,6 +26,9 @@ pub enum RetryPlanError {
     /// The lifetime is shorter than the first delay, so that nothing would be attempted twice.
     #[error("the lifetime is shorter than the first delay")]
     LifetimeBelowFirst,
+    /// The sender would be warned of a delay when the message has expired already.
+    #[error("the warning of a delay comes at or after the end of the lifetime")]
+    WarningPastLifetime,
 }
 
 /// What follows a deferral.
@@ -39,7 +44,8 @@ pub enum Next {
 }
 
 impl RetryPlan {
-    /// Makes a plan: the delay doubles from `first` up to `longest`; after `lifetime` the message expires.
+    /// Makes a plan: the delay doubles from `first` up to `longest`; after `lifetime` the message expires. Nobody is
+    /// warned of a delay.
     ///
     /// # Errors
     /// [`RetryPlanError`] where the three do not fit together.
@@ -61,16 +67,44 @@ impl RetryPlan {
             first,
             longest,
             lifetime,
+            warn_after: None,
         })
+    }
+
+    /// Makes the same plan, with a warning to the sender where a message still waits after `warn_after`; none where that
+    /// is zero.
+    ///
+    /// # Errors
+    /// [`RetryPlanError::WarningPastLifetime`].
+    pub fn with_warning(self, warn_after: Duration) -> Result<Self, RetryPlanError> {
+        if warn_after >= self.lifetime {
+            return Err(RetryPlanError::WarningPastLifetime);
+        }
+        let warn_after = (!warn_after.is_zero()).then_some(warn_after);
+        Ok(Self { warn_after, ..self })
+    }
+
+    /// Returns whether a message that could have been relayed from `since` on is so late now that its sender is warned.
+    pub fn is_late(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.warn_after
+            .is_some_and(|warn_after| now >= since.after(warn_after))
+    }
+
+    /// Returns the time before which a message must have been accepted to be late now; `None` where nobody is warned, or
+    /// while the clock stands before the first such time.
+    pub fn oldest_in_time(&self, now: Timestamp) -> Option<Timestamp> {
+        before(now, self.warn_after?)
+    }
+
+    /// Returns when the lifetime of a message ends: the time of its last attempt.
+    pub fn end(&self, accepted: Timestamp) -> Timestamp {
+        accepted.after(self.lifetime)
     }
 
     /// Returns the time before which a message must have been accepted to be over its lifetime now; `None` while
     /// the clock stands before the first such time.
     pub fn oldest_alive(&self, now: Timestamp) -> Option<Timestamp> {
-        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
-        now.unix_millis()
-            .checked_sub(lifetime)
-            .map(Timestamp::from_unix_millis)
+        before(now, self.lifetime)
     }
 
     /// Returns the delay before the second attempt.
@@ -88,6 +122,11 @@ impl RetryPlan {
         self.lifetime
     }
 
+    /// Returns how long a message waits before its sender is warned; `None` where that does not happen.
+    pub const fn warn_after(&self) -> Option<Duration> {
+        self.warn_after
+    }
+
     /// Returns what follows the deferral of the attempt number `attempts` (1 for the first).
     ///
     /// `spread`, from 0.0 to 1.0, lengthens the delay by up to a quarter, so that messages deferred together are not
@@ -99,7 +138,7 @@ impl RetryPlan {
         now: Timestamp,
         spread: f64,
     ) -> Next {
-        let end = accepted.after(self.lifetime);
+        let end = self.end(accepted);
         if now >= end {
             return Next::Expire;
         }
@@ -111,14 +150,23 @@ impl RetryPlan {
 }
 
 impl Default for RetryPlan {
-    /// One minute, one hour, five days.
+    /// One minute, one hour, five days; a warning after four hours.
     fn default() -> Self {
         Self {
             first: Duration::from_mins(1),
             longest: Duration::from_hours(1),
             lifetime: Duration::from_hours(5 * 24),
+            warn_after: Some(Duration::from_hours(4)),
         }
     }
+}
+
+/// Returns the time `span` before `now`, unless it lies before 1970.
+fn before(now: Timestamp, span: Duration) -> Option<Timestamp> {
+    let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    now.unix_millis()
+        .checked_sub(span)
+        .map(Timestamp::from_unix_millis)
 }
 
 #[cfg(test)]
@@ -183,6 +231,31 @@ mod tests {
         assert_eq!(
             RetryPlan::new(long, long, short),
             Err(RetryPlanError::LifetimeBelowFirst)
+        );
+    }
+
+    #[test]
+    fn a_message_is_late_from_the_time_of_the_warning_on() {
+        let plan = RetryPlan::default();
+        let then = T0.after(Duration::from_hours(4));
+        let just_before = T0.after(Duration::from_hours(4) - Duration::from_millis(1));
+        assert!(!plan.is_late(T0, just_before) && plan.is_late(T0, then));
+        assert_eq!(plan.oldest_in_time(then), Some(T0));
+    }
+
+    #[test]
+    fn without_a_warning_nothing_is_ever_late() {
+        let plan = RetryPlan::default().with_warning(Duration::ZERO).unwrap();
+        assert!(!plan.is_late(T0, Timestamp::MAX));
+        assert_eq!(plan.oldest_in_time(T0), None);
+    }
+
+    #[test]
+    fn a_warning_comes_before_the_lifetime_ends() {
+        let plan = RetryPlan::default();
+        assert_eq!(
+            plan.with_warning(plan.lifetime()),
+            Err(RetryPlanError::WarningPastLifetime)
         );
     }
 

@@ -193,9 +193,14 @@ fn original_recipient(value: &str) -> Option<OriginalRecipient> {
     if address_type.is_empty() || address.is_empty() || !address_type.bytes().all(is_atom) {
         return None;
     }
+    let address = if address_type.eq_ignore_ascii_case("utf-8") {
+        xtext::decode_international(address)?
+    } else {
+        xtext::decode(address)?
+    };
     Some(OriginalRecipient {
         address_type: address_type.into(),
-        address: xtext::decode(address)?,
+        address,
     })
 }
 
@@ -287,5 +292,15 @@ mod tests {
         assert!(original(" ORCPT=a@b").is_err());
         assert!(original(" ORCPT=rfc822;a+0Db").is_err());
         assert!(original(" ORCPT=;a").is_err());
+    }
+
+    #[test]
+    fn an_original_recipient_is_international_where_its_type_says_so() {
+        let original =
+            |text| RcptParameters::parse(text).map(|parameters| parameters.original.unwrap());
+        for sent in [" ORCPT=utf-8;żx@e.f", r" ORCPT=UTF-8;\x{17C}x@e.f"] {
+            assert_eq!(&*original(sent).unwrap().address, r"\x{17C}x@e.f");
+        }
+        assert!(original(" ORCPT=rfc822;żx@e.f").is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! xtext, the encoding of parameter values (RFC 3461 §4).
 
+use std::fmt::Write as _;
+
 /// Decodes xtext. The result is printable ASCII (33 to 126) and spaces; a hidden CR, LF or NUL is refused.
 pub fn decode(text: &str) -> Option<Box<str>> {
     let mut decoded = String::with_capacity(text.len());
@@ -17,6 +19,23 @@ pub fn decode(text: &str) -> Option<Box<str>> {
         decoded.push(char::from(octet));
     }
     Some(decoded.into())
+}
+
+/// Decodes an international address (RFC 6533 §3): as [`decode`] does, and characters beyond ASCII become `\x{…}`, which
+/// can be passed on everywhere. Control characters are refused.
+pub fn decode_international(text: &str) -> Option<Box<str>> {
+    let mut ascii = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else if c.is_control() {
+            return None;
+        } else {
+            // Writing into a string does not fail.
+            let _ = write!(ascii, "\\x{{{:X}}}", u32::from(c));
+        }
+    }
+    decode(&ascii)
 }
 
 /// Encodes a text as xtext. Octets outside 33 to 126, `+` and `=` become `+XX`.
@@ -59,6 +78,17 @@ mod tests {
         assert_eq!(decode("a+4"), None);
         assert_eq!(decode("a=b"), None);
         assert_eq!(decode("a+2Bb").as_deref(), Some("a+b"));
+    }
+
+    #[test]
+    fn an_international_address_is_kept_in_ascii() {
+        let decoded = decode_international("żółw+2Bx@bücher.example");
+        assert_eq!(
+            decoded.as_deref(),
+            Some(r"\x{17C}\x{F3}\x{142}w+x@b\x{FC}cher.example")
+        );
+        assert_eq!(decode_international("a\u{85}b"), None);
+        assert_eq!(decode_international("ż+0D"), None);
     }
 
     proptest! {

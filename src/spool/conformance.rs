@@ -16,7 +16,7 @@ use crate::mail::{
 
 use super::{
     Claim, EntryState, Fate, Lease, Message, Report, Settlement, Spool, SpoolAdmin, SpoolError,
-    VerbError, Wanted,
+    VerbError, Wanted, Warned,
 };
 
 mod order;
@@ -182,6 +182,7 @@ pub(super) fn settlement(lease: Lease, fates: &[(u16, Fate)]) -> Settlement {
             .iter()
             .map(|(index, fate)| (RecipientIndex(*index), fate.clone()))
             .collect(),
+        warned: Warned::default(),
         counts: true,
         reports: Vec::new(),
     }
@@ -288,6 +289,8 @@ macro_rules! suite {
             a_message_goes_only_with_its_last_recipient
             a_recipient_is_not_leased_before_it_is_due
             a_recipient_without_a_fate_waits_for_the_end_of_the_lease
+            a_warning_changes_no_due_time_and_is_remembered
+            a_lease_tells_why_recipients_were_deferred
             attempts_count_only_when_they_count
             reports_arrive_with_the_settlement
             a_large_report_arrives_with_the_settlement
@@ -590,6 +593,63 @@ pub(super) async fn a_recipient_without_a_fate_waits_for_the_end_of_the_lease(fi
     assert!(fixture.claim(5).await.is_empty());
     fixture.clock.advance(until.since(START));
     assert_eq!(fixture.claim(5).await[0].pending, [RecipientIndex(1)]);
+}
+
+pub(super) async fn a_warning_changes_no_due_time_and_is_remembered(fixture: Fixture) {
+    fixture.simple().await;
+    for (warned, before) in [
+        (
+            Warned {
+                of_delay: true,
+                of_deadline: false,
+            },
+            Warned::default(),
+        ),
+        (
+            Warned {
+                of_delay: false,
+                of_deadline: true,
+            },
+            Warned {
+                of_delay: true,
+                of_deadline: false,
+            },
+        ),
+    ] {
+        let [lease] = fixture.claim(5).await.try_into().unwrap();
+        assert_eq!(lease.warned, before);
+        let settlement = Settlement {
+            warned,
+            counts: false,
+            ..settlement(lease, &[])
+        };
+        fixture.spool.settle(settlement).await.unwrap();
+    }
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    assert!(lease.warned.of_delay && lease.warned.of_deadline);
+    let retry = fixture.retry_in(minutes(1));
+    fixture.settle(lease, &[(0, retry)]).await;
+    fixture.clock.advance(minutes(1));
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    assert!(lease.warned.of_delay && lease.warned.of_deadline);
+}
+
+pub(super) async fn a_lease_tells_why_recipients_were_deferred(fixture: Fixture) {
+    let recipients = ["a@a.example", "b@b.example", "c@c.example"];
+    fixture.commit(message_to(&recipients), b"x").await;
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    assert_eq!(lease.deferred, []);
+    let (soon, late) = (fixture.retry_in(minutes(1)), fixture.retry_in(minutes(9)));
+    let Fate::Retry { reason, .. } = soon.clone() else {
+        panic!("no retry");
+    };
+    fixture
+        .settle(lease, &[(0, late), (1, relayed()), (2, soon)])
+        .await;
+    fixture.clock.advance(minutes(1));
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    let why = [0, 2].map(|index| (RecipientIndex(index), reason.clone()));
+    assert_eq!(lease.deferred, why);
 }
 
 pub(super) async fn attempts_count_only_when_they_count(fixture: Fixture) {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
 use crate::mail::{Priority, QueueId};
 
-use super::index::{Arrival, Index, Listed, Moment, Outcome, Verb};
+use super::index::{Arrival, Claimed, Index, Listed, Moment, Outcome, Verb};
 use super::pressure::Level;
 use super::standing::Standing;
 use super::{
@@ -63,6 +63,19 @@ impl MemorySpool {
             max_messages: Some(max_messages),
             ..self
         }
+    }
+
+    /// Lets the spool go on as after a crash of the process: what was committed and settled is there, leases are not.
+    pub fn restart(&self) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let arrivals = state.index.arrivals();
+        state.index = Index::default();
+        for arrival in arrivals {
+            state.index.insert(arrival, now);
+        }
+        drop(state);
+        self.changed.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,19 +152,23 @@ impl Spool for MemorySpool {
     }
 
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
-        let claimed = self.state().index.claim(&claim, self.clock.instant());
-        Ok(claimed
-            .into_iter()
-            .map(|claimed| Lease {
+        let mut state = self.state();
+        let claimed = state.index.claim(&claim, self.clock.instant());
+        let lease = |claimed: Claimed<Stored>| {
+            let standing = state.index.standing(claimed.id);
+            Lease {
                 id: claimed.id,
                 message: super::with_route(&claimed.place.message, &claimed.route),
                 size: claimed.size,
                 pending: claimed.pending,
                 attempts: claimed.attempts,
+                deferred: standing.map(Standing::deferred).unwrap_or_default(),
+                warned: standing.map(|standing| standing.warned).unwrap_or_default(),
                 until: claim.until,
                 token: claimed.token,
-            })
-            .collect())
+            }
+        };
+        Ok(claimed.into_iter().map(lease).collect())
     }
 
     async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError> {

@@ -250,6 +250,10 @@ pub struct Lease {
     pub pending: Vec<RecipientIndex>,
     /// How many attempts have counted against any of these so far.
     pub attempts: u32,
+    /// The recipients that were deferred before, also those that are not due now, each with why the last time.
+    pub deferred: Vec<(RecipientIndex, Failure)>,
+    /// What its sender has been told so far.
+    pub warned: Warned,
     /// When the lease ends.
     pub until: Timestamp,
     /// Distinguishes this lease from earlier ones of the same message.
@@ -261,12 +265,37 @@ pub struct Lease {
 pub struct Settlement {
     /// The lease.
     pub lease: Lease,
-    /// What became of each recipient; those not named stay pending and due at once.
+    /// What became of each recipient; those of the lease that are not named wait for its end. Where none is named, as for
+    /// a warning alone, all stay due when they were.
     pub fates: Vec<(RecipientIndex, Fate)>,
+    /// What the sender is told by the reports; added to what it has been told before.
+    pub warned: Warned,
     /// Whether the attempt counts towards the growth of the delays. What an upstream as a whole refuses does not.
     pub counts: bool,
     /// Messages to be sent as a consequence, such as a DSN.
     pub reports: Vec<Report>,
+}
+
+/// What the sender of a message that waits has been told. Nothing of it is told twice.
+///
+/// Said also where nobody wants to hear it: what has been looked at need not be looked at again.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Warned {
+    /// That it is delayed.
+    pub of_delay: bool,
+    /// That it was not delivered by the time that the sender had set (RFC 2852).
+    pub of_deadline: bool,
+}
+
+impl Warned {
+    /// Returns what either says.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            of_delay: self.of_delay || other.of_delay,
+            of_deadline: self.of_deadline || other.of_deadline,
+        }
+    }
 }
 
 /// A message that posthouse itself writes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::clock::Timestamp;
 use crate::mail::{Failure, RecipientIndex};
 
-use super::{Fate, Settlement};
+use super::{Fate, Settlement, Warned};
 
 /// What is known of a message beyond what was committed. Stored whole whenever it changes, so that the last record
 /// of a message says all.
@@ -13,6 +13,8 @@ use super::{Fate, Settlement};
 pub(super) struct Standing {
     /// Whether it waits for an operator.
     pub(super) is_held: bool,
+    /// What its sender has been told while it waits.
+    pub(super) warned: Warned,
     /// Those that are not done.
     pub(super) recipients: Recipients,
 }
@@ -60,6 +62,7 @@ impl Standing {
         let count = u16::try_from(recipients).unwrap_or(u16::MAX);
         Self {
             is_held: false,
+            warned: Warned::default(),
             recipients: Recipients::All { count, due },
         }
     }
@@ -133,8 +136,26 @@ impl Standing {
             .collect()
     }
 
+    /// Returns the recipients that were deferred before, each with the reason of the last time.
+    pub(super) fn deferred(&self) -> Vec<(RecipientIndex, Failure)> {
+        match &self.recipients {
+            Recipients::All { .. } => Vec::new(),
+            Recipients::Some(waiting) => waiting
+                .iter()
+                .filter_map(|waiting| Some((waiting.index, waiting.reason.clone()?)))
+                .collect(),
+        }
+    }
+
     /// Returns the standing after a settlement, or `None` when no recipient is left.
     pub(super) fn after(&self, settlement: &Settlement) -> Option<Self> {
+        let warned = self.warned.or(settlement.warned);
+        if settlement.fates.is_empty() {
+            return Some(Self {
+                warned,
+                ..self.clone()
+            });
+        }
         let fates: BTreeMap<_, _> = settlement
             .fates
             .iter()
@@ -159,6 +180,7 @@ impl Standing {
         });
         (!waiting.is_empty()).then(|| Self {
             is_held: self.is_held,
+            warned,
             recipients: Recipients::Some(waiting.into()),
         })
     }

@@ -19,7 +19,8 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::identity::UpstreamName;
 use crate::mail::{
-    Attempt, Cause, EnhancedStatusCode, Failure, Health, Outcome, RecipientIndex, Response, Stage,
+    Attempt, Cause, EnhancedStatusCode, Failure, Handover, Health, Outcome, RecipientIndex,
+    Response, Stage,
 };
 use crate::upstream::{Order, Upstream};
 
@@ -121,7 +122,8 @@ impl Upstream for MaildirUpstream {
                     status: EnhancedStatusCode::parse("2.0.0"),
                     text: format!("kept as {name}").into(),
                 };
-                all(recipients, &Outcome::Relayed(response), Health::Good)
+                let kept = Outcome::Relayed(response, Handover::Final);
+                all(recipients, &kept, Health::Good)
             }
             Err(error) => {
                 let directory = self.settings.directory.display();
@@ -142,6 +144,7 @@ fn all(recipients: &[RecipientIndex], outcome: &Outcome, health: Health) -> Atte
             .map(|&index| (index, outcome.clone()))
             .collect(),
         health,
+        host: None,
     }
 }
 
@@ -279,8 +282,7 @@ mod tests {
         let attempt = attempt(folder.path(), b"\r\n").await;
         let indices: Vec<_> = attempt.outcomes.iter().map(|(index, _)| index.0).collect();
         assert_eq!(indices, [0, 2]);
-        let is_relayed =
-            |outcome: &Outcome| matches!(outcome, Outcome::Relayed(r) if r.code == 250);
+        let is_relayed = |outcome: &Outcome| matches!(outcome, Outcome::Relayed(r, Handover::Final) if r.code == 250);
         assert!(
             attempt
                 .outcomes

@@ -230,7 +230,10 @@ fn and_its_mail_waits_in_the_queue() {
     client.must(&format!("RCPT TO:<{RECIPIENT}>"), "250");
     client.must("DATA", "354");
     client.send(&message("late"));
-    client.must(".", "450 4.7.1 try again later: over the limits of the account until");
+    client.must(
+        ".",
+        "450 4.7.1 try again later: over the limits of the account until",
+    );
     let waits: Vec<i64> = relay.process.log().lines().filter_map(wait_of).collect();
     assert_eq!(waits.len(), 2, "{}", relay.process.log_tail());
     assert!((3590..3610).contains(&waits[0]), "{waits:?}");

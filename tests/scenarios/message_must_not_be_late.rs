@@ -1,5 +1,5 @@
 //! DELIVERBY: what is left of the time goes with the message, and one that is to come back rather than be late goes to no
-//! server that might deliver it late.
+//! server that might deliver it late. Its sender hears when the time is over, and where the promise ends.
 
 use crate::report::Report;
 use crate::stage::{QUEUED, RECIPIENT, Relay, SENDER, Server, Setup, message, subjects};
@@ -32,10 +32,81 @@ fn it_comes_back_where_the_upstream_makes_no_promise() {
     assert_eq!(report.of_recipient("Status"), "5.3.3");
     assert!(report.returned.contains("Subject: never late"));
     relay.wait_for_log(&["bounced", "does not offer DELIVERBY"]);
+    relay.stop();
+    assert_eq!(upstream.messages().len(), 1);
+}
+
+#[test]
+fn its_sender_is_told_where_nobody_watches_the_time_any_more() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream).start();
     submit(&relay, "BY=3600;N", "rather late");
-    assert_eq!(subjects(&upstream.wait_for(2)[1..]), ["rather late"]);
+    let messages = upstream.wait_for(2);
+    assert_eq!(subjects(&messages[..1]), ["rather late"]);
+    let report = Report::parse(&messages[1].octets);
+    assert_eq!(report.of_recipient("Action"), "relayed");
+    assert!(report.of_message("Deliver-By-Date").ends_with("+0000"));
     relay.stop();
     assert_eq!(upstream.messages().len(), 2);
+}
+
+#[test]
+fn a_trace_is_told_of_whoever_goes_on() {
+    let upstream = Server::start(Script::default().extensions(&["DELIVERBY", "DSN"]));
+    let relay = Setup::to(&upstream).start();
+    submit(&relay, "BY=3600;RT", "traced");
+    let messages = upstream.wait_for(2);
+    let report = Report::parse(&messages[1].octets);
+    assert_eq!(report.of_recipient("Action"), "relayed");
+    assert!(report.text.contains("reports to you"), "{}", report.text);
+    submit(&relay, "BY=3600;R", "untraced");
+    assert_eq!(subjects(&upstream.wait_for(3)[2..]), ["untraced"]);
+    relay.stop();
+    assert_eq!(upstream.messages().len(), 3);
+}
+
+/// An upstream that promises and then does not take the recipient.
+fn busy() -> Server {
+    let script = Script::default().extensions(&["DELIVERBY", "DSN"]);
+    Server::start(script.refuse_recipient(RECIPIENT, "450 4.2.1 busy"))
+}
+
+#[test]
+fn it_goes_on_when_the_time_is_over_and_its_sender_is_told_once() {
+    let upstream = busy();
+    let relay = Setup::to(&upstream).start();
+    submit(&relay, "BY=1;N", "late");
+    let messages = upstream.wait_for(1);
+    let report = Report::parse(&messages[0].octets);
+    assert_eq!(report.of_recipient("Action"), "delayed");
+    assert_eq!(report.of_recipient("Status"), "4.4.7");
+    let to_recipient = format!("RCPT TO:<{RECIPIENT}>");
+    let so_far = upstream.count_lines(&to_recipient);
+    upstream.wait_for_lines(&to_recipient, so_far + 2);
+    upstream.set_script(Script::default().extensions(&["DELIVERBY", "DSN"]));
+    assert_eq!(subjects(&upstream.wait_for(2)[1..]), ["late"]);
+    relay.stop();
+    assert_eq!(upstream.messages().len(), 2);
+}
+
+#[test]
+fn it_comes_back_when_the_time_is_over() {
+    let upstream = busy();
+    let relay = Setup::to(&upstream)
+        .with("session.limits.deliver_by_min", "\"1s\"")
+        .start();
+    submit(&relay, "BY=2;R", "too late");
+    let messages = upstream.wait_for(1);
+    let report = Report::parse(&messages[0].octets);
+    assert_eq!(report.of_recipient("Action"), "failed");
+    assert_eq!(report.of_recipient("Status"), "5.4.7");
+    let subject = "Your message was not delivered in the time you gave it";
+    assert_eq!(report.subject, subject);
+    assert!(report.returned.contains("Subject: too late"));
+    upstream.set_script(Script::default());
+    relay.submit("afterwards");
+    assert_eq!(subjects(&upstream.wait_for(2)[1..]), ["afterwards"]);
+    relay.stop();
 }
 
 #[track_caller]

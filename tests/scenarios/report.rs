@@ -4,6 +4,12 @@ use mail_parser::{MessageParser, MimeHeaders as _, PartType};
 
 /// A report as its reader understands it.
 pub(crate) struct Report {
+    /// Whether its reader must know international addresses (RFC 6533).
+    pub(crate) is_global: bool,
+    /// The subject.
+    pub(crate) subject: String,
+    /// What people read.
+    pub(crate) text: String,
     /// The fields about the message.
     message: Vec<(String, String)>,
     /// The fields about each recipient.
@@ -36,7 +42,7 @@ impl Report {
         let PartType::Multipart(parts) = &message.parts[0].body else {
             panic!("the report has no parts");
         };
-        let [_, status, returned] = parts[..] else {
+        let [text, status, returned] = parts[..] else {
             panic!("the report has {} parts", parts.len());
         };
         let raw = |part: u32| {
@@ -48,9 +54,13 @@ impl Report {
             (name, String::from_utf8_lossy(octets).into_owned())
         };
         let (name, status) = raw(status);
-        assert_eq!(name, "message/delivery-status");
+        let is_global = name == "message/global-delivery-status";
+        assert!(is_global || name == "message/delivery-status", "{name}");
         let mut groups = status.trim().split("\r\n\r\n").map(fields);
         Self {
+            is_global,
+            subject: message.subject().unwrap_or_default().to_owned(),
+            text: raw(text).1.replace("\r\n    ", " "),
             message: groups.next().expect("the report tells of its message"),
             recipients: groups.collect(),
             returned: raw(returned).1,

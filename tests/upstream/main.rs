@@ -11,6 +11,7 @@
 mod fake_upstream;
 
 mod connecting;
+mod pacing;
 mod pooling;
 mod relaying;
 mod support;

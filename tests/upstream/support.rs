@@ -38,6 +38,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         connections: 4,
         messages_per_connection: 100,
         recipients_per_message: 100,
+        bandwidth: None,
         keep_idle: Duration::from_mins(1),
         smtputf8: Smtputf8::Auto,
         timeouts: patient(),
@@ -147,7 +148,7 @@ pub(crate) fn short(attempt: &Attempt) -> Vec<String> {
         format!("{:?} {}", failure.stage, response.code)
     };
     let text = |outcome: &Outcome| match outcome {
-        Outcome::Relayed(response) => format!("relayed {}", response.code),
+        Outcome::Relayed(response, _) => format!("relayed {}", response.code),
         Outcome::Deferred(failure) => format!("deferred {}", stage_and_code(failure)),
         Outcome::Rejected(failure) => format!("rejected {}", stage_and_code(failure)),
         Outcome::Unknown(failure) => format!("unknown {}", stage_and_code(failure)),

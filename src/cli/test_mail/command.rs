@@ -183,7 +183,7 @@ impl<'a> Tester<'a> {
         let (style, text) = words::outcome(outcome, took);
         output.styled(style, text)?;
         Ok(match outcome {
-            Outcome::Relayed(_) => Ok(()),
+            Outcome::Relayed(..) => Ok(()),
             Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
                 let message = format!("the test message was not relayed by `{name}`");
                 Err(Failure::new(Code::Unavailable, message).with_hint(words::advice(failure)))

@@ -10,7 +10,7 @@ use crate::cli::output::Style;
 pub(super) fn outcome(outcome: &Outcome, took: Duration) -> (Style, String) {
     let seconds = took.as_secs_f64();
     match outcome {
-        Outcome::Relayed(response) => (
+        Outcome::Relayed(response, _) => (
             Style::Green,
             format!(
                 "Relayed in {seconds:.2} s: the upstream took the message over with {response}."
@@ -59,7 +59,7 @@ pub(super) fn advice(failure: &Failure) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Response;
+    use crate::mail::{Handover, Response};
 
     #[test]
     fn an_outcome_says_what_the_relay_would_do() {
@@ -75,7 +75,10 @@ mod tests {
             status: None,
             text: "queued".into(),
         };
-        let (style, text) = outcome(&Outcome::Relayed(response), Duration::from_millis(1500));
+        let (style, text) = outcome(
+            &Outcome::Relayed(response, Handover::Final),
+            Duration::from_millis(1500),
+        );
         assert_eq!(style, Style::Green);
         assert!(text.contains("1.50 s") && text.contains("250 queued"));
     }

@@ -105,7 +105,10 @@ impl Context {
 
     fn record(&mut self, severity: Severity, place: Range<usize>, message: String, hint: String) {
         let place = (place.start < place.end).then_some(place);
-        let diagnostic = Diagnostic::new(severity, &self.source, place, message);
-        self.diagnostics.push(diagnostic.with_hint(hint));
+        let diagnostic = Diagnostic::new(severity, &self.source, place, message).with_hint(hint);
+        // What several tables inherit is checked for each of them.
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
     }
 }

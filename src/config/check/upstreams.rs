@@ -7,11 +7,11 @@ use toml::Spanned;
 
 use super::context::Context;
 use crate::config::checked::{Engine, Upstream};
-use crate::config::units::Number;
+use crate::config::units::{BitRate, Number};
 use crate::config::{raw, secret};
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
-use crate::schedule::{Bounds, RetryPlan, RetryPlanError};
+use crate::schedule::{Bandwidth, Bounds, RetryPlan, RetryPlanError};
 use crate::telemetry::chain;
 use crate::tls::client;
 use crate::upstream::maildir;
@@ -157,13 +157,13 @@ pub(in crate::config) fn plan(
         lifetime.get_ref().get(),
     );
     let error = match made {
-        Ok(plan) => return Some(plan),
+        Ok(plan) => return with_warning(context, own, base, plan),
         Err(error) => error,
     };
     let at_fault = match error {
         RetryPlanError::NoFirst => first,
         RetryPlanError::LongestBelowFirst => longest,
-        RetryPlanError::LifetimeBelowFirst => lifetime,
+        RetryPlanError::LifetimeBelowFirst | RetryPlanError::WarningPastLifetime => lifetime,
     };
     let place = [at_fault, first].map(Spanned::span);
     let place = place.into_iter().find(|place| !place.is_empty());
@@ -175,6 +175,33 @@ pub(in crate::config) fn plan(
     );
     context.error(place.unwrap_or_default(), error.to_string(), hint);
     None
+}
+
+/// Returns the plan with its warning of delays; `None` after an error.
+///
+/// A warning that nobody has set here makes no fault of a short lifetime: there is none then.
+fn with_warning(
+    context: &mut Context,
+    own: &raw::OwnRetry,
+    base: &raw::Retry,
+    plan: RetryPlan,
+) -> Option<RetryPlan> {
+    let warn_after = own.warn_after.as_ref().unwrap_or(&base.warn_after);
+    let is_inherited = own.warn_after.is_none() && own.lifetime.is_some();
+    let is_set_here = !is_inherited && !warn_after.span().is_empty();
+    match plan.with_warning(warn_after.get_ref().get()) {
+        Ok(plan) => Some(plan),
+        Err(error) if is_set_here => {
+            let hint = format!(
+                "here warn_after = \"{}\", lifetime = \"{}\"; \"0s\" switches the warning off",
+                warn_after.get_ref(),
+                own.lifetime.as_ref().unwrap_or(&base.lifetime).get_ref()
+            );
+            context.error(warn_after.span(), error.to_string(), hint);
+            None
+        }
+        Err(_) => Some(plan),
+    }
 }
 
 fn settings(
@@ -195,6 +222,8 @@ fn settings(
     let login = login(context, name, smtp);
     let helo = helo(context, smtp, hostname);
     let local_address = local_address(context, smtp);
+    let timeouts = timeouts(&smtp.timeout);
+    let bandwidth = bandwidth(context, smtp, &timeouts);
     Some(Settings {
         name: name.clone(),
         host: host?,
@@ -208,19 +237,51 @@ fn settings(
         connections: smtp.connections.to(),
         messages_per_connection: smtp.messages_per_connection.to(),
         recipients_per_message: smtp.recipients_per_message.to(),
+        bandwidth: bandwidth.ok()?,
         keep_idle: smtp.keep_idle.get(),
         smtputf8: match smtp.smtputf8 {
             raw::Smtputf8::Auto => Smtputf8::Auto,
             raw::Smtputf8::Off => Smtputf8::Off,
             raw::Smtputf8::On => Smtputf8::On,
         },
-        timeouts: Timeouts {
-            connect: smtp.timeout.connect.get(),
-            command: smtp.timeout.command.get(),
-            data: smtp.timeout.data.get(),
-            final_reply: smtp.timeout.final_reply.get(),
-        },
+        timeouts,
     })
+}
+
+fn timeouts(raw: &raw::UpstreamTimeouts) -> Timeouts {
+    Timeouts {
+        connect: raw.connect.get(),
+        command: raw.command.get(),
+        data: raw.data.get(),
+        final_reply: raw.final_reply.get(),
+    }
+}
+
+/// Returns the bandwidth, where one is set that suffices to keep all connections alive.
+fn bandwidth(
+    context: &mut Context,
+    smtp: &raw::Smtp,
+    timeouts: &Timeouts,
+) -> Result<Option<Bandwidth>, Reported> {
+    let Some(rate) = &smtp.bandwidth else {
+        return Ok(None);
+    };
+    let least = Bandwidth::least(smtp.connections.to(), timeouts.longest_pause());
+    if rate.get_ref().get() >= least {
+        return Ok(Some(rate.get_ref().get()));
+    }
+    let message = format!(
+        "\"{}\" is too little for {} connections: each would pause for so long that the upstream gives up",
+        rate.get_ref(),
+        smtp.connections
+    );
+    let hint = format!(
+        "write at least \"{}\", fewer `connections`, or a longer `timeout.data`, which is \"{}\" here",
+        BitRate::at_least(least),
+        smtp.timeout.data
+    );
+    context.error(rate.span(), message, hint);
+    Err(Reported)
 }
 
 /// 465 for implicit TLS, 25 between servers, 587 for submission (RFC 8314 §7.3, RFC 6409 §3.1).

@@ -32,10 +32,11 @@ host = "smtp.example.net"
 tls = "implicit"
 username = "relay@example.com"
 password = { inline = "hunter2" }
-retry = { first = "2m" }
+retry = { first = "2m", warn_after = "0s" }
 
 [upstream.spare.smtp]
 host = "[2001:db8::25]"
+bandwidth = "10 Mbit/s"
 fingerprint = "AB:ab:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:01"
 
 [tenant.provider]
@@ -124,6 +125,14 @@ fn smtp(upstream: &Upstream) -> &Settings {
 }
 
 #[test]
+fn the_bandwidth_of_an_upstream_is_limited_where_it_is_set() {
+    let checked = checked();
+    let of = |name| smtp(&checked.upstreams[&upstream(name)]).bandwidth;
+    assert_eq!(of("main"), None);
+    assert_eq!(of("spare").unwrap().octets(), 1_250_000);
+}
+
+#[test]
 fn an_upstream_has_its_login_and_its_own_retry_plan() {
     let checked = checked();
     let main = &checked.upstreams[&upstream("main")];
@@ -134,6 +143,11 @@ fn an_upstream_has_its_login_and_its_own_retry_plan() {
     assert_eq!(login.over_plain_text, PlainTextLogin::Forbidden);
     assert_eq!(main.retry.first().as_secs(), 120);
     assert_eq!(main.retry.lifetime(), checked.retry.lifetime());
+    assert_eq!(main.retry.warn_after(), None);
+    assert_eq!(
+        checked.upstreams[&upstream("spare")].retry.warn_after(),
+        checked.retry.warn_after()
+    );
     assert_eq!(settings.helo.as_ascii(), "relay.example.com");
 }
 

@@ -122,6 +122,7 @@ impl Default for Retry {
             first: unplaced(Span::of(plan.first())),
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
+            warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
         }
     }
 }
@@ -145,6 +146,7 @@ impl Default for Smtp {
             reserved_connections: None,
             messages_per_connection: Number::of(1000),
             recipients_per_message: Number::of(100),
+            bandwidth: None,
             keep_idle: Span::of(Duration::from_secs(30)),
             smtputf8: Smtputf8::default(),
             timeout: UpstreamTimeouts::default(),

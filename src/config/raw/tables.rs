@@ -10,7 +10,7 @@ use super::{
     AuthRule, BareNewlines, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
     OverQuota, PriorityHeader, Rates, Smtputf8, TlsMode, TlsPolicy,
 };
-use crate::config::units::{ByteSize, Number, Span};
+use crate::config::units::{BitRate, ByteSize, Number, Span};
 
 /// A table whose keys are names that people choose.
 pub(in crate::config) type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
@@ -128,6 +128,7 @@ pub(in crate::config) struct Retry {
     pub(in crate::config) first: Spanned<Span<1000>>,
     pub(in crate::config) longest: Spanned<Span<1000>>,
     pub(in crate::config) lifetime: Spanned<Span<1000>>,
+    pub(in crate::config) warn_after: Spanned<Span<0>>,
 }
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -137,6 +138,7 @@ pub(in crate::config) struct OwnRetry {
     pub(in crate::config) first: Option<Spanned<Span<1000>>>,
     pub(in crate::config) longest: Option<Spanned<Span<1000>>>,
     pub(in crate::config) lifetime: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) warn_after: Option<Spanned<Span<0>>>,
 }
 
 /// One kind of upstream each; exactly one is set.
@@ -173,6 +175,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
     pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
     pub(in crate::config) recipients_per_message: Number<1, 65_535>,
+    pub(in crate::config) bandwidth: Option<Spanned<BitRate>>,
     pub(in crate::config) keep_idle: Span<0>,
     pub(in crate::config) smtputf8: Smtputf8,
     pub(in crate::config) timeout: UpstreamTimeouts,

@@ -87,6 +87,12 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
         "How many of them only mail of priority 1 and 2 may use (by default 1, or 0 where there is one connection).",
     );
     sample.shown(
+        "bandwidth",
+        text("10 Mbit/s"),
+        "What all connections together may send in a second: kbit/s, Mbit/s, Gbit/s, or octets, KiB/s, MiB/s. Urgent mail has\n\
+         all of it; other mail pauses in the middle of its body meanwhile (example; by default there is no limit).",
+    );
+    sample.shown(
         "messages_per_connection",
         smtp.messages_per_connection,
         "Messages after which a connection is closed.",
@@ -108,7 +114,7 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
         "A retry plan of its own; what is left out comes from [relay.retry] (example).",
     );
 }
@@ -152,7 +158,7 @@ pub(super) fn maildir(sample: &mut Sample) {
     );
     sample.shown(
         "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
         "As above (example).",
     );
 }

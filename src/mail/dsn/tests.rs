@@ -2,13 +2,27 @@ use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::mail::address::{ForwardPath, ReversePath};
+use crate::mail::deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 use crate::mail::envelope::OriginalRecipient;
 use crate::mail::outcome::{Cause, Stage};
 use crate::mail::status::EnhancedStatusCode;
 
 const HEADER: &str =
     "From: me@own.example\r\nSubject: Invoice\r\n 17\r\nMessage-ID: <m@own.example>\r\n";
+
+/// The recipients of any fixture.
+const ALL: [RecipientIndex; 8] = [
+    RecipientIndex(0),
+    RecipientIndex(1),
+    RecipientIndex(2),
+    RecipientIndex(3),
+    RecipientIndex(4),
+    RecipientIndex(5),
+    RecipientIndex(6),
+    RecipientIndex(7),
+];
 
 fn mailbox(text: &str) -> Mailbox {
     Mailbox::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -49,13 +63,19 @@ impl Fixture {
             accepted: Date::from_unix_seconds(1_795_243_000),
             original: Original::Whole(&self.original),
             remote: Some("mx.there.example"),
+            attempted: &ALL,
             recipients,
         }
     }
 
     /// Writes a report that the first recipient failed.
     fn failed(&self, failure: &Failure) -> Report {
-        let recipients = [(RecipientIndex(0), Action::Failed(failure))];
+        self.of_first(Action::Failed(failure))
+    }
+
+    /// Writes a report on the first recipient.
+    fn of_first(&self, action: Action<'_>) -> Report {
+        let recipients = [(RecipientIndex(0), action)];
         self.dsn(&recipients).write().unwrap()
     }
 }
@@ -149,26 +169,6 @@ fn its_header_marks_it_as_automatic_and_as_an_answer() {
 }
 
 #[test]
-fn people_read_who_why_and_what_to_do() {
-    let report = Fixture::new(&["you@there.example"]).failed(&refused("no such user"));
-    assert_eq!(
-        parts(&report)[0].trim_end(),
-        "This is the mail server relay.example.\r\n\
-         \r\n\
-         Your message \"Invoice 17\" of Sat, 21 Nov 2026 06:36:40 +0000 could not be\r\n\
-         delivered to the following recipients, and will not be tried again:\r\n\
-         \r\n  you@there.example\r\n    \
-             The mail server it had to be given to refused it and said: 550 5.1.1 no such\r\n    \
-             user\r\n    \
-             What you can do: check the address for typing mistakes. It may no longer\r\n    \
-             exist; ask the recipient by other means.\r\n\
-         \r\n\
-         If you need help, forward this whole message, with its attachments, to the\r\n\
-         people who look after your mail. The attachments hold the technical details."
-    );
-}
-
-#[test]
 fn programs_read_the_fields_of_rfc_3464() {
     let mut fixture = Fixture::new(&["you@there.example"]);
     fixture.envelope.envelope_id = Some("QQ314159".into());
@@ -193,58 +193,267 @@ fn programs_read_the_fields_of_rfc_3464() {
     );
 }
 
-#[test]
-fn each_recipient_has_its_own_action() {
-    let fixture = Fixture::new(&["a@b.c", "d@e.f", "g@h.i", "k@l.m"]);
-    let (failure, timeout) = (refused("no"), Failure::new(Stage::Connect, Cause::Timeout));
-    let relayed = Response {
+fn accepted(text: &str) -> Response {
+    Response {
         code: 250,
         status: None,
-        text: "ok".into(),
+        text: text.into(),
+    }
+}
+
+fn until() -> Date {
+    Date::from_unix_seconds(1_795_600_000)
+}
+
+/// Returns the values of a field about recipients.
+fn values<'a>(fields: &'a str, name: &str) -> Vec<&'a str> {
+    let prefix = format!("{name}: ");
+    let lines = fields.lines();
+    lines
+        .filter_map(|line| line.strip_prefix(&*prefix))
+        .collect()
+}
+
+#[test]
+fn each_recipient_has_its_own_action() {
+    let fixture = Fixture::new(&[
+        "a@b.c", "d@e.f", "g@h.i", "k@l.m", "n@o.p", "q@r.s", "t@u.v",
+    ]);
+    let (failure, timeout) = (refused("no"), Failure::new(Stage::Connect, Cause::Timeout));
+    let (response, until) = (accepted("ok"), until());
+    let relayed = Action::Relayed {
+        response: &response,
+        dsn: Duty::Ours,
     };
-    let until = Date::from_unix_seconds(1_795_600_000);
+    let delayed = Action::Delayed {
+        reason: Some(&timeout),
+        until,
+    };
+    let late = Action::Late {
+        reason: Some(&failure),
+        until,
+    };
     let recipients = [
-        (RecipientIndex(0), Action::Relayed(&relayed)),
-        (
-            RecipientIndex(1),
-            Action::Delayed {
-                reason: &timeout,
-                until,
-            },
-        ),
+        (RecipientIndex(0), relayed),
+        (RecipientIndex(1), delayed),
         (RecipientIndex(2), Action::Expired(&timeout)),
         (RecipientIndex(3), Action::Failed(&failure)),
+        (RecipientIndex(4), Action::Delivered(&response)),
+        (RecipientIndex(5), late),
+        (RecipientIndex(6), Action::Lapsed(&failure)),
     ];
     let report = fixture.dsn(&recipients).write().unwrap();
     let fields = &parts(&report)[1];
-    let of = |name: &str| -> Vec<&str> {
-        let prefix = format!("{name}: ");
-        fields
-            .lines()
-            .filter_map(|line| line.strip_prefix(&*prefix))
-            .collect()
+    assert_eq!(
+        values(fields, "Action"),
+        [
+            "relayed",
+            "delayed",
+            "failed",
+            "failed",
+            "delivered",
+            "delayed",
+            "failed"
+        ]
+    );
+    assert_eq!(
+        values(fields, "Status"),
+        [
+            "2.0.0", "4.4.2", "5.4.7", "5.1.1", "2.0.0", "4.4.7", "5.4.7"
+        ]
+    );
+    assert_eq!(
+        values(fields, "Will-Retry-Until"),
+        ["Wed, 25 Nov 2026 09:46:40 +0000"; 2]
+    );
+    assert_eq!(values(fields, "Remote-MTA").len(), 5);
+}
+
+#[test]
+fn who_was_not_attempted_just_now_has_no_host_and_no_time() {
+    let fixture = Fixture::new(&["a@b.c", "d@e.f"]);
+    let failure = refused("no");
+    let delayed = Action::Delayed {
+        reason: Some(&failure),
+        until: until(),
     };
-    assert_eq!(of("Action"), ["relayed", "delayed", "failed", "failed"]);
-    assert_eq!(of("Status"), ["2.0.0", "4.4.2", "5.4.7", "5.1.1"]);
-    assert_eq!(of("Will-Retry-Until"), ["Wed, 25 Nov 2026 09:46:40 +0000"]);
-    assert_eq!(of("Remote-MTA").len(), 2);
+    let recipients = [(RecipientIndex(0), delayed), (RecipientIndex(1), delayed)];
+    let mut dsn = fixture.dsn(&recipients);
+    dsn.attempted = &[RecipientIndex(1)];
+    let report = dsn.write().unwrap();
+    let fields = parts(&report)[1].clone();
+    let (_, of_recipients) = fields.split_once("\r\n\r\n").unwrap();
+    let (first, second) = of_recipients.split_once("\r\n\r\n").unwrap();
+    assert!(!first.contains("Remote-MTA") && !first.contains("Last-Attempt-Date"));
+    assert!(second.contains("Remote-MTA") && second.contains("Last-Attempt-Date"));
+}
+
+/// Compares a report, as it is sent, with a file.
+#[track_caller]
+fn assert_reads(report: &Report, file: &str) {
+    let path = format!("{}/tests/data/dsn/{file}", env!("CARGO_MANIFEST_DIR"));
+    let written = String::from_utf8(report.octets.to_vec()).unwrap();
+    let written = written.replace("\r\n", "\n");
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == expected, "{path} should be:\n{written}");
+}
+
+#[test]
+fn a_failure_names_the_reason_and_what_to_do() {
+    let mut fixture = Fixture::new(&["you@there.example", "she@there.example"]);
+    fixture.envelope.ret = Some(DsnReturn::Full);
+    let full = Response {
+        code: 552,
+        status: EnhancedStatusCode::parse("5.2.2"),
+        text: "mailbox is full".into(),
+    };
+    let (unknown, full) = (
+        refused("no such user"),
+        Failure::new(Stage::Recipient, Cause::Response(full)),
+    );
+    let recipients = [
+        (RecipientIndex(0), Action::Failed(&unknown)),
+        (RecipientIndex(1), Action::Failed(&full)),
+    ];
+    let report = fixture.dsn(&recipients).write().unwrap();
+    assert_reads(&report, "failed.eml");
+}
+
+#[test]
+fn an_expiry_says_that_it_was_tried() {
+    let timeout = Failure::new(Stage::Connect, Cause::Timeout);
+    let report = Fixture::new(&["you@there.example"]).of_first(Action::Expired(&timeout));
+    assert_reads(&report, "expired.eml");
 }
 
 #[test]
 fn a_delay_does_not_sound_like_a_failure() {
+    let busy = Response {
+        code: 450,
+        status: EnhancedStatusCode::parse("4.2.1"),
+        text: "mailbox busy".into(),
+    };
+    let busy = Failure::new(Stage::Recipient, Cause::Response(busy));
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    fixture.envelope.ret = Some(DsnReturn::Full);
+    let report = fixture.of_first(Action::Delayed {
+        reason: Some(&busy),
+        until: until(),
+    });
+    assert_reads(&report, "delayed.eml");
+}
+
+#[test]
+fn a_handover_is_no_promise() {
+    let response = accepted("queued as 4711");
+    let fixture = Fixture::new(&["you@there.example"]);
+    let report = fixture.of_first(Action::Relayed {
+        response: &response,
+        dsn: Duty::Ours,
+    });
+    assert_reads(&report, "relayed.eml");
+}
+
+#[test]
+fn a_delivery_is_a_delivery() {
+    let response = accepted("kept");
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    fixture.envelope.ret = Some(DsnReturn::Full);
+    let report = fixture.of_first(Action::Delivered(&response));
+    assert_reads(&report, "delivered.eml");
+}
+
+/// A fixture whose deadline is over.
+fn with_deadline(mode: DeliverByMode) -> Fixture {
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    fixture.envelope.deliver_by = Some(DeliverBy {
+        deadline: Timestamp::from_unix_millis(1_795_243_800_000),
+        mode,
+        trace: DeliverByTrace::Off,
+    });
+    fixture
+}
+
+#[test]
+fn a_deadline_that_has_passed_is_named() {
+    let fixture = with_deadline(DeliverByMode::Notify);
+    let report = fixture.of_first(Action::Late {
+        reason: None,
+        until: until(),
+    });
+    assert_reads(&report, "late.eml");
+}
+
+#[test]
+fn what_is_returned_at_its_deadline_was_returned_as_asked() {
     let timeout = Failure::new(Stage::Connect, Cause::Timeout);
-    let until = Date::from_unix_seconds(1_795_600_000);
-    let recipients = [(
-        RecipientIndex(0),
+    let report = with_deadline(DeliverByMode::Return).of_first(Action::Lapsed(&timeout));
+    assert_reads(&report, "lapsed.eml");
+}
+
+#[test]
+fn all_reports_on_a_recipient_have_names_of_their_own() {
+    let (failure, response, until) = (refused("no"), accepted("ok"), until());
+    let actions = [
         Action::Delayed {
-            reason: &timeout,
+            reason: None,
             until,
         },
-    )];
-    let fixture = Fixture::new(&["a@b.c"]);
-    let report = fixture.dsn(&recipients).write().unwrap();
-    assert_eq!(parse(&report).subject(), Some("Your message is delayed"));
-    assert!(parts(&report)[0].contains("You need not send it again"));
+        Action::Delivered(&response),
+        Action::Expired(&failure),
+        Action::Failed(&failure),
+        Action::Lapsed(&failure),
+        Action::Late {
+            reason: None,
+            until,
+        },
+        Action::Relayed {
+            response: &response,
+            dsn: Duty::Passed,
+        },
+    ];
+    let fixture = Fixture::new(&["you@there.example"]);
+    let ids = actions.map(|action| {
+        let report = fixture.of_first(action);
+        parse(&report).message_id().unwrap().to_owned()
+    });
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), actions.len());
+}
+
+#[test]
+fn a_report_is_named_by_the_worst_that_it_tells() {
+    let fixture = Fixture::new(&["you@there.example", "she@there.example"]);
+    let failure = refused("no");
+    let delayed = Action::Delayed {
+        reason: Some(&failure),
+        until: until(),
+    };
+    let recipients = [
+        (RecipientIndex(0), delayed),
+        (RecipientIndex(1), Action::Failed(&failure)),
+    ];
+    let first = fixture.dsn(&recipients).write().unwrap();
+    let second = fixture.failed(&failure);
+    assert_ne!(parse(&first).message_id(), parse(&second).message_id());
+}
+
+#[test]
+fn what_an_upstream_cannot_do_at_all_is_for_its_operators() {
+    let cause = Cause::Unusable("the login was refused".into());
+    let failure = Failure::new(Stage::Authenticate, cause);
+    let report = Fixture::new(&["you@there.example"]).of_first(Action::Delayed {
+        reason: Some(&failure),
+        until: until(),
+    });
+    let text = parts(&report)[0].replace("\r\n   ", "");
+    assert!(
+        text.contains("for the people who look after it to repair"),
+        "{text}"
+    );
+    let report = Fixture::new(&["you@there.example"]).of_first(Action::Expired(&failure));
+    let text = parts(&report)[0].replace("\r\n   ", "");
+    assert!(text.contains("your message is not at fault"), "{text}");
 }
 
 #[test]
@@ -323,7 +532,7 @@ fn a_message_without_a_header_is_reported_too() {
     let mut fixture = Fixture::new(&["you@there.example"]);
     fixture.original = b"\r\nbody\r\n".to_vec();
     let report = fixture.failed(&refused("no"));
-    assert!(parts(&report)[0].contains("Your message of Sat"));
+    assert!(parts(&report)[0].contains("Your message of Saturday"));
     assert_eq!(parts(&report)[2].trim_end(), "");
 }
 
@@ -339,6 +548,45 @@ fn an_international_recipient_of_an_ascii_sender_is_written_in_ascii() {
         (report.body, report.smtputf8),
         (BodyType::EightBitMime, false)
     );
+}
+
+#[test]
+fn an_original_address_is_written_as_the_way_back_allows() {
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    fixture.envelope.recipients[0].original = Some(OriginalRecipient {
+        address_type: "utf-8".into(),
+        address: r"\x{17C}\x{2B}x@there.example".into(),
+    });
+    let report = fixture.failed(&refused("no"));
+    assert!(
+        parts(&report)[1].contains("Original-Recipient: utf-8; \\x{17C}\\x{2B}x@there.example\r\n")
+    );
+    fixture.envelope.reverse_path = ReversePath::Mailbox(mailbox("jürgen@own.example"));
+    let report = fixture.failed(&refused("no"));
+    assert!(parts(&report)[1].contains("Original-Recipient: utf-8; ż+x@there.example\r\n"));
+}
+
+#[test]
+fn an_international_header_is_hidden_from_an_ascii_way_back() {
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    fixture.envelope.smtputf8 = true;
+    fixture.original = "Subject: Grüße\r\n\r\nbody\r\n".into();
+    for (ret, content_type) in [
+        (None, "message/global-headers"),
+        (Some(DsnReturn::Full), "message/global"),
+    ] {
+        fixture.envelope.ret = ret;
+        let report = fixture.failed(&refused("no"));
+        assert_eq!(types(&report)[3], content_type);
+        assert!(!report.smtputf8);
+        let text = String::from_utf8(report.octets.to_vec()).unwrap();
+        let (_, part) = text.split_once(content_type).unwrap();
+        assert!(
+            part.is_ascii() && part.contains("Encoding: base64"),
+            "{part}"
+        );
+        assert!(part.contains("U3ViamVjdDogR3LDvMOfZQ0K"), "{part}");
+    }
 }
 
 #[test]
@@ -409,6 +657,7 @@ fn the_status_fits_the_advice() {
     for (status, advice) in [
         ("5.2.2", "mailbox is full"),
         ("5.3.4", "too large"),
+        ("5.3.3", "without special delivery options"),
         ("5.7.1", "a rule of the other side"),
         ("5.1.8", "your own address"),
         ("5.6.7", "simpler form"),

@@ -5,58 +5,84 @@ use base64::engine::general_purpose::STANDARD;
 use mail_parser::parsers::MessageStream;
 
 use super::fields::status;
-use super::{Action, Dsn, Kind, MAX_LINE, plainest, put_line};
-use crate::mail::envelope::Recipient;
+use super::{Action, Dsn, Kind, MAX_LINE, Told, plainest, put_line};
+use crate::mail::date::Date;
 use crate::mail::header::Header;
-use crate::mail::outcome::{Cause, Failure};
+use crate::mail::outcome::{Cause, Duty, Failure, Stage};
 
 /// Writes what happened, why, and what can be done.
-pub(super) fn for_people(dsn: &Dsn<'_>, recipients: &[(&Recipient, Action<'_>)]) -> String {
+pub(super) fn for_people(dsn: &Dsn<'_>, told: &[Told<'_>]) -> String {
     let mut text = String::new();
-    put_line(
-        &mut text,
-        &format!("This is the mail server {}.", dsn.hostname.as_ascii()),
-    );
-    for kind in [Kind::Failed, Kind::Delayed, Kind::Relayed] {
-        let of_kind = |(_, action): &&(&Recipient, Action<'_>)| action.kind() == kind;
-        let mut of_kind = recipients.iter().filter(of_kind).peekable();
-        if of_kind.peek().is_none() {
-            continue;
-        }
-        text.push_str("\r\n");
-        put_paragraph(
-            &mut text,
-            "",
-            &format!("{} {}", message_name(dsn), introduction(kind)),
-        );
-        for (recipient, action) in of_kind {
-            text.push_str("\r\n");
-            put_recipient(&mut text, recipient, *action);
-        }
-    }
-    text.push_str("\r\n");
+    let hostname = dsn.hostname.as_ascii();
     put_paragraph(
         &mut text,
         "",
-        "If you need help, forward this whole message, with its attachments, to the people who look after your mail. \
-         The attachments hold the technical details.",
+        &format!("This is an automatic message of the mail server {hostname}."),
     );
+    for kind in Kind::ALL {
+        let of_kind: Vec<_> = told
+            .iter()
+            .filter(|told| told.action.kind() == kind)
+            .collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let addresses = if of_kind.len() == 1 {
+            "the address below"
+        } else {
+            "the addresses below"
+        };
+        text.push_str("\r\n");
+        let introduction = introduction(dsn, kind, addresses);
+        let paragraph = format!("{} {introduction}", message_name(dsn));
+        put_paragraph(&mut text, "", &paragraph);
+        for told in of_kind {
+            text.push_str("\r\n");
+            put_recipient(&mut text, told);
+        }
+    }
+    if dsn.kind() >= Kind::Delayed {
+        text.push_str("\r\n");
+        put_paragraph(&mut text, "", HELP);
+    }
     text
 }
 
-fn introduction(kind: Kind) -> &'static str {
+const HELP: &str = "If you need help, forward this whole message, with its attachments, to the people who look after your \
+                    mail. The attachments hold the technical details.";
+
+fn introduction(dsn: &Dsn<'_>, kind: Kind, addresses: &str) -> String {
     match kind {
-        Kind::Failed => {
-            "could not be delivered to the following recipients, and will not be tried again:"
+        Kind::Failed => format!(
+            "could not be delivered to {addresses}. This server will not try again: the message has not arrived there."
+        ),
+        Kind::Expired => format!(
+            "could not be delivered to {addresses} in all the time that this server keeps trying. It will not try again."
+        ),
+        Kind::Lapsed => format!(
+            "was not delivered to {addresses} {}. As was asked for, this server will not try again.",
+            in_time(dsn)
+        ),
+        Kind::Late => format!(
+            "has not been delivered to {addresses} {}. You need not send it again: this server keeps trying.",
+            in_time(dsn)
+        ),
+        Kind::Delayed => format!(
+            "has not been delivered to {addresses} yet. You need not send it again: this server keeps trying."
+        ),
+        Kind::Relayed => format!("for {addresses} was handed on to the next mail server."),
+        Kind::Delivered => format!("has been delivered to {addresses}."),
+    }
+}
+
+/// Names the deadline.
+fn in_time(dsn: &Dsn<'_>) -> String {
+    match dsn.envelope.deliver_by {
+        Some(deliver_by) => {
+            let deadline = Date::from(deliver_by.deadline);
+            format!("by the time that was set for it, {}", deadline.in_words())
         }
-        Kind::Delayed => {
-            "has not been delivered to the following recipients yet. You need not send it again: it is still being \
-             tried."
-        }
-        Kind::Relayed => {
-            "was handed on for the following recipients to a mail server that does not confirm delivery. You may hear \
-             no more of it unless something goes wrong."
-        }
+        None => "in time".to_owned(),
     }
 }
 
@@ -64,76 +90,148 @@ fn introduction(kind: Kind) -> &'static str {
 fn message_name(dsn: &Dsn<'_>) -> String {
     let subject = subject(dsn.original.header());
     let subject = subject.map_or_else(String::new, |subject| format!(" \"{subject}\""));
-    format!("Your message{subject} of {}", dsn.accepted)
+    format!("Your message{subject} of {}", dsn.accepted.in_words())
 }
 
-fn put_recipient(text: &mut String, recipient: &Recipient, action: Action<'_>) {
-    let mailbox = plainest(recipient.forward_path.mailbox());
+fn put_recipient(text: &mut String, told: &Told<'_>) {
+    let mailbox = plainest(told.recipient.forward_path.mailbox());
     put_paragraph(text, "  ", &format!("{mailbox}"));
-    match action {
+    let mut put = |paragraph: &str| put_paragraph(text, "    ", paragraph);
+    match told.action {
         Action::Failed(failure) => {
-            put_paragraph(text, "    ", &explained(failure));
-            put_paragraph(
-                text,
-                "    ",
-                &format!("What you can do: {}", advice(action)),
-            );
+            put(&explained(told, failure));
+            put(&format!(
+                "What you can do: {}",
+                advice(told.action, failure)
+            ));
         }
         Action::Expired(failure) => {
-            put_paragraph(
-                text,
-                "    ",
-                "It was tried again and again until its time was over. The last time:",
-            );
-            put_paragraph(text, "    ", &explained(failure));
-            put_paragraph(
-                text,
-                "    ",
-                &format!("What you can do: {}", advice(action)),
-            );
+            put("It was tried again and again. The last time:");
+            put(&explained(told, failure));
+            put(&format!(
+                "What you can do: {}",
+                advice(told.action, failure)
+            ));
         }
-        Action::Delayed { reason, until } => {
-            put_paragraph(text, "    ", &explained(reason));
-            put_paragraph(text, "    ", &format!("It will be tried until {until}."));
+        Action::Lapsed(failure) => {
+            put(&explained(told, failure));
+            put("What you can do: if the message is still of use, send it again with more time.");
         }
-        Action::Relayed(response) => {
-            put_paragraph(
-                text,
-                "    ",
-                &format!("The mail server said: {}", printable(&response.to_string())),
-            );
+        Action::Delayed { reason, until } | Action::Late { reason, until } => {
+            match reason {
+                Some(failure) => put(&explained(told, failure)),
+                None => put("The mail server it has to be given to cannot be used at the moment."),
+            }
+            let until = until.in_words();
+            put(&format!("This server keeps trying until {until}."));
+            if told.recipient.wants_failure_report() {
+                put("If all fails, you will get another message.");
+            }
         }
+        Action::Relayed { response, dsn } => {
+            put(&format!(
+                "{} accepted it and said: {}",
+                server(told),
+                printable(&response.to_string())
+            ));
+            put(match dsn {
+                Duty::Ours => {
+                    "That server does not confirm delivery, so this is the last you hear of the message unless \
+                     something goes wrong."
+                }
+                Duty::Passed => {
+                    "That server was told what you want to know, and reports to you from now on."
+                }
+            });
+        }
+        Action::Delivered(_) => put("It has been put where mail for this address is kept."),
     }
 }
 
-fn explained(failure: &Failure) -> String {
+/// Says what went wrong, with the other server's own words.
+fn explained(told: &Told<'_>, failure: &Failure) -> String {
+    let (server, stage) = (server(told), failure.stage);
     match &failure.cause {
-        Cause::Response(response) => format!(
-            "The mail server it had to be given to refused it and said: {}",
-            printable(&response.to_string())
-        ),
-        Cause::Timeout => format!(
-            "The mail server it had to be given to did not answer ({}).",
-            failure.stage
-        ),
+        Cause::Response(response) => {
+            let words = printable(&response.to_string());
+            match stage {
+                Stage::Sender | Stage::Recipient | Stage::Content | Stage::Final => {
+                    format!("{server} {} and said: {words}", refusal(told.action))
+                }
+                Stage::Resolve
+                | Stage::Connect
+                | Stage::Greeting
+                | Stage::Tls
+                | Stage::Authenticate => {
+                    format!("{server} did not let this server in ({stage}) and said: {words}")
+                }
+            }
+        }
+        Cause::Timeout => format!("{server} did not answer ({stage})."),
         Cause::Expired => "It could not be handed on in time.".to_owned(),
-        Cause::Broken(reason) | Cause::Unusable(reason) => {
+        Cause::Broken(reason) => {
             format!(
-                "There was trouble while {}: {}",
-                failure.stage,
+                "There was trouble at the handover ({stage}): {}",
                 printable(reason)
             )
         }
-        Cause::Capability(what) => {
+        Cause::Unusable(reason) => {
             format!(
-                "The mail server it had to be given to cannot carry it: it does not offer {what}."
+                "This server cannot hand mail on ({stage}): {}. That is for the people who look after it to repair.",
+                printable(reason)
             )
         }
+        Cause::Capability(what) => format!("{server} {}.", inability(what)),
+    }
+}
+
+/// Says in plain words what a server lacks.
+fn inability(what: &str) -> String {
+    match what {
+        "DELIVERBY" => {
+            "makes no promise to deliver in the time that was set for it (DELIVERBY)".to_owned()
+        }
+        "SMTPUTF8" => "does not know addresses with international characters (SMTPUTF8)".to_owned(),
+        _ => format!("cannot carry it: it does not offer {what}"),
+    }
+}
+
+const fn refusal(action: Action<'_>) -> &'static str {
+    match action {
+        Action::Failed(_) => "refused it",
+        Action::Expired(_) | Action::Lapsed(_) => "did not take it",
+        Action::Delayed { .. } | Action::Late { .. } => "has not taken it yet",
+        // These have no failure.
+        Action::Delivered(_) | Action::Relayed { .. } => "took it",
+    }
+}
+
+/// Names the server that was spoken to.
+fn server(told: &Told<'_>) -> String {
+    match told.remote {
+        Some(remote) => format!("The mail server {}", printable(remote)),
+        None => "The mail server it had to be given to".to_owned(),
+    }
+}
+
+/// Returns whether the way to the other server was not open at all: no message would have got through.
+fn is_about_this_server(failure: &Failure) -> bool {
+    match failure.stage {
+        Stage::Resolve | Stage::Tls | Stage::Authenticate => true,
+        Stage::Connect
+        | Stage::Greeting
+        | Stage::Sender
+        | Stage::Recipient
+        | Stage::Content
+        | Stage::Final => matches!(failure.cause, Cause::Unusable(_)),
     }
 }
 
 /// Returns what helps most often, by subject and detail of the status (RFC 3463 §3).
-fn advice(action: Action<'_>) -> &'static str {
+fn advice(action: Action<'_>, failure: &Failure) -> &'static str {
+    if is_about_this_server(failure) {
+        return "your message is not at fault; tell the people who look after your mail, and send it again later.";
+    }
     let status = status(action);
     match (status.subject(), status.detail()) {
         (1, 7 | 8) => {
@@ -147,6 +245,9 @@ fn advice(action: Action<'_>) -> &'static str {
             "the message is too large; send it in smaller parts, or send a link to the files."
         }
         (2, _) => "the mailbox cannot take mail at present; reach the recipient by other means.",
+        (3, 3) => {
+            "the other side cannot do what was asked for with this message; send it without special delivery options."
+        }
         (4, 7) => {
             "the other side could not be reached for a long time; check the address, and send it again later."
         }

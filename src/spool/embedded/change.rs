@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use crate::clock::Timestamp;
 use crate::mail::{Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage};
+use crate::spool::Warned;
 use crate::spool::standing::{Recipients, Standing, Waiting};
 
 use super::fields::{Fields, Malformed, Reader, number, octet, text};
@@ -81,6 +82,9 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
     if standing.is_held {
         fields.octet(HELD, 1);
     }
+    if standing.warned != Warned::default() {
+        fields.octet(WARNED, warned_to_octet(standing.warned));
+    }
     match &standing.recipients {
         Recipients::All { count, due } => {
             fields.number(COUNT, u64::from(*count));
@@ -96,13 +100,14 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
 
 pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     let (mut attempts, mut is_held, mut count, mut due) = (0, false, None, None);
-    let mut waiting = Vec::new();
+    let (mut warned, mut waiting) = (Warned::default(), Vec::new());
     for field in Reader::new(fields) {
         match field? {
             (ATTEMPTS, content) => {
                 attempts = count_of(content)?;
             }
             (HELD, _) => is_held = true,
+            (WARNED, content) => warned = warned_of_octet(octet(content)?),
             (COUNT, content) => {
                 count = Some(u16::try_from(number(content)?).map_err(|_| Malformed)?);
             }
@@ -126,8 +131,20 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     };
     Ok(Standing {
         is_held,
+        warned,
         recipients,
     })
+}
+
+fn warned_to_octet(warned: Warned) -> u8 {
+    u8::from(warned.of_delay) * OF_DELAY + u8::from(warned.of_deadline) * OF_DEADLINE
+}
+
+const fn warned_of_octet(octet: u8) -> Warned {
+    Warned {
+        of_delay: octet & OF_DELAY != 0,
+        of_deadline: octet & OF_DEADLINE != 0,
+    }
 }
 
 fn write_waiting(fields: &mut Fields, waiting: &Waiting) {
@@ -260,6 +277,11 @@ const HELD: u8 = 2;
 const COUNT: u8 = 3;
 const DUE: u8 = 4;
 const WAITING: u8 = 5;
+const WARNED: u8 = 6;
+
+/// The bits of [`WARNED`].
+const OF_DELAY: u8 = 1;
+const OF_DEADLINE: u8 = 2;
 
 /// Inside a waiting recipient, beside [`DUE`].
 const INDEX: u8 = 1;

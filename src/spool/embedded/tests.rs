@@ -18,7 +18,7 @@ use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
 use crate::spool::standing::{Recipients, Standing, Waiting};
-use crate::spool::{Message, Pressure, Spool, SpoolAdmin, SpoolError};
+use crate::spool::{Message, Pressure, Spool, SpoolAdmin, SpoolError, Warned};
 
 use super::change;
 use super::disk::Disk;
@@ -400,10 +400,16 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         }),
         proptest::collection::vec(waiting, 1..5).prop_map(|all| Recipients::Some(all.into())),
     ];
-    (any::<bool>(), recipients).prop_map(|(is_held, recipients)| Standing {
-        is_held,
-        recipients,
-    })
+    (any::<(bool, [bool; 2])>(), recipients).prop_map(
+        |((is_held, [of_delay, of_deadline]), recipients)| Standing {
+            is_held,
+            warned: Warned {
+                of_delay,
+                of_deadline,
+            },
+            recipients,
+        },
+    )
 }
 
 proptest! {

@@ -80,9 +80,12 @@ impl Spool for EmbeddedSpool {
         {
             let mut state = self.shared.state();
             for claimed in state.index.claim(&claim, instant) {
+                let standing = state.index.standing(claimed.id);
                 order.push(claimed.id);
                 match state.cache.get(claimed.id) {
-                    Some(cached) => known.push(lease(&claimed, &cached.message, claim.until)),
+                    Some(cached) => {
+                        known.push(lease(&claimed, &cached.message, standing, claim.until));
+                    }
                     None => unknown.push(claimed),
                 }
             }
@@ -211,8 +214,10 @@ impl EmbeddedSpool {
             match read {
                 Ok(read) => {
                     let cached = read.into_cached();
-                    leases.push(lease(&claimed, &cached.message, until));
-                    self.shared.state().cache.put(claimed.id, cached);
+                    let mut state = self.shared.state();
+                    let standing = state.index.standing(claimed.id);
+                    leases.push(lease(&claimed, &cached.message, standing, until));
+                    state.cache.put(claimed.id, cached);
                 }
                 Err(ReadError::Damaged) => self.shared.report_damage(claimed.id),
                 // It stays leased, which keeps it from being tried again at once.
@@ -287,13 +292,20 @@ fn newcomer((id, size): (QueueId, u64), message: Message, octets: Option<Bytes>)
     }
 }
 
-fn lease(claimed: &Claimed<Place>, message: &Arc<Message>, until: Timestamp) -> Lease {
+fn lease(
+    claimed: &Claimed<Place>,
+    message: &Arc<Message>,
+    standing: Option<&Standing>,
+    until: Timestamp,
+) -> Lease {
     Lease {
         id: claimed.id,
         message: with_route(message, &claimed.route),
         size: claimed.size,
         pending: claimed.pending.clone(),
         attempts: claimed.attempts,
+        deferred: standing.map(Standing::deferred).unwrap_or_default(),
+        warned: standing.map(|standing| standing.warned).unwrap_or_default(),
         until,
         token: claimed.token,
     }

@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
 use crate::mail::{Outcome, Stage};
+use crate::schedule::Bandwidth;
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::tls::client::{self, ClientTlsError};
@@ -31,6 +32,7 @@ use crate::upstream::classify::{self, Break, Judgement};
 
 use super::connection::Connection;
 use super::login::{Answer, Exchange, Mechanism, Privacy};
+use super::pacing::Pacing;
 use super::settings::{Login, PlainTextLogin, Settings, Smtputf8, TlsPolicy, Verification};
 use super::tls_problem::{self, TlsProblem};
 use super::transcript::Observer;
@@ -42,6 +44,8 @@ pub(super) struct Connector {
     tls: Option<TlsConnector>,
     resolver: Arc<dyn Resolver>,
     clock: Arc<dyn Clock>,
+    /// What all connections share, where the bandwidth is limited.
+    pacing: Option<Arc<Pacing>>,
 }
 
 /// The most addresses tried for one connection.
@@ -88,11 +92,16 @@ impl Connector {
             }
             (_, Verification::SystemRoots) => Some(client::system_roots()?),
         };
+        let longest_pause = settings.timeouts.longest_pause();
+        let pacing = settings
+            .bandwidth
+            .map(|bandwidth| Arc::new(Pacing::new(bandwidth, longest_pause, Arc::clone(&clock))));
         Ok(Self {
             tls: tls.map(TlsConnector::from),
             settings,
             resolver,
             clock,
+            pacing,
         })
     }
 
@@ -107,7 +116,10 @@ impl Connector {
                 break;
             }
             match self.open(host, address, observer).await {
-                Ok(connection) => return Ok(connection),
+                Ok(mut connection) => {
+                    connection.host = host.name.clone();
+                    return Ok(connection);
+                }
                 Err(judgement) if is_about_the_address(&judgement) => {
                     observer.note(format_args!("{address} cannot be used"));
                     problem = Some(judgement);
@@ -211,6 +223,9 @@ impl Connector {
         // Without it a small write behind another waits for the peer's delayed acknowledgement. Where the system
         // refuses, mail is slower and no less safe.
         let _ = client.stream.set_nodelay(true);
+        if let Some(bandwidth) = self.settings.bandwidth {
+            keep_little_unsent(&client.stream, bandwidth);
+        }
         observer.note(format_args!("connected to {address}"));
         Ok(client)
     }
@@ -332,7 +347,14 @@ impl Connector {
                 .await?;
         }
         let (timeouts, now) = (self.settings.timeouts.clone(), self.clock.instant());
-        Ok(Connection::new(wire.into_any(), extensions, timeouts, now))
+        let pacing = self.pacing.clone();
+        Ok(Connection::new(
+            wire.into_any(),
+            extensions,
+            timeouts,
+            pacing,
+            now,
+        ))
     }
 
     async fn authenticate<S: Socket>(
@@ -391,6 +413,21 @@ impl Connector {
     }
 }
 
+/// Makes the system take no more than a piece that it cannot send yet.
+///
+/// Otherwise a transfer that pauses would go on for as long as its send buffer lasts, which is megabytes where the way to
+/// the upstream is slower than `bandwidth`. What is in flight is not bounded by this, as it would be by a small send
+/// buffer, so that a long way costs no speed. Where the system refuses, pauses begin later.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn keep_little_unsent(stream: &TcpStream, bandwidth: Bandwidth) {
+    let piece = u32::try_from(bandwidth.piece()).unwrap_or(u32::MAX);
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(piece);
+}
+
+/// No such option is known to be there.
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn keep_little_unsent(_: &TcpStream, _: Bandwidth) {}
+
 fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
     if reply.response.code == code {
         Ok(reply)
@@ -403,7 +440,7 @@ fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply
 fn is_about_the_address(judgement: &Judgement) -> bool {
     match &judgement.outcome {
         Outcome::Deferred(failure) => matches!(failure.stage, Stage::Connect | Stage::Greeting),
-        Outcome::Relayed(_) | Outcome::Rejected(_) | Outcome::Unknown(_) => false,
+        Outcome::Relayed(..) | Outcome::Rejected(_) | Outcome::Unknown(_) => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connection that is logged in, and the transactions on it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::body::Body;
@@ -11,6 +12,7 @@ use crate::upstream::classify::Break;
 
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
 use super::framing::{Encoder, Framing};
+use super::pacing::{Pace, Pacing};
 use super::settings::Timeouts;
 use super::wire::{AnySocket, ReplyWanted, Wire};
 
@@ -19,7 +21,11 @@ pub(super) struct Connection {
     wire: Wire<AnySocket>,
     extensions: Extensions,
     timeouts: Timeouts,
+    /// The bandwidth of the upstream, where it is limited.
+    pacing: Option<Arc<Pacing>>,
     after: After,
+    /// The name of the server, as it was looked up.
+    pub(super) host: Box<str>,
     /// Transactions so far.
     pub(super) messages: u32,
     /// When it was last used.
@@ -79,13 +85,16 @@ impl Connection {
         wire: Wire<AnySocket>,
         extensions: Extensions,
         timeouts: Timeouts,
+        pacing: Option<Arc<Pacing>>,
         now: Instant,
     ) -> Self {
         Self {
             wire,
             extensions,
             timeouts,
+            pacing,
             after: After::Clean,
+            host: Box::default(),
             messages: 0,
             idle_since: now,
             out: Vec::new(),
@@ -150,16 +159,27 @@ impl Connection {
                     exchange.fail(Break::Nonsense(text.into()));
                 }
                 Step::Write { commands } => {
-                    if let Err(end) = self.wire.write(out, commands, limit).await {
+                    let mut pace = self.pace(transfer.priority);
+                    let writing = self.wire.write_paced(out, commands, limit, pace.as_mut());
+                    if let Err(end) = writing.await {
                         exchange.fail(end);
                     }
                 }
                 Step::Content => match &mut body {
-                    Some(body) => self.wire.stream(&mut exchange, &mut ***body, limit).await,
+                    Some(body) => {
+                        let pace = self.pace(transfer.priority);
+                        let writing = self.wire.stream(&mut exchange, &mut ***body, limit, pace);
+                        writing.await;
+                    }
                     None => exchange.abandon("the message is gone".into()),
                 },
             }
         }
+    }
+
+    /// Returns a share in the bandwidth, where it is limited.
+    fn pace(&self, priority: Priority) -> Option<Pace> {
+        self.pacing.as_ref().map(|pacing| pacing.enter(priority))
     }
 
     /// Returns whether it is good for another transaction.
@@ -182,7 +202,13 @@ impl Connection {
 
 impl Wire<AnySocket> {
     /// Writes a message piece by piece.
-    async fn stream(&mut self, exchange: &mut Exchange<'_>, body: &mut dyn Body, limit: Duration) {
+    async fn stream(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        body: &mut dyn Body,
+        limit: Duration,
+        mut pace: Option<Pace>,
+    ) {
         let (mut out, mut is_end) = (Vec::new(), false);
         while !is_end {
             out.clear();
@@ -197,7 +223,7 @@ impl Wire<AnySocket> {
                     return exchange.abandon(text.into());
                 }
             }
-            if let Err(end) = self.write(&out, 0, limit).await {
+            if let Err(end) = self.write_paced(&out, 0, limit, pace.as_mut()).await {
                 // Many servers say why they do not want a message before they close.
                 return match self.reply(PARTING).await {
                     Ok(reply) => exchange.interrupted(reply.response),

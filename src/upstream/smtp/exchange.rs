@@ -266,7 +266,7 @@ impl<'a> Exchange<'a> {
             }
             outcome @ (Outcome::Deferred(_)
             | Outcome::Rejected(_)
-            | Outcome::Relayed(_)
+            | Outcome::Relayed(..)
             | Outcome::Unknown(_)) => outcome,
         };
         self.close(&outcome, judgement.health);

@@ -40,10 +40,15 @@ fn original(original: &OriginalRecipient) -> Option<String> {
         return None;
     }
     // The forms of RFC 6533 §3 for other characters (`\x{17C}`) are ASCII, and are passed on as they came.
-    address
-        .is_ascii()
-        .then(|| format!("{address_type};{}", xtext::encode(address)))
+    if !address.is_ascii() {
+        return None;
+    }
+    let value = format!("{address_type};{}", xtext::encode(address));
+    (value.len() <= MAX_ORIGINAL_RECIPIENT).then_some(value)
 }
+
+/// The longest ORCPT that every server takes, in octets (RFC 3461 §4.2).
+const MAX_ORIGINAL_RECIPIENT: usize = 500;
 
 /// A control character has no place in an address or an id; what decodes xtext carelessly would be led astray by it.
 fn is_harmless(text: &str) -> bool {
@@ -76,6 +81,12 @@ mod tests {
         let given = r"\x{17C}x@e.f";
         assert_eq!(orcpt("utf-8", given).unwrap(), format!("utf-8;{given}"));
         assert_eq!(orcpt("rfc822", "żx@e.f"), None);
+    }
+
+    #[test]
+    fn an_address_too_long_for_the_parameter_is_left_out() {
+        let address = format!("{}@e.f", r"\x{17C}".repeat(80));
+        assert_eq!(orcpt("utf-8", &address), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::identity::UpstreamName;
 use crate::mail::{Domain, Stage};
+use crate::schedule::Bandwidth;
 use crate::secret::Secret;
 
 /// Settings of an SMTP upstream.
@@ -35,6 +36,8 @@ pub struct Settings {
     pub messages_per_connection: u32,
     /// Recipients of one transaction; a message with more takes several.
     pub recipients_per_message: usize,
+    /// What all connections together may send; `None` is no limit.
+    pub bandwidth: Option<Bandwidth>,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
     /// Whether SMTPUTF8 is used.
@@ -116,6 +119,12 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// Returns how long a transfer may pause in its content: half of what peers are expected to wait for progress, so that
+    /// none gives up.
+    pub fn longest_pause(&self) -> Duration {
+        self.data / 2
+    }
+
     /// Returns how long the reply of a stage is awaited.
     pub(super) const fn of_reply(&self, stage: Stage) -> Duration {
         match stage {

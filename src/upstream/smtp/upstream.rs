@@ -75,50 +75,55 @@ impl SmtpUpstream {
             priority: order.priority,
             now: self.clock.now(),
         };
-        let ended = self
+        let (ended, host) = self
             .transact(transfer, &mut message, observer.as_ref())
             .await;
         Attempt {
             outcomes: ended.outcomes,
             health: ended.health,
+            host: Some(host),
         }
     }
 
+    /// Runs one transaction; tells also with which host.
     async fn transact(
         &self,
         transfer: Transfer<'_>,
         message: &mut Message,
         observer: Option<&Observer>,
-    ) -> Ended {
+    ) -> (Ended, Box<str>) {
         if observer.is_none()
             && let Some(mut connection) = self.pool.take().await
         {
             let ended = connection.transact(transfer, message).await;
             // An upstream may close an idle connection at any time, and sometimes that shows only now.
             if !ended.is_stale {
+                let host = connection.host.clone();
                 self.put_back(connection).await;
-                return ended;
+                return (ended, host);
             }
         }
         let silent = Observer::default();
         match self.connector.connect(observer.unwrap_or(&silent)).await {
             Ok(mut connection) => {
                 let ended = connection.transact(transfer, message).await;
+                let host = connection.host.clone();
                 if observer.is_some() {
                     connection.quit(ReplyWanted::Yes).await;
                 } else {
                     self.put_back(connection).await;
                 }
-                ended
+                (ended, host)
             }
             Err(judgement) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
-                Ended {
+                let ended = Ended {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
                     health: judgement.health,
                     after: After::Close,
                     is_stale: false,
-                }
+                };
+                (ended, self.settings().host.as_str().into())
             }
         }
     }
@@ -164,5 +169,6 @@ fn unreadable(recipients: &[RecipientIndex], error: &std::io::Error) -> Attempt 
     Attempt {
         outcomes: recipients.iter().map(outcome).collect(),
         health: Health::Good,
+        host: None,
     }
 }

@@ -13,6 +13,7 @@ use crate::smtp::reply::{ReceivedReply, ReplyParser};
 use crate::upstream::classify::Break;
 
 use super::login::SecretLine;
+use super::pacing::Pace;
 use super::transcript::Observer;
 
 /// A stream that replies are read from and octets written to.
@@ -88,6 +89,33 @@ impl<S: Socket> Wire<S> {
         self.observer
             .sent(shown, octets.len().saturating_sub(commands));
         self.write_all(octets, limit).await
+    }
+
+    /// Does what [`Wire::write`] does, where the bandwidth is limited: the content waits for its turns, the commands do
+    /// not. The limit is for any progress of a turn; waiting for it has its own.
+    pub(super) async fn write_paced(
+        &mut self,
+        octets: &[u8],
+        commands: usize,
+        limit: Duration,
+        pace: Option<&mut Pace>,
+    ) -> Result<(), Break> {
+        let Some(pace) = pace else {
+            return self.write(octets, commands, limit).await;
+        };
+        let (commands, mut content) = octets.split_at_checked(commands).unwrap_or((octets, &[]));
+        self.observer.sent(commands, content.len());
+        if !commands.is_empty() {
+            pace.count(commands.len());
+            self.write_all(commands, limit).await?;
+        }
+        while !content.is_empty() {
+            let turn = pace.turn(content.len()).await;
+            let (piece, rest) = content.split_at_checked(turn).unwrap_or((content, &[]));
+            self.write_all(piece, limit).await?;
+            content = rest;
+        }
+        Ok(())
     }
 
     /// Sends a command and receives its reply.

@@ -1,6 +1,6 @@
 //! What a transaction makes of the replies.
 
-use crate::mail::{Cause, Failure, Health, Outcome, Response, Stage};
+use crate::mail::{Cause, Duty, Failure, Handover, Health, Outcome, Response, Stage};
 use crate::upstream::classify::{self, Break};
 
 use super::{After, Command, Exchange, Fate, Next};
@@ -101,7 +101,11 @@ impl Exchange<'_> {
     }
 
     fn relayed(&mut self, reply: &Response) {
-        self.settle_all(&Outcome::Relayed(reply.clone()));
+        let handover = Handover::Onward {
+            dsn: Duty::passed_where(self.offer.dsn),
+            deliver_by: Duty::passed_where(self.offer.deliver_by.is_some()),
+        };
+        self.settle_all(&Outcome::Relayed(reply.clone(), handover));
     }
 
     pub(super) fn refused(&mut self, stage: Stage, reply: Response) {

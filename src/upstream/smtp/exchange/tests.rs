@@ -33,7 +33,7 @@ impl Played {
         let text = |(_, outcome): &(RecipientIndex, Outcome)| match outcome {
             Outcome::Deferred(failure) => short("deferred", failure),
             Outcome::Rejected(failure) => short("rejected", failure),
-            Outcome::Relayed(response) => format!("relayed {}", response.code),
+            Outcome::Relayed(response, _) => format!("relayed {}", response.code),
             Outcome::Unknown(failure) => short("unknown", failure),
         };
         self.ended.outcomes.iter().map(text).collect()
