@@ -67,6 +67,11 @@ impl Timestamp {
         whole.replace(".000", "")
     }
 
+    /// Returns the first whole second that is not before it, as [`Timestamp::to_second`] does: from then on is safe.
+    pub fn to_second_above(self) -> String {
+        self.after(Duration::from_millis(999)).to_second()
+    }
+
     /// Returns how long after `earlier` this is; zero where the clock has gone back.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -184,6 +189,14 @@ mod tests {
         let time = Timestamp::from_unix_millis(1_795_243_860_123);
         assert_eq!(time.to_string(), "2026-11-21T06:51:00.123Z");
         assert_eq!(time.to_second(), "2026-11-21T06:51:00Z");
+    }
+
+    #[test]
+    fn whole_seconds_are_rounded_up() {
+        let text = |millis| Timestamp::from_unix_millis(millis).to_second_above();
+        assert_eq!(text(1_795_243_860_123), "2026-11-21T06:51:01Z");
+        assert_eq!(text(1_795_243_860_000), "2026-11-21T06:51:00Z");
+        assert_eq!(text(u64::MAX), "never");
     }
 
     #[test]

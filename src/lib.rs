@@ -20,6 +20,7 @@ pub mod identity;
 pub mod mail;
 pub mod message;
 pub mod policy;
+pub mod quota;
 pub mod relay;
 pub mod route;
 pub mod schedule;

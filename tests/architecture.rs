@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
+    ("quota", &["clock", "identity", "schedule", "telemetry"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
     (
@@ -55,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "mail",
             "message",
             "policy",
+            "quota",
             "route",
             "smtp",
             "spool",
@@ -83,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "mail",
             "message",
             "policy",
+            "quota",
             "route",
             "schedule",
             "secret",

@@ -2,13 +2,14 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
+use crate::quota::{self, Quotas};
 use crate::relay::{self, Lane};
 use crate::schedule::Chance;
 use crate::spool::embedded;
@@ -60,6 +61,7 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
         memory_budget: usize::try_from(limits.memory_budget).unwrap_or(usize::MAX),
         max_messages: Some(limits.max_messages),
         max_octets: Some(limits.max_octets),
+        max_memory: Some(limits.max_memory),
         min_free: limits.min_free,
     }
 }
@@ -70,6 +72,32 @@ pub(super) fn directory(config: &Checked) -> Directory {
         profiles: config.profiles.clone(),
         routes: config.routes.clone(),
     }
+}
+
+/// Makes the counts of what accounts and tenants send, with those of the process before. Counts that cannot be read are
+/// put aside: to begin anew is better than not to begin.
+pub(super) fn quotas(config: &Checked, clock: &Arc<dyn Clock>) -> Arc<Quotas> {
+    let quotas = Quotas::new(Arc::clone(clock), config.quotas.clone());
+    let path = quota_file(config);
+    match quota::load(&path) {
+        Ok(stored) => stored.restore(&quotas),
+        Err(error) => {
+            let aside = path.with_extension("unreadable");
+            let is_aside = fs::rename(&path, &aside).is_ok();
+            let error = telemetry::chain(&error);
+            tracing::warn!(
+                error,
+                is_aside,
+                "counts of quotas not readable, they begin anew"
+            );
+        }
+    }
+    quotas
+}
+
+/// Returns the file of these counts.
+pub(super) fn quota_file(config: &Checked) -> PathBuf {
+    config.server.data_dir.join("quota")
 }
 
 pub(super) fn relay_settings(config: &Checked) -> relay::Settings {

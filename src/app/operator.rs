@@ -79,6 +79,8 @@ impl Operator for ServerOperator {
                 denied: counted.denied,
                 unauthorized_relayed: counted.unauthorized_relayed,
                 failed_logins: counted.failed_logins,
+                over_quota: counted.over_quota,
+                paced: counted.paced,
             },
         }
     }

@@ -96,6 +96,9 @@ impl Reloader {
         self.tls.replace(certificate);
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
         self.parts.replace_directory(build::directory(&config));
+        self.parts
+            .quotas
+            .replace(std::mem::take(&mut config.quotas));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
         self.route(lanes, &config).await;

@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
+use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Binding, Bound, Server, ServerParts};
@@ -71,7 +72,9 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let authenticator =
         Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
     let tls = Arc::new(Reloadable::new(&config.tls)?);
+    let quotas = build::quotas(&config, &clock);
     let all = Parts {
+        quotas,
         config,
         spool: Arc::new(spool),
         clock,
@@ -86,6 +89,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
 }
 
 struct Parts {
+    quotas: Arc<Quotas>,
     config: Checked,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
@@ -141,8 +145,12 @@ async fn run(
         config,
         spool,
         clock,
+        quotas,
         ..
     } = parts;
+    let keeper = Keeper::new(quotas, build::quota_file(&config));
+    let stop_keeper = CancellationToken::new();
+    let keeping = JoinSet::from_iter([keeper.run(stop_keeper.clone())]);
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -173,6 +181,8 @@ async fn run(
     stop_control.cancel();
     controlling.join_all().await;
     server.stop(config.server.shutdown_grace).await;
+    stop_keeper.cancel();
+    keeping.join_all().await;
     stop_relay.cancel();
     while relaying.join_next().await.is_some() {}
     spool.close().await;
@@ -222,7 +232,11 @@ impl Parts {
             config_file,
             relay,
             spool: Arc::clone(&self.spool),
-            parts: Arc::new(parts.with_limits(self.config.server.connections)),
+            parts: Arc::new(
+                parts
+                    .with_limits(self.config.server.connections)
+                    .with_quotas(Arc::clone(&self.quotas)),
+            ),
             tls: Arc::clone(&self.tls),
             resolver,
             clock: Arc::clone(&self.clock),

@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::control::protocol::{Request, Response};
-use crate::control::view::{StatusView, UpstreamView};
+use crate::control::view::{StatusView, SubmissionView, UpstreamView};
 
 use super::configuration::ConfigurationOption;
 use super::failure::Failure;
@@ -56,19 +56,8 @@ fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
             queue.held
         ),
     )?;
-    let submission = &server.submission;
-    output.field(
-        "since then",
-        format_args!(
-            "{} messages accepted, {} refused, {} senders denied, {} unauthorized relayed, {} wrong logins",
-            submission.accepted,
-            submission.refused,
-            submission.denied,
-            submission.unauthorized_relayed,
-            submission.failed_logins
-        ),
-    )?;
-    output.field("connected now", submission.connections)?;
+    output.field("since then", since_then(&server.submission))?;
+    output.field("connected now", server.submission.connections)?;
     if queue.damaged > 0 {
         output.field(
             "damaged",
@@ -107,4 +96,18 @@ fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Fail
         ]);
     }
     table.print(output)
+}
+
+fn since_then(submission: &SubmissionView) -> String {
+    format!(
+        "{} messages accepted, {} refused, {} senders denied, {} unauthorized relayed, {} wrong logins, \
+         {} refused over a quota, {} paced",
+        submission.accepted,
+        submission.refused,
+        submission.denied,
+        submission.unauthorized_relayed,
+        submission.failed_logins,
+        submission.over_quota,
+        submission.paced
+    )
 }

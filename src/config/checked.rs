@@ -8,6 +8,7 @@ use super::diagnostic::Diagnostic;
 use crate::auth::Accounts;
 use crate::identity::{AccountName, UpstreamName};
 use crate::mail::{Domain, Mailbox};
+use crate::quota;
 use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
@@ -33,6 +34,8 @@ pub struct Checked {
     pub notes: HashMap<AccountName, String>,
     /// The file of the accounts, for edits; it need not exist.
     pub accounts_file: PathBuf,
+    /// How much accounts and tenants may send.
+    pub quotas: quota::Table,
     /// Which upstream takes whose mail.
     pub routes: Table,
     /// The upstreams.
@@ -115,6 +118,8 @@ pub struct SpoolLimits {
     pub max_messages: u64,
     /// Octets of messages that may wait.
     pub max_octets: u64,
+    /// Octets of memory that the messages that wait may take.
+    pub max_memory: u64,
     /// Octets of the file system that are left free.
     pub min_free: u64,
 }

@@ -83,9 +83,16 @@ fn check_root(
     let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
+    let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
-            let checked = check::accounts(&mut context, &raw, defaults, (&names, &mut routes));
+            let tables = check::Tables {
+                names: &names,
+                routes: &mut routes,
+                quotas: &mut quotas,
+                limits,
+            };
+            let checked = check::accounts(&mut context, &raw, defaults, tables);
             found.extend(context.into_diagnostics());
             checked
         },
@@ -114,6 +121,7 @@ fn check_root(
         profiles,
         notes,
         accounts_file,
+        quotas,
         routes,
         upstreams: usable(upstreams)?,
         retry: retry?,

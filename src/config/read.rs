@@ -230,7 +230,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("account", "alert_address"),
     ("account", "default_sender"),
     ("account", "hold"),
-    ("account", "rate"),
     ("account", "rewrite"),
     ("accounts", "hold"),
     ("accounts", "rewrite"),

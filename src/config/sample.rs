@@ -3,7 +3,9 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod limits;
 mod session;
+mod spool;
 mod upstream;
 
 use std::fmt::{Display, Write as _};
@@ -30,7 +32,7 @@ pub fn defaults_toml() -> String {
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
     session(&mut sample, &root.session);
-    spool(&mut sample, &root.spool);
+    spool::spool(&mut sample, &root.spool);
     system_mail(&mut sample, &root.system_mail);
     account(&mut sample, &raw::Account::default());
     sample.0
@@ -273,6 +275,7 @@ fn tenant(sample: &mut Sample) {
         "[\"acme\"]",
         "Upstreams in failover order (example; those of the parent by default).",
     );
+    limits::of_tenants(sample);
 }
 
 fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
@@ -322,34 +325,7 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
         text(defaults.on_unauthorized),
         "When the sender is not authorized: \"reject\" (550 5.7.1), or \"alert\" (relayed, and logged as a warning).",
     );
-}
-
-fn spool(sample: &mut Sample, spool: &raw::Spool) {
-    sample.table(
-        "[spool]",
-        "Where accepted messages are kept until they are relayed: in data_dir/spool.",
-    );
-    sample.shown(
-        "segment_size",
-        text(spool.segment_size),
-        "The size of one file of the log.",
-    );
-    sample.shown(
-        "memory_budget",
-        text(spool.memory_budget),
-        "Recent messages kept in memory, so that they need not be read back.",
-    );
-    sample.shown(
-        "max_messages",
-        spool.max_messages,
-        "Messages that may wait; beyond that clients hear 452.",
-    );
-    sample.shown("max_size", text(spool.max_size), "Octets that may wait.");
-    sample.shown(
-        "min_free",
-        text(spool.min_free),
-        "What is left free on the disk.",
-    );
+    limits::of_accounts(sample, defaults);
 }
 
 fn system_mail(sample: &mut Sample, system_mail: &raw::SystemMail) {
@@ -387,7 +363,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
-         check_header_from, plus_addressing, on_unauthorized.",
+         check_header_from, plus_addressing, on_unauthorized, messages, recipients, size, sessions, over_quota.",
         account.active
     ));
 }

@@ -258,6 +258,12 @@ pub struct SubmissionView {
     pub unauthorized_relayed: u64,
     /// Wrong user names or passwords.
     pub failed_logins: u64,
+    /// Commands and messages refused over a limit of the account or its tenant.
+    #[serde(default)]
+    pub over_quota: u64,
+    /// Messages accepted over such a limit, to be sent later.
+    #[serde(default)]
+    pub paced: u64,
 }
 
 /// A listener.

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 /// It never lets more through than the rate has in *any* span of time of the rate's length, and lets that much through
 /// at once: the rate bounds, it does not smooth ([`Window::pace`] does). Its memory is bounded: what happens within a
 /// sixtieth of the span is counted together, at the time of the last of it, so that room may come by that much too
-/// late, never too early.
+/// late, never too early. What is planned takes 24 octets each at most.
 ///
 /// Time is an argument and should not jump; [`Steady`](crate::clock::Steady) gives such a time. Where it goes back by
 /// less than the span, what has been counted goes on to count for as much longer; where it goes back further, the window
@@ -152,9 +152,12 @@ impl Window {
     pub fn snapshot(&self, now: Timestamp) -> impl Iterator<Item = Counted> + '_ {
         let from = now.max(self.latest(now));
         let is_reachable = !self.is_beyond_reach(now);
+        let first = self
+            .buckets
+            .partition_point(|bucket| !self.is_live(bucket, from));
         self.buckets
-            .iter()
-            .filter(move |bucket| is_reachable && self.is_live(bucket, from))
+            .range(first..)
+            .filter(move |_| is_reachable)
             .map(|bucket| Counted {
                 at: bucket.last,
                 amount: bucket.amount,
@@ -209,9 +212,11 @@ impl Window {
             .is_some_and(|bucket| bucket.last > reach)
     }
 
-    fn forget(&mut self, now: Timestamp) {
+    /// Forgets what nobody will ask for any more: what is counted at `time`, which may be planned, may be given back, and
+    /// what came before then counts again.
+    fn forget(&mut self, time: Timestamp) {
         while let Some(oldest) = self.buckets.front()
-            && !self.is_live(oldest, now)
+            && oldest.last.after(self.rate.span()).after(self.ahead) <= time
         {
             self.buckets.pop_front();
         }

@@ -86,6 +86,12 @@ replies! {
     INTERNAL_ERROR = 421 [4 3 0] "internal error; closing connection";
     /// The spool cannot take the message at the moment.
     SPOOL_UNAVAILABLE = 451 [4 3 0] "the message could not be stored; try again later";
+    /// A limit of the account or its tenant is exceeded; which one and when it goes on follows.
+    OVER_QUOTA = 450 [4 7 1] "try again later";
+    /// More sessions of an account than it may have, which is known by its network.
+    TOO_MANY_SESSIONS = 450 [4 7 1] "too many sessions of this account; try again later";
+    /// More sessions of an account than it may have, at its login.
+    AUTH_TOO_MANY_SESSIONS = 454 [4 7 0] "too many sessions of this account; try again later";
     /// No upstream, or the master switch is off.
     SENDING_DISABLED = 451 [4 3 2] "sending is disabled";
     /// The spool is full.

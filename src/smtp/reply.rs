@@ -60,6 +60,11 @@ impl Reply {
         self.code < 400
     }
 
+    /// Returns whether it is 4yz: the same command may succeed later.
+    pub const fn is_transient(&self) -> bool {
+        self.code >= 400 && self.code < 500
+    }
+
     /// Returns the reply as a line; where there is a `detail`, it stands behind the text and a colon, or alone where there
     /// is no text.
     ///

@@ -10,9 +10,10 @@ use tokio::sync::Notify;
 use crate::body::{Body, InMemory};
 use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
-use crate::mail::QueueId;
+use crate::mail::{Priority, QueueId};
 
 use super::index::{Arrival, Claimed, Index, Listed, Moment, Outcome, Verb};
+use super::pressure::Level;
 use super::standing::Standing;
 use super::{
     Backlog, Claim, Draft, Entry, Lease, Message, Pressure, Settlement, Spool, SpoolAdmin,
@@ -55,7 +56,7 @@ impl MemorySpool {
         }
     }
 
-    /// Makes the spool full at `max_messages` messages.
+    /// Makes the spool full at `max_messages` messages; low priorities are refused before.
     #[must_use]
     pub fn with_room_for(self, max_messages: u64) -> Self {
         Self {
@@ -81,8 +82,9 @@ impl MemorySpool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_room(&self) -> Result<(), SpoolError> {
-        self.pressure().map_or(Ok(()), |_| Err(SpoolError::Full))
+    fn check_room(&self, priority: Priority) -> Result<(), SpoolError> {
+        self.pressure(priority)
+            .map_or(Ok(()), |_| Err(SpoolError::Full))
     }
 
     fn apply(&self, id: QueueId, verb: Verb) -> Result<(), VerbError> {
@@ -131,7 +133,7 @@ impl State {
 #[async_trait]
 impl Spool for MemorySpool {
     async fn draft(&self) -> Result<Box<dyn Draft>, SpoolError> {
-        self.check_room()?;
+        self.check_room(Priority::VeryHigh)?;
         Ok(Box::new(MemoryDraft {
             id: self.state().next_id(self.clock.now()),
             octets: BytesMut::new(),
@@ -139,7 +141,7 @@ impl Spool for MemorySpool {
     }
 
     async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError> {
-        self.check_room()?;
+        self.check_room(message.priority)?;
         let Ok(draft) = draft.into_any().downcast::<MemoryDraft>() else {
             return Err(super::foreign_draft());
         };
@@ -215,9 +217,10 @@ impl Spool for MemorySpool {
         self.changed.notified().await;
     }
 
-    fn pressure(&self) -> Option<Pressure> {
-        let max = self.max_messages?;
-        (self.state().index.stats().messages >= max).then_some(Pressure::Messages)
+    fn pressure(&self, priority: Priority) -> Option<Pressure> {
+        let messages = self.state().index.stats().messages;
+        let level = Level::of_use(messages, self.max_messages?, Level::Free);
+        level.refuses(priority).then_some(Pressure::Messages)
     }
 }
 

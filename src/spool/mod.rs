@@ -26,6 +26,7 @@ mod index;
 mod lanes;
 pub mod memory;
 mod parties;
+mod pressure;
 mod shared;
 mod shelf;
 mod standing;
@@ -47,7 +48,7 @@ pub trait Spool: Send + Sync {
     /// again, so a copy is possible, a loss is not. When the call is dropped the same holds.
     ///
     /// # Errors
-    /// [`SpoolError::Full`] where there is no room, [`SpoolError::Unavailable`] for any other fault of the store.
+    /// [`SpoolError::Full`] where there is no room for mail of its priority, [`SpoolError::Unavailable`] for any other fault of the store.
     async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError>;
 
     /// Leases due messages of the given routes, in the order that [`Claim::wanted`] says.
@@ -89,8 +90,9 @@ pub trait Spool: Send + Sync {
     /// a settlement with a retry, a release or a `give_back` is never missed. Cancel safe.
     async fn changed(&self);
 
-    /// Returns why new mail must be answered 452 now, if it must. Cheap: no I/O, no waiting.
-    fn pressure(&self) -> Option<Pressure>;
+    /// Returns why new mail of this priority must be answered 452 now, if it must: as the store fills up, low
+    /// priorities are refused first. Cheap: no I/O, no waiting.
+    fn pressure(&self, priority: Priority) -> Option<Pressure>;
 }
 
 /// The verbs of operators. Shared by command line and panel.
@@ -399,10 +401,14 @@ pub struct Stats {
 /// Why new mail must wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Pressure {
-    /// The file system or the configured size is nearly full.
+    /// The file system is nearly full.
     Disk,
+    /// The messages that wait take too much memory.
+    Memory,
     /// Too many messages wait.
     Messages,
+    /// The messages that wait are too large together.
+    Size,
 }
 
 /// Why the spool could not do what was asked.

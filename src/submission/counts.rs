@@ -10,6 +10,8 @@ pub struct Counts {
     denied: AtomicU64,
     unauthorized_relayed: AtomicU64,
     failed_logins: AtomicU64,
+    over_quota: AtomicU64,
+    paced: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -25,6 +27,10 @@ pub struct Counted {
     pub unauthorized_relayed: u64,
     /// Wrong user names or passwords.
     pub failed_logins: u64,
+    /// Commands and messages refused since a limit of the account or its tenant was exceeded.
+    pub over_quota: u64,
+    /// Messages accepted over such a limit, to be sent later (`over_quota = "queue"`).
+    pub paced: u64,
 }
 
 /// Something that is counted.
@@ -33,6 +39,8 @@ pub(super) enum Event {
     Accepted,
     Denied,
     FailedLogin,
+    OverQuota,
+    Paced,
     Refused,
     UnauthorizedRelayed,
 }
@@ -43,6 +51,8 @@ impl Counts {
             Event::Accepted => &self.accepted,
             Event::Denied => &self.denied,
             Event::FailedLogin => &self.failed_logins,
+            Event::OverQuota => &self.over_quota,
+            Event::Paced => &self.paced,
             Event::Refused => &self.refused,
             Event::UnauthorizedRelayed => &self.unauthorized_relayed,
         };
@@ -58,6 +68,8 @@ impl Counts {
             denied: read(&self.denied),
             unauthorized_relayed: read(&self.unauthorized_relayed),
             failed_logins: read(&self.failed_logins),
+            over_quota: read(&self.over_quota),
+            paced: read(&self.paced),
         }
     }
 }

@@ -8,16 +8,21 @@ use bytes::Bytes;
 use crate::auth::{PasswordHash, Verdict as Login};
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Proof};
+use crate::mail::MtPriority;
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
+use crate::quota::{Amounts, Pass, Reservation};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
-use crate::smtp::server::{AskCommit, AskCredentials, AskMessage, AskSender, Question, Session};
+use crate::smtp::server::{
+    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Session,
+};
 use crate::spool::SpoolError;
 use crate::telemetry;
 
 use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Refusal, note_denied};
 use super::listeners::ServerParts;
+use super::quota;
 use super::terms::terms;
 
 /// Answers the questions of one session, and keeps its message in progress.
@@ -26,7 +31,9 @@ pub(super) struct Decider {
     peer: IpAddr,
     /// The hash that the client's password has matched, once it has logged in.
     password: Option<PasswordHash>,
-    intake: Option<Intake>,
+    /// The session as it is counted for its account.
+    pass: Option<Pass>,
+    intake: Option<(Intake, Reservation)>,
 }
 
 impl Decider {
@@ -35,6 +42,7 @@ impl Decider {
             parts,
             peer,
             password: None,
+            pass: None,
             intake: None,
         }
     }
@@ -43,7 +51,7 @@ impl Decider {
         match question {
             Question::Credentials(ask) => self.credentials(ask, session).await,
             Question::Sender(ask) => self.sender(ask, session),
-            Question::Recipient(ask) => ask.allow(session),
+            Question::Recipient(ask) => self.recipient(ask, session),
             Question::Message(ask) => self.message(ask, session).await,
             Question::Commit(ask) => self.commit(ask, session).await,
         }
@@ -51,7 +59,7 @@ impl Decider {
 
     /// Takes octets of the message in progress.
     pub(super) async fn body(&mut self, octets: Bytes) {
-        if let Some(intake) = &mut self.intake {
+        if let Some((intake, _)) = &mut self.intake {
             intake.push(octets).await;
         }
     }
@@ -71,6 +79,9 @@ impl Decider {
             .await;
         match login {
             Login::Accepted { identity, password } => {
+                if !self.enter(&identity) {
+                    return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
+                }
                 tracing::info!(account = %identity.account, "authenticated");
                 self.password = Some(password);
                 ask.accept(session, identity);
@@ -97,9 +108,26 @@ impl Decider {
         }
     }
 
+    /// Counts the session for its account, where it is not; returns whether there may be another.
+    fn enter(&mut self, identity: &Identity) -> bool {
+        let account = &identity.account;
+        if self
+            .pass
+            .as_ref()
+            .is_some_and(|pass| pass.account() == account)
+        {
+            return true;
+        }
+        self.pass = self.parts.quotas.enter(account);
+        if self.pass.is_none() {
+            quota::note_sessions(&self.parts, account);
+        }
+        self.pass.is_some()
+    }
+
     /// Returns the session's identity where it may still send: accounts change while sessions last. Where it may not,
     /// the session is logged out.
-    fn identity(&self, session: &mut Session) -> Option<Identity> {
+    fn identity(&mut self, session: &mut Session) -> Option<Identity> {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
         let neighbour = accounts.of_network(self.peer);
@@ -114,10 +142,11 @@ impl Decider {
             return Some(identity);
         }
         session.log_out(neighbour);
+        self.pass = None;
         None
     }
 
-    fn sender(&self, ask: AskSender, session: &mut Session) {
+    fn sender(&mut self, ask: AskSender, session: &mut Session) {
         let Some(identity) = self.identity(session) else {
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
@@ -148,13 +177,39 @@ impl Decider {
                 }
             }
         }
-        if let Some(pressure) = self.parts.spool.pressure() {
-            tracing::warn!(account = %identity.account, ?pressure, "the spool is full; new mail is refused");
+        let claimed = ask.parameters().mt_priority.map(MtPriority::priority);
+        let highest = profile.highest_priority(claimed);
+        if let Some(pressure) = self.parts.spool.pressure(highest) {
+            tracing::debug!(account = %identity.account, ?pressure, "refused for want of room");
             return ask.refuse(session, &replies::SPOOL_FULL, "");
         }
+        if !self.enter(&identity) {
+            return ask.refuse(session, &replies::TOO_MANY_SESSIONS, "");
+        }
+        let amounts = Amounts {
+            messages: 1,
+            octets: ask.parameters().size.unwrap_or_default(),
+            recipients: 0,
+        };
         let now = self.parts.clock.now();
-        match terms(ask.parameters(), session.limits(), profile, now) {
+        let allowed = quota::check(&self.parts, &identity.account, amounts)
+            .and_then(|()| terms(ask.parameters(), session.limits(), profile, now));
+        match allowed {
             Ok(terms) => ask.allow(session, terms),
+            Err(Refusal { reply, detail }) => ask.refuse(session, &reply, &detail),
+        }
+    }
+
+    fn recipient(&self, ask: AskRecipient, session: &mut Session) {
+        let Some(identity) = session.identity() else {
+            return ask.refuse(session, &replies::AUTH_REQUIRED, "");
+        };
+        let amounts = Amounts {
+            recipients: ask.envelope().recipients.len() as u64 + 1,
+            ..Amounts::default()
+        };
+        match quota::check(&self.parts, &identity.account, amounts) {
+            Ok(()) => ask.allow(session),
             Err(Refusal { reply, detail }) => ask.refuse(session, &reply, &detail),
         }
     }
@@ -163,13 +218,23 @@ impl Decider {
         let Some(identity) = self.identity(session) else {
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
+        let amounts = Amounts {
+            messages: 1,
+            octets: 0,
+            recipients: ask.envelope().recipients.len() as u64,
+        };
+        let reservation = match quota::reserve(&self.parts, &identity.account, amounts) {
+            Ok(reservation) => reservation,
+            Err(Refusal { reply, detail }) => return ask.refuse(session, &reply, &detail),
+        };
         let Some(origin) = self.origin(identity, session) else {
             return ask.refuse(session, &replies::SENDING_DISABLED, "");
         };
         match self.parts.spool.draft().await {
             Ok(draft) => {
                 let accepted = self.parts.clock.now();
-                self.intake = Some(Intake::new(origin, ask.begin(session), draft, accepted));
+                let intake = Intake::new(origin, ask.begin(session), draft, accepted);
+                self.intake = Some((intake, reservation));
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot begin a message");
@@ -189,33 +254,34 @@ impl Decider {
             client: session.client().clone(),
             tls: session.tls().cloned(),
             counts: Arc::clone(&self.parts.counts),
+            spool: Arc::clone(&self.parts.spool),
         })
     }
 
     async fn commit(&mut self, ask: AskCommit, session: &mut Session) {
-        let Some(intake) = self.intake.take() else {
+        let Some((intake, mut reservation)) = self.intake.take() else {
             tracing::error!("a message ended that had not begun");
             return ask.refuse(session, &replies::INTERNAL_ERROR, "");
         };
-        let (draft, message) = match intake.finish().await {
-            Ok(Complete { draft, message }) => (draft, message),
+        let finished = match intake.finish().await {
+            Ok(complete) => quota::charge(&self.parts, &mut reservation, complete),
+            Err(refusal) => Err(refusal),
+        };
+        let Complete { draft, message } = match finished {
+            Ok(complete) => complete,
             Err(Refusal { reply, detail }) => {
                 self.parts.counts.count(Event::Refused);
-                let account = session
-                    .identity()
-                    .map(|identity| identity.account.to_string());
-                tracing::info!(
-                    code = reply.code(),
-                    account,
-                    reason = detail,
-                    "message refused"
-                );
+                let account = session.identity();
+                let account = account.map(|identity| identity.account.to_string());
+                let (code, reason) = (reply.code(), &detail);
+                tracing::info!(code, account, reason, "message refused");
                 return ask.refuse(session, &reply, &detail);
             }
         };
         let accepted = Accepted::of(&*draft, &message);
         match self.parts.spool.commit(draft, message).await {
             Ok(queue_id) => {
+                reservation.keep();
                 self.parts.counts.count(Event::Accepted);
                 accepted.log(queue_id);
                 ask.committed(session, &queue_id.to_string());
@@ -236,7 +302,7 @@ struct Accepted {
     size: u64,
     priority: u8,
     message_id: Option<Box<str>>,
-    /// When it is released, where it is scheduled.
+    /// When it may leave, where it is scheduled or paced.
     due: Option<Timestamp>,
 }
 

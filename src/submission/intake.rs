@@ -17,7 +17,7 @@ use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, author
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::server;
-use crate::spool::{Draft, Message, SpoolError};
+use crate::spool::{Draft, Message, Spool, SpoolError};
 
 use super::counts::{Counts, Event};
 use super::decide::spool_reply;
@@ -44,7 +44,6 @@ impl Refusal {
 }
 
 /// Who sends a message, from where, and what is done for it.
-#[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) identity: Identity,
     pub(super) profile: Profile,
@@ -54,6 +53,7 @@ pub(super) struct Origin {
     pub(super) client: server::Client,
     pub(super) tls: Option<server::TlsFacts>,
     pub(super) counts: Arc<Counts>,
+    pub(super) spool: Arc<dyn Spool>,
 }
 
 /// A message on its way in.
@@ -174,6 +174,9 @@ impl Intake {
         }
         self.authorize(&inspected)?;
         let shown = self.priority(&inspected);
+        if self.origin.spool.pressure(shown.priority).is_some() {
+            return Err(Refusal::of_spool(&SpoolError::Full));
+        }
         let rewritten = crate::message::rewrite(&header, &self.trace(), shown);
         let message_id = if header.has("Message-ID") {
             inspected.message_id

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
+use crate::quota::{Quotas, Table};
 use crate::smtp::replies;
 use crate::smtp::server::Settings;
 use crate::spool::Spool;
@@ -175,6 +176,8 @@ pub struct ServerParts {
     pub clock: Arc<dyn Clock>,
     /// The certificate; `None` where no listener needs one.
     pub tls: Option<Arc<Reloadable>>,
+    /// What accounts and tenants may send, and have sent.
+    pub quotas: Arc<Quotas>,
     /// How often things have happened.
     pub counts: Arc<Counts>,
     pub(super) directory: RwLock<Arc<Directory>>,
@@ -191,6 +194,7 @@ impl ServerParts {
         directory: Directory,
     ) -> Self {
         Self {
+            quotas: Quotas::new(Arc::clone(&clock), Table::default()),
             authenticator,
             spool,
             clock,
@@ -199,6 +203,13 @@ impl ServerParts {
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(super::limits::ConnectionLimits::default()),
         }
+    }
+
+    /// Sets what accounts and tenants may send. Without it there is no limit.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Arc<Quotas>) -> Self {
+        self.quotas = quotas;
+        self
     }
 
     /// Sets how many connections there may be. For connections that come later.

@@ -9,6 +9,7 @@ mod directory;
 mod intake;
 mod limits;
 mod listeners;
+mod quota;
 mod settings;
 mod stream;
 mod terms;

@@ -154,6 +154,12 @@ impl Profile {
             claimed.map(|claimed| self.max_priority.map_or(claimed, |cap| claimed.max(cap)));
         capped.map_or(self.priority, |claimed| claimed.min(self.priority))
     }
+
+    /// Returns the highest priority that a message can come to have before its header is known: what MAIL claims decides
+    /// where it claims one, else a field may claim any.
+    pub(super) fn highest_priority(&self, claimed: Option<Priority>) -> Priority {
+        self.effective_priority(claimed.or(Some(Priority::VeryHigh)))
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod report;
 mod stage;
 
 mod account_is_known_by_its_network;
+mod account_is_over_its_limits;
 mod accounts_are_edited_on_the_command_line;
 mod bounce_of_a_bounce_is_not_sent;
 mod client_claims_to_be_somebody_else;

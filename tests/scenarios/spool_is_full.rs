@@ -1,6 +1,6 @@
 //! Clients hear 452 4.3.1 and keep their mail; what is there goes out, and then there is room again.
 
-use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, subjects};
+use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, message_with, subjects};
 use crate::support::fake_upstream::{ReservedPort, Script};
 
 #[test]
@@ -64,5 +64,33 @@ fn a_report_is_made_all_the_same() {
     relay.submit("refused");
     let messages = upstream.wait_for(1);
     assert!(messages[0].sender.starts_with("<>"), "{messages:?}");
+    relay.stop();
+}
+
+#[test]
+fn low_priorities_are_refused_first() {
+    let port = ReservedPort::new();
+    let relay = Setup::new()
+        .upstream("main", port.address)
+        .with("spool.max_messages", "20")
+        .start();
+    let mut client = relay.neighbour();
+    let low = message_with(&format!("From: {SENDER}\r\nX-Priority: 5\r\n"), "low\r\n");
+    let high = message_with(&format!("From: {SENDER}\r\nX-Priority: 1\r\n"), "high\r\n");
+    // Enough for priority 5, which the account's own priority raises to 3; for 3 there is room up to 19.
+    for _ in 0..19 {
+        let reply = client.submit(SENDER, &[RECIPIENT], &low);
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let warned = relay.wait_for_log(&["WARN", "low priorities are refused", "max_messages"]);
+    assert!(warned.contains("limit=20"), "{warned}");
+    // In the envelope the priority is known at once, in the header only at its end.
+    client.must(&format!("MAIL FROM:<{SENDER}> MT-PRIORITY=0"), "452 4.3.1");
+    let reply = client.submit(SENDER, &[RECIPIENT], &low);
+    assert!(reply.starts_with("452 4.3.1"), "{reply}");
+    let reply = client.submit(SENDER, &[RECIPIENT], &high);
+    assert!(reply.starts_with("250"), "{reply}");
+    client.must(&format!("MAIL FROM:<{SENDER}> MT-PRIORITY=9"), "452 4.3.1");
+    relay.wait_for_log(&["ERROR", "the spool is full", "max_messages"]);
     relay.stop();
 }

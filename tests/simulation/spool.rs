@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use posthouse::body::Body;
 use posthouse::clock::{Clock as _, Timestamp};
 use posthouse::identity::{AccountName, Route};
-use posthouse::mail::{QueueId, ReversePath};
+use posthouse::mail::{Priority, QueueId, ReversePath};
 use posthouse::spool::memory::MemorySpool;
 use posthouse::spool::{
     Backlog, Claim, Draft, Entry, EntryState, Fate, Lease, Message, Pressure, Settlement, Spool,
@@ -255,7 +255,7 @@ impl Spool for ProcessSpool {
         self.machine.disk.changed().await;
     }
 
-    fn pressure(&self) -> Option<Pressure> {
+    fn pressure(&self, _priority: Priority) -> Option<Pressure> {
         None
     }
 }

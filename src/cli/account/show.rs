@@ -45,6 +45,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     output.field("otherwise", account.on_unauthorized)?;
     let range = format!("{}, at best {}", account.priority, account.max_priority);
     output.field("priority", range)?;
+    if !account.limits.is_empty() {
+        output.field("limits", account.limits.join(", "))?;
+        output.field("over them", account.over_quota)?;
+    }
     if !account.networks.is_empty() {
         output.field("networks", account.networks.join(", "))?;
     }

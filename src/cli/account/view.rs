@@ -6,6 +6,7 @@ use crate::auth::Account;
 use crate::config::Checked;
 use crate::mail::Priority;
 use crate::policy::{Grants, OnUnauthorized, Scope};
+use crate::quota::OverQuota;
 
 /// An account with what is done for its mail.
 #[expect(
@@ -24,6 +25,9 @@ pub(super) struct AccountView {
     pub(super) on_unauthorized: &'static str,
     pub(super) priority: u8,
     pub(super) max_priority: u8,
+    /// Its limits and those of its tenants, in words; empty where there is none.
+    pub(super) limits: Vec<String>,
+    pub(super) over_quota: &'static str,
     pub(super) networks: Vec<String>,
     /// The upstreams in failover order; `None` where nothing can be sent.
     pub(super) route: Option<Vec<String>>,
@@ -56,6 +60,11 @@ impl AccountView {
                 .and_then(|profile| profile.max_priority)
                 .unwrap_or(Priority::VeryHigh)
                 .number(),
+            limits: config.quotas.describe(&account.name),
+            over_quota: match config.quotas.over_quota(&account.name) {
+                OverQuota::Queue => "queue",
+                OverQuota::Refuse => "refuse",
+            },
             networks: account.networks.iter().map(ToString::to_string).collect(),
             route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
             note: config.notes.get(&account.name).cloned(),

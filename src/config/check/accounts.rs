@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
+use super::quotas::AccountLimits;
 use super::tenants::Names;
 use crate::auth::{Account, PasswordHash};
 use crate::config::raw;
@@ -15,6 +17,7 @@ use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
+use crate::quota;
 use crate::route::Table;
 use crate::submission::Profile;
 
@@ -26,14 +29,24 @@ pub(in crate::config) struct CheckedAccounts {
     pub(in crate::config) notes: HashMap<AccountName, String>,
 }
 
-/// Returns the accounts without errors, and adds them to the routes.
+/// What accounts refer to, and are added to.
+pub(in crate::config) struct Tables<'a> {
+    pub(in crate::config) names: &'a Names,
+    pub(in crate::config) routes: &'a mut Table,
+    pub(in crate::config) quotas: &'a mut quota::Table,
+    /// The limits of accounts that say nothing of them.
+    pub(in crate::config) limits: Arc<quota::Limits>,
+}
+
+/// Returns the accounts without errors, and adds them to the routes and the quotas.
 pub(in crate::config) fn accounts(
     context: &mut Context,
     raw: &raw::AccountsRoot,
     defaults: &raw::AccountDefaults,
-    (names, routes): (&Names, &mut Table),
+    tables: Tables<'_>,
 ) -> CheckedAccounts {
     let mut checked = CheckedAccounts::default();
+    let (names, limits) = (tables.names, AccountLimits::new(defaults, tables.limits));
     let mut folded: HashMap<String, AccountName> = HashMap::new();
     let mut networks: HashMap<IpNet, AccountName> = HashMap::new();
     warn_of_exposed_passwords(context, raw);
@@ -52,7 +65,13 @@ pub(in crate::config) fn accounts(
             .upstream
             .as_ref()
             .and_then(|list| route(context, list, &names.upstreams));
-        routes.add_account(name.clone(), tenant.as_ref(), own_route);
+        tables
+            .routes
+            .add_account(name.clone(), tenant.as_ref(), own_route);
+        let (own_limits, over) = limits.of(context, account);
+        tables
+            .quotas
+            .add_account(name.clone(), tenant.as_ref(), own_limits, over);
         let profile = profile(context, account, defaults, key);
         checked.profiles.insert(name.clone(), profile);
         checked

@@ -4,13 +4,15 @@ mod accounts;
 mod context;
 mod list;
 mod listeners;
+mod quotas;
 mod server;
 mod tenants;
 mod upstreams;
 
-pub(super) use accounts::{CheckedAccounts, accounts};
+pub(super) use accounts::{CheckedAccounts, Tables, accounts};
 pub(super) use context::Context;
 pub(super) use listeners::listeners;
+pub(super) use quotas::quotas;
 pub(super) use server::{server, session, spool, system_mail, tls};
 pub(super) use tenants::relay;
 pub(super) use upstreams::{plan, upstreams};

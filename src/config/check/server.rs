@@ -211,6 +211,7 @@ pub(in crate::config) fn spool(raw: &raw::Spool, server: &Server) -> SpoolLimits
         memory_budget: raw.memory_budget.get(),
         max_messages: raw.max_messages.get(),
         max_octets: raw.max_size.get(),
+        max_memory: raw.max_memory.get(),
         min_free: raw.min_free.get(),
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::context::Context;
+use super::quotas::{Unit, rates};
 use crate::config::checked::{Engine, Upstream};
 use crate::config::units::{BitRate, Number};
 use crate::config::{raw, secret};
@@ -117,7 +118,7 @@ fn bounds(context: &mut Context, smtp: &raw::Smtp) -> Option<Bounds> {
     Some(Bounds {
         connections,
         reserved,
-        rates: Vec::new(),
+        rates: rates(context, &smtp.rate, Unit::Number),
     })
 }
 

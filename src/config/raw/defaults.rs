@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use super::{
     Account, AccountDefaults, Accounts, AuthRule, Limits, List, Listener, Log, Named,
-    OnUnauthorized, OwnRetry, PriorityHeader, Relay, Retry, Root, Server, Session, Smtp, Smtputf8,
-    Spool, SystemMail, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
+    OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates, Relay, Retry, Root, Server,
+    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
+    UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -143,6 +144,7 @@ impl Default for Smtp {
             local_address: None,
             connections: Number::of(20),
             reserved_connections: None,
+            rate: Rates::default(),
             messages_per_connection: Number::of(1000),
             recipients_per_message: Number::of(100),
             bandwidth: None,
@@ -166,6 +168,19 @@ impl Default for UpstreamTimeouts {
     }
 }
 
+impl Default for Tenant {
+    fn default() -> Self {
+        Self {
+            parent: None,
+            upstream: None,
+            messages: Rates::default(),
+            recipients: Rates::default(),
+            size: Rates::default(),
+            sessions: Number::of(0),
+        }
+    }
+}
+
 impl Default for Accounts {
     fn default() -> Self {
         Self {
@@ -185,6 +200,11 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            messages: Rates::default(),
+            recipients: Rates::default(),
+            size: Rates::default(),
+            sessions: Number::of(0),
+            over_quota: OverQuota::default(),
         }
     }
 }
@@ -206,6 +226,11 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            messages: None,
+            recipients: None,
+            size: None,
+            sessions: None,
+            over_quota: None,
             note: None,
         }
     }
@@ -218,6 +243,7 @@ impl Default for Spool {
             memory_budget: ByteSize::of(64 << 20),
             max_messages: Number::of(1_000_000),
             max_size: ByteSize::of(100 << 30),
+            max_memory: ByteSize::of(1 << 30),
             min_free: ByteSize::of(256 << 20),
         }
     }

@@ -16,6 +16,11 @@ pub(in crate::config) enum List {
     Text(String),
 }
 
+/// A list of rates. By default there is none.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(in crate::config) struct Rates(pub(in crate::config) Spanned<List>);
+
 /// A text that is not shown by `Debug`.
 #[derive(Clone)]
 pub(in crate::config) struct Hidden(pub(in crate::config) Secret);
@@ -28,6 +33,25 @@ impl List {
                 .map(|entry| Spanned::new(0..0, (*entry).to_owned()))
                 .collect(),
         )
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self(Spanned::new(0..0, List::of(&[])))
+    }
+}
+
+impl fmt::Debug for Rates {
+    /// Writes the rates without their places.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get_ref() {
+            List::Array(entries) => f
+                .debug_list()
+                .entries(entries.iter().map(Spanned::get_ref))
+                .finish(),
+            List::Text(text) => write!(f, "{text:?}"),
+        }
     }
 }
 

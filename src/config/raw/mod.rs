@@ -8,10 +8,10 @@ mod list;
 mod tables;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, PriorityHeader,
-    Smtputf8, TlsMode, TlsPolicy,
+    AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
+    PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
 };
-pub(super) use list::{Hidden, List};
+pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Limits, Listener, Log, Maildir, Named,
     OwnRetry, Relay, Retry, Root, SecretSource, Server, Session, Smtp, Spool, SystemMail, Tenant,

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     AuthRule, BareNewlines, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
+    OverQuota, PriorityHeader, Rates, Smtputf8, TlsMode, TlsPolicy,
 };
 use crate::config::units::{BitRate, ByteSize, Number, Span};
 
@@ -173,6 +173,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) local_address: Option<Spanned<String>>,
     pub(in crate::config) connections: Number<1, 10_000>,
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
+    pub(in crate::config) rate: Rates,
     pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
     pub(in crate::config) recipients_per_message: Number<1, 65_535>,
     pub(in crate::config) bandwidth: Option<Spanned<BitRate>>,
@@ -201,11 +202,15 @@ pub(in crate::config) struct SecretSource {
     pub(in crate::config) inline: Option<Spanned<Hidden>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Tenant {
     pub(in crate::config) parent: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) messages: Rates,
+    pub(in crate::config) recipients: Rates,
+    pub(in crate::config) size: Rates,
+    pub(in crate::config) sessions: Number<0, 1_000_000>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -229,6 +234,11 @@ pub(in crate::config) struct AccountDefaults {
     pub(in crate::config) check_header_from: bool,
     pub(in crate::config) plus_addressing: bool,
     pub(in crate::config) on_unauthorized: OnUnauthorized,
+    pub(in crate::config) messages: Rates,
+    pub(in crate::config) recipients: Rates,
+    pub(in crate::config) size: Rates,
+    pub(in crate::config) sessions: Number<0, 1_000_000>,
+    pub(in crate::config) over_quota: OverQuota,
 }
 
 #[derive(Debug, Deserialize)]
@@ -248,6 +258,11 @@ pub(in crate::config) struct Account {
     pub(in crate::config) check_header_from: Option<bool>,
     pub(in crate::config) plus_addressing: Option<bool>,
     pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) messages: Option<Rates>,
+    pub(in crate::config) recipients: Option<Rates>,
+    pub(in crate::config) size: Option<Rates>,
+    pub(in crate::config) sessions: Option<Number<0, 1_000_000>>,
+    pub(in crate::config) over_quota: Option<OverQuota>,
     pub(in crate::config) note: Option<String>,
 }
 
@@ -258,6 +273,7 @@ pub(in crate::config) struct Spool {
     pub(in crate::config) memory_budget: ByteSize<0>,
     pub(in crate::config) max_messages: Number<1, 1_000_000_000>,
     pub(in crate::config) max_size: ByteSize<{ 1 << 20 }>,
+    pub(in crate::config) max_memory: ByteSize<{ 1 << 20 }>,
     pub(in crate::config) min_free: ByteSize<0>,
 }
 

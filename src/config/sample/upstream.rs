@@ -87,6 +87,12 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
         "How many of them only mail of priority 1 and 2 may use (by default 1, or 0 where there is one connection).",
     );
     sample.shown(
+        "rate",
+        "[\"10/s\", \"5000/h\"]",
+        "Messages that may be sent in a time, in every second, minute, hour, day; a twentieth of each is kept for priority 1\n\
+         and 2. A message to many recipients counts once for each batch (example; by default there is no limit).",
+    );
+    sample.shown(
         "bandwidth",
         text("10 Mbit/s"),
         "What all connections together may send in a second: kbit/s, Mbit/s, Gbit/s, or octets, KiB/s, MiB/s. Urgent mail has\n\

@@ -274,11 +274,11 @@ impl Session {
             }));
         };
         self.state = State::Transaction(transaction);
-        self.reply(&fault, "");
         if is_full {
             // A client that sends a large list in several messages must not run into the limit of errors.
-            self.counts.errors -= 1;
+            self.excuse();
         }
+        self.reply(&fault, "");
     }
 
     fn data(&mut self) {

@@ -140,8 +140,11 @@ impl AskRecipient {
         );
     }
 
-    /// Answers: no. The transaction goes on.
+    /// Answers: no. The transaction goes on. A 4yz is no error of the client's: it may have a long list of recipients.
     pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
+        if reply.is_transient() {
+            session.excuse();
+        }
         session.answer(State::Transaction(self.transaction), reply, detail);
     }
 }

@@ -110,6 +110,8 @@ pub enum Greeting {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) errors: u32,
+    /// Refusals to come that are not the client's errors.
+    pub(super) excused: u32,
     pub(super) auth_failures: u32,
     pub(super) idle_commands: u32,
     pub(super) messages: u32,
@@ -395,7 +397,10 @@ impl Session {
             self.output.extend_from_slice(&reply.line_with(detail));
             return;
         }
-        self.counts.errors += 1;
+        match self.counts.excused {
+            0 => self.counts.errors += 1,
+            _ => self.counts.excused -= 1,
+        }
         // The label stands at the end however long the detail is.
         let room = MAX_DETAIL.saturating_sub(self.label.len());
         let mut line = reply
@@ -408,6 +413,11 @@ impl Session {
     /// Writes a whole reply of several lines.
     pub(super) fn write(&mut self, octets: &[u8]) {
         self.output.extend_from_slice(octets);
+    }
+
+    /// Lets the refusal that follows not count as an error of the client's.
+    pub(super) fn excuse(&mut self) {
+        self.counts.excused += 1;
     }
 
     /// Goes to a state with a reply.

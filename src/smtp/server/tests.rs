@@ -139,6 +139,9 @@ fn unescape(text: &str) -> Vec<u8> {
     octets
 }
 
+/// What a client hears over a limit.
+const OVER: &str = "over the limit of 100 messages a minute; goes on at 2026-11-25T10:00:12Z";
+
 /// Drives a session as the connection does, and writes down what it says.
 struct Driver {
     session: Session,
@@ -225,6 +228,7 @@ impl Driver {
                 let credentials = ask.credentials();
                 match (credentials.name.as_str(), credentials.password.expose()) {
                     ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
+                    ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
                     ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
                     _ => ask.refuse(session, &replies::AUTH_FAILED),
                 }
@@ -241,17 +245,21 @@ impl Driver {
                 };
                 let is_forbidden =
                     |mailbox: &Mailbox| mailbox.domain().as_ascii() == "forbidden.example";
-                if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
+                let is_over = ask.parameters().size == Some(4242);
+                if is_over {
+                    ask.refuse(session, &replies::OVER_QUOTA, OVER);
+                } else if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
                     ask.refuse(session, &replies::SENDER_NOT_AUTHORIZED, "somebody else");
                 } else {
                     ask.allow(session, terms);
                 }
             }
             Question::Recipient(ask) => {
-                if ask.recipient().forward_path.mailbox().domain().as_ascii() == "nowhere.example" {
-                    ask.refuse(session, &replies::SENDING_DISABLED, "");
-                } else {
-                    ask.allow(session);
+                let forward_path = &ask.recipient().forward_path;
+                match forward_path.mailbox().domain().as_ascii() {
+                    "nowhere.example" => ask.refuse(session, &replies::SENDING_DISABLED, ""),
+                    "over.example" => ask.refuse(session, &replies::OVER_QUOTA, OVER),
+                    _ => ask.allow(session),
                 }
             }
             Question::Message(ask) => {

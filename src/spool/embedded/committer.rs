@@ -11,6 +11,7 @@ use crate::mail::QueueId;
 use super::cache::Cached;
 use super::damage::{self, Kept, Region};
 use super::fields::Fields;
+use super::gauge::Told;
 use super::ledger::{Ledger, Position};
 use super::lock::Lock;
 use super::log::{AppendError, Log};
@@ -38,6 +39,7 @@ pub(super) struct Committer {
     /// Whether a rewrite may begin: not after a failure, until the next look.
     pub(super) may_rewrite: bool,
     next_look: Option<Instant>,
+    told: Told,
     /// Held as long as the committer may write.
     _lock: Option<Lock>,
 }
@@ -58,6 +60,7 @@ impl Committer {
             rewrite: None,
             may_rewrite: true,
             next_look: None,
+            told: Told::default(),
             _lock: lock,
         }
     }
@@ -177,7 +180,9 @@ impl Committer {
                 }
             }
         }
-        self.shared.gauge.set(state.index.stats());
+        self.shared
+            .gauge
+            .set(state.index.stats(), &self.shared.settings);
         drop(state);
         // Before the replies, so that who has its reply knows that the dispatcher has been woken.
         self.shared.changed.notify_one();
@@ -240,19 +245,13 @@ impl Committer {
         self.next_look = now.checked_add(LOOK);
         self.may_rewrite = true;
         match self.shared.disk.free_space() {
-            Ok(free) => {
-                let is_low = free < self.shared.settings.min_free;
-                let was_low = self
-                    .shared
-                    .gauge
-                    .is_disk_low
-                    .swap(is_low, Ordering::Relaxed);
-                if is_low && !was_low {
-                    tracing::error!(free, "disk nearly full, new mail is refused");
-                }
-            }
+            Ok(free) => self
+                .shared
+                .gauge
+                .set_free_space(free, &self.shared.settings),
             Err(error) => tracing::warn!(%error, "free space not known"),
         }
+        self.told.tell(&self.shared.gauge, &self.shared.settings);
         let owed = std::mem::take(&mut self.owed);
         self.commit(owed);
         self.note_owed();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::Clock;
-use crate::mail::QueueId;
+use crate::mail::{Priority, QueueId};
 use crate::spool::conformance::{message_to, next_of, relayed, settlement};
 use crate::spool::{Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
 
@@ -64,17 +64,20 @@ async fn a_full_disk_is_told_apart_and_passes() {
 async fn a_disk_that_is_nearly_full_is_pressure_until_it_is_not() {
     let mut bench = Bench::new();
     bench.commit(b"kept").await;
-    assert_eq!(bench.rig.spool.pressure(), None);
+    assert_eq!(bench.rig.spool.pressure(Priority::VeryHigh), None);
     bench.disk.set_full(true);
     bench.tick();
-    assert_eq!(bench.rig.spool.pressure(), Some(Pressure::Disk));
+    assert_eq!(
+        bench.rig.spool.pressure(Priority::VeryHigh),
+        Some(Pressure::Disk)
+    );
     assert!(matches!(
         bench.rig.spool.draft().await,
         Err(SpoolError::Full)
     ));
     bench.disk.set_full(false);
     bench.tick();
-    assert_eq!(bench.rig.spool.pressure(), None);
+    assert_eq!(bench.rig.spool.pressure(Priority::VeryHigh), None);
 }
 
 #[tokio::test]

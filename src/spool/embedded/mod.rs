@@ -23,6 +23,7 @@ mod engine;
 #[cfg(test)]
 mod fault_tests;
 mod fields;
+mod gauge;
 mod layout;
 mod ledger;
 mod lock;

@@ -17,6 +17,8 @@ pub struct Settings {
     pub max_messages: Option<u64>,
     /// How many octets of messages may wait before new mail must; `None` for no limit.
     pub max_octets: Option<u64>,
+    /// How many octets of memory the messages that wait may take, as they are estimated; `None` for no limit.
+    pub max_memory: Option<u64>,
     /// The octets that must stay free on the file system. Below, new mail must wait; what is accepted goes on.
     pub min_free: u64,
 }
@@ -30,6 +32,7 @@ impl Settings {
             memory_budget: 64 << 20,
             max_messages: None,
             max_octets: None,
+            max_memory: None,
             min_free: 256 << 20,
         }
     }

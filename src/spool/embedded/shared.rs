@@ -1,18 +1,19 @@
 //! What submitters, readers and the committer of one spool share.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
-use crate::mail::QueueId;
+use crate::mail::{Priority, QueueId};
+use crate::spool::Pressure;
 use crate::spool::index::Index;
-use crate::spool::{Pressure, Stats};
 
 use super::cache::Cache;
 use super::disk::Disk;
+use super::gauge::Gauge;
 use super::queue::{Chore, Queue};
 use super::record::Mark;
 use super::segments::Place;
@@ -41,31 +42,6 @@ pub(super) struct State {
     pub(super) cache: Cache,
 }
 
-/// Figures that are read without a lock.
-#[derive(Debug, Default)]
-pub(super) struct Gauge {
-    messages: AtomicU64,
-    octets: AtomicU64,
-    pub(super) damaged: AtomicU64,
-    pub(super) is_disk_low: AtomicBool,
-    /// The octets of drafts in memory.
-    pub(super) drafts: AtomicUsize,
-    /// The settlements that could not be written yet.
-    pub(super) owed: AtomicUsize,
-}
-
-impl Gauge {
-    /// Takes the sums over from the index.
-    pub(super) fn set(&self, stats: Stats) {
-        self.messages.store(stats.messages, Ordering::Relaxed);
-        self.octets.store(stats.octets, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_damage(&self) {
-        self.damaged.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// What a spool is put together from.
 pub(super) struct Parts {
     pub(super) disk: Arc<dyn Disk>,
@@ -80,7 +56,7 @@ pub(super) struct Parts {
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
         let gauge = Gauge::default();
-        gauge.set(parts.index.stats());
+        gauge.set(parts.index.stats(), &parts.settings);
         gauge.damaged.store(parts.damaged, Ordering::Relaxed);
         Self {
             disk: parts.disk,
@@ -111,16 +87,8 @@ impl Shared {
         *last
     }
 
-    pub(super) fn pressure(&self) -> Option<Pressure> {
-        let at_least = |figure: &AtomicU64, limit: Option<u64>| {
-            limit.is_some_and(|limit| figure.load(Ordering::Relaxed) >= limit)
-        };
-        if self.gauge.is_disk_low.load(Ordering::Relaxed)
-            || at_least(&self.gauge.octets, self.settings.max_octets)
-        {
-            return Some(Pressure::Disk);
-        }
-        at_least(&self.gauge.messages, self.settings.max_messages).then_some(Pressure::Messages)
+    pub(super) fn pressure(&self, priority: Priority) -> Option<Pressure> {
+        self.gauge.pressure(priority)
     }
 
     /// Does work that blocks, off the runtime's own threads. When the call is dropped, the work goes on to its end.

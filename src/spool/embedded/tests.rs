@@ -13,7 +13,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::mail::{Cause, Duty, Failure, Handover, QueueId, RecipientIndex, Stage};
+use crate::mail::{Cause, Duty, Failure, Handover, Priority, QueueId, RecipientIndex, Stage};
 use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
@@ -182,9 +182,9 @@ async fn a_spool_with_as_many_messages_as_it_may_have_is_full() {
     })
     .unwrap();
     commit(&spool, vec![]).await.unwrap();
-    assert_eq!(spool.pressure(), None);
+    assert_eq!(spool.pressure(Priority::VeryHigh), None);
     commit(&spool, vec![]).await.unwrap();
-    assert_eq!(spool.pressure(), Some(Pressure::Messages));
+    assert_eq!(spool.pressure(Priority::VeryHigh), Some(Pressure::Messages));
     assert!(matches!(spool.draft().await, Err(SpoolError::Full)));
 }
 
@@ -197,7 +197,48 @@ async fn a_spool_with_as_many_octets_as_it_may_have_is_full() {
     })
     .unwrap();
     commit(&spool, vec![0; 1000]).await.unwrap();
-    assert_eq!(spool.pressure(), Some(Pressure::Disk));
+    assert_eq!(spool.pressure(Priority::VeryHigh), Some(Pressure::Size));
+}
+
+#[tokio::test]
+async fn a_spool_whose_messages_take_as_much_memory_as_they_may_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(Settings {
+        max_memory: Some(800),
+        ..settings(directory.path())
+    })
+    .unwrap();
+    commit(&spool, vec![]).await.unwrap();
+    assert_eq!(spool.pressure(Priority::VeryHigh), None);
+    commit(&spool, vec![]).await.unwrap();
+    assert_eq!(spool.pressure(Priority::VeryHigh), Some(Pressure::Memory));
+}
+
+#[tokio::test]
+async fn low_priorities_find_the_spool_full_before_high_ones_do_also_after_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        max_messages: Some(10),
+        ..settings(directory.path())
+    };
+    let spool = open(settings.clone()).unwrap();
+    for _ in 0..8 {
+        commit(&spool, vec![]).await.unwrap();
+    }
+    drop(spool);
+    let spool = open(settings).unwrap();
+    let pressure = Priority::ALL.map(|priority| spool.pressure(priority));
+    assert_eq!(pressure[..4], [None; 4]);
+    assert_eq!(pressure[4], Some(Pressure::Messages));
+    let of = |priority| Message {
+        priority,
+        ..full_message()
+    };
+    let draft = spool.draft().await.unwrap();
+    let refused = spool.commit(draft, of(Priority::VeryLow)).await;
+    assert!(matches!(refused, Err(SpoolError::Full)));
+    let draft = spool.draft().await.unwrap();
+    spool.commit(draft, of(Priority::Low)).await.unwrap();
 }
 
 #[tokio::test]

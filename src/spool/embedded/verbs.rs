@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::body::{Body, InMemory};
 use crate::clock::Timestamp;
-use crate::mail::QueueId;
+use crate::mail::{Priority, QueueId};
 use crate::spool::index::{Claimed, Moment};
 use crate::spool::standing::Standing;
 use crate::spool::{
@@ -32,12 +32,13 @@ use super::shared::Shared;
 #[async_trait]
 impl Spool for EmbeddedSpool {
     async fn draft(&self) -> Result<Box<dyn Draft>, SpoolError> {
-        self.check_room()?;
+        // Its priority is not known yet.
+        self.check_room(Priority::VeryHigh)?;
         Ok(Box::new(EmbeddedDraft::new(Arc::clone(&self.shared))))
     }
 
     async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError> {
-        self.check_room()?;
+        self.check_room(message.priority)?;
         let Ok(draft) = draft.into_any().downcast::<EmbeddedDraft>() else {
             return Err(foreign_draft());
         };
@@ -182,15 +183,15 @@ impl Spool for EmbeddedSpool {
         self.shared.changed.notified().await;
     }
 
-    fn pressure(&self) -> Option<Pressure> {
-        self.shared.pressure()
+    fn pressure(&self, priority: Priority) -> Option<Pressure> {
+        self.shared.pressure(priority)
     }
 }
 
 impl EmbeddedSpool {
-    fn check_room(&self) -> Result<(), SpoolError> {
+    fn check_room(&self, priority: Priority) -> Result<(), SpoolError> {
         self.shared
-            .pressure()
+            .pressure(priority)
             .map_or(Ok(()), |_| Err(SpoolError::Full))
     }
 
