@@ -226,14 +226,12 @@ const PLANNED: &[(&str, &str)] = &[
     ("", "dkim"),
     ("", "http"),
     ("", "support"),
-    ("", "warn_after"),
     ("account", "alert_address"),
     ("account", "default_sender"),
     ("account", "hold"),
     ("account", "rewrite"),
     ("accounts", "hold"),
     ("accounts", "rewrite"),
-    ("relay", "ageing"),
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),
@@ -241,7 +239,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("tls", "acme"),
     ("tls", "name"),
     ("upstream", "graph"),
-    ("upstream", "rate"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.
