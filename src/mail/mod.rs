@@ -17,7 +17,9 @@ pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, Reverse
 pub use date::Date;
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
-pub use outcome::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage};
+pub use outcome::{
+    Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage, TlsVia, Via,
+};
 pub use priority::Priority;
 pub use queue_id::QueueId;
 pub use status::EnhancedStatusCode;

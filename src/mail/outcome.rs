@@ -1,6 +1,7 @@
 //! What became of an attempt to relay a message.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::status::{Class, EnhancedStatusCode};
@@ -16,6 +17,26 @@ pub struct Attempt {
     pub outcomes: Vec<(RecipientIndex, Outcome)>,
     /// What the attempt says about the upstream.
     pub health: Health,
+    /// The connection it went over, or the last address that was tried; `None` where there was none.
+    pub via: Option<Via>,
+}
+
+/// The connection that an attempt went over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Via {
+    /// The upstream's address and port.
+    pub address: SocketAddr,
+    /// How it was encrypted; `None` for plain text, and where no connection came about.
+    pub tls: Option<TlsVia>,
+}
+
+/// How a connection was encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TlsVia {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// Such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
 }
 
 /// What became of one recipient.

@@ -36,6 +36,8 @@ pub struct Inspected {
     pub message_id: Option<Box<str>>,
     /// The priority that the fields ask for.
     pub priority: Option<Priority>,
+    /// The field that asks for it.
+    pub priority_field: Option<&'static str>,
     /// How many `Received:` fields there are. More than [`MAX_HOPS`] are a loop.
     pub hops: usize,
     /// Whether an address in the fields read is international, so that the message needs SMTPUTF8 (RFC 6531 §3.6).
@@ -97,8 +99,10 @@ impl Fault {
 /// # Errors
 /// [`Fault`] names the first field that is refused.
 pub fn inspect(header: &Header<'_>, rule: AddressRule) -> Result<Inspected, Fault> {
+    let (priority, priority_field) = priority::of_header(header).unzip();
     let mut inspected = Inspected {
-        priority: priority::of_header(header),
+        priority,
+        priority_field,
         message_id: header.find("Message-ID").find_map(message_id),
         hops: header.find("Received").count(),
         ..Inspected::default()

@@ -139,6 +139,7 @@ fn all(recipients: &[RecipientIndex], outcome: &Outcome, health: Health) -> Atte
             .map(|&index| (index, outcome.clone()))
             .collect(),
         health,
+        via: None,
     }
 }
 

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Outcome, Stage};
+use crate::mail::{Outcome, Stage, Via};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::tls::client::{self, ClientTlsError};
@@ -55,6 +55,18 @@ struct StartTlsFailure {
     judgement: Judgement,
     /// Whether policy *opportunistic* goes on in plain text after it.
     is_harmless: bool,
+}
+
+/// Why there is no connection, and the last address that was tried.
+pub(super) struct Unconnected {
+    pub(super) judgement: Judgement,
+    pub(super) address: Option<SocketAddr>,
+}
+
+/// A connection that nothing has been said on yet.
+struct Dialed {
+    client: SmtpClient<TcpStream>,
+    address: SocketAddr,
 }
 
 impl From<Judgement> for StartTlsFailure {
@@ -97,8 +109,12 @@ impl Connector {
     }
 
     /// Opens a connection: tries all addresses in order until one greets.
-    pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Judgement> {
-        let hosts = self.look_up().await?;
+    pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Unconnected> {
+        let nowhere = |judgement| Unconnected {
+            judgement,
+            address: None,
+        };
+        let hosts = self.look_up().await.map_err(nowhere)?;
         let limit = self.settings.timeouts.connect;
         let deadline = self.clock.instant() + limit * CONNECT_ROUNDS;
         let mut problem = None;
@@ -106,18 +122,24 @@ impl Connector {
             if problem.is_some() && self.clock.instant() >= deadline {
                 break;
             }
-            match self.open(host, address, observer).await {
+            let judgement = match self.open(host, address, observer).await {
                 Ok(connection) => return Ok(connection),
-                Err(judgement) if is_about_the_address(&judgement) => {
-                    observer.note(format_args!("{address} cannot be used"));
-                    problem = Some(judgement);
-                }
-                Err(judgement) => return Err(judgement),
+                Err(judgement) => judgement,
+            };
+            let is_over = !is_about_the_address(&judgement);
+            let unconnected = Unconnected {
+                judgement,
+                address: Some(address),
+            };
+            if is_over {
+                return Err(unconnected);
             }
+            observer.note(format_args!("{address} cannot be used"));
+            problem = Some(unconnected);
         }
         Err(problem.unwrap_or_else(|| {
             let text = "no address of the upstream can be reached from the local address";
-            classify::unusable(Stage::Connect, text.into())
+            nowhere(classify::unusable(Stage::Connect, text.into()))
         }))
     }
 
@@ -167,9 +189,10 @@ impl Connector {
         match (self.settings.tls, &self.tls) {
             (TlsPolicy::Disabled, _) | (_, None) => self.plain(tcp, observer).await,
             (TlsPolicy::Implicit, Some(tls)) => {
-                let stream = self.handshake(tls, host, tcp, observer).await;
+                let stream = self.handshake(tls, host, tcp.client, observer).await;
                 let stream = stream.map_err(TlsProblem::judgement)?;
-                let mut wire = Wire::new(stream, observer.clone());
+                let via = encrypted(&stream, address);
+                let mut wire = Wire::new(stream, via, observer.clone());
                 self.greet(&mut wire).await?;
                 self.enter(wire).await
             }
@@ -190,11 +213,7 @@ impl Connector {
         }
     }
 
-    async fn tcp(
-        &self,
-        address: SocketAddr,
-        observer: &Observer,
-    ) -> Result<SmtpClient<TcpStream>, Judgement> {
+    async fn tcp(&self, address: SocketAddr, observer: &Observer) -> Result<Dialed, Judgement> {
         let limit = self.settings.timeouts.connect;
         let connected = match self.settings.local_address {
             Some(local) => SmtpClient::connect_using(local, address, limit).await,
@@ -212,7 +231,7 @@ impl Connector {
         // refuses, mail is slower and no less safe.
         let _ = client.stream.set_nodelay(true);
         observer.note(format_args!("connected to {address}"));
-        Ok(client)
+        Ok(Dialed { client, address })
     }
 
     async fn handshake(
@@ -231,12 +250,9 @@ impl Connector {
         Ok(client.stream)
     }
 
-    async fn plain(
-        &self,
-        client: SmtpClient<TcpStream>,
-        observer: &Observer,
-    ) -> Result<Connection, Judgement> {
-        let mut wire = Wire::new(client.stream, observer.clone());
+    async fn plain(&self, tcp: Dialed, observer: &Observer) -> Result<Connection, Judgement> {
+        let via = in_plain_text(tcp.address);
+        let mut wire = Wire::new(tcp.client.stream, via, observer.clone());
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         self.log_in(wire, extensions, Privacy::Open).await
@@ -246,10 +262,12 @@ impl Connector {
         &self,
         tls: &TlsConnector,
         host: &Host,
-        client: SmtpClient<TcpStream>,
+        tcp: Dialed,
         observer: &Observer,
     ) -> Result<Connection, StartTlsFailure> {
-        let mut wire = Wire::new(client.stream, observer.clone());
+        let address = tcp.address;
+        let via = in_plain_text(address);
+        let mut wire = Wire::new(tcp.client.stream, via, observer.clone());
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         if !extensions.starttls {
@@ -282,7 +300,9 @@ impl Connector {
             is_harmless: !problem.is_about_certificate(),
             judgement: problem.judgement(),
         })?;
-        Ok(self.enter(Wire::new(stream, observer.clone())).await?)
+        let via = encrypted(&stream, address);
+        let wire = Wire::new(stream, via, observer.clone());
+        Ok(self.enter(wire).await?)
     }
 
     /// EHLO and login inside TLS. What was offered before TLS counts no more (RFC 3207 §4.2).
@@ -389,6 +409,15 @@ impl Connector {
             "***".clone_into(&mut shown);
         }
     }
+}
+
+fn in_plain_text(address: SocketAddr) -> Via {
+    Via { address, tls: None }
+}
+
+fn encrypted(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Via {
+    let tls = Some(tls_problem::agreed(stream.get_ref().1));
+    Via { address, tls }
 }
 
 fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::body::Body;
-use crate::mail::{Envelope, Priority, RecipientIndex};
+use crate::mail::{Envelope, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::Break;
 
@@ -167,6 +167,11 @@ impl Connection {
                 },
             }
         }
+    }
+
+    /// Returns where it leads, and how it is encrypted.
+    pub(super) fn via(&self) -> Via {
+        self.wire.via
     }
 
     /// Returns whether it is good for another transaction.

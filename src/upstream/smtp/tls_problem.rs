@@ -2,7 +2,7 @@
 
 use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind};
 
-use crate::mail::Stage;
+use crate::mail::{Stage, TlsVia};
 use crate::tls::client;
 use crate::upstream::classify::{self, Break, Judgement};
 
@@ -100,12 +100,7 @@ fn fault(error: &CertificateError) -> String {
 
 /// Says what was agreed on: version, cipher suite, whether a session was resumed, and the fingerprint that could be pinned.
 pub(super) fn facts(connection: &ClientConnection) -> String {
-    let version = connection
-        .protocol_version()
-        .and_then(|version| version.as_str())
-        .unwrap_or("TLS");
-    let suite = connection.negotiated_cipher_suite();
-    let suite = suite.and_then(|suite| suite.suite().as_str());
+    let TlsVia { version, cipher } = agreed(connection);
     let leaf = connection
         .peer_certificates()
         .and_then(|chain| chain.first());
@@ -114,10 +109,21 @@ pub(super) fn facts(connection: &ClientConnection) -> String {
         Some(HandshakeKind::Resumed) => ", resumed",
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => "",
     };
-    format!(
-        "{version} with {}{resumed}, certificate SHA-256 {fingerprint}",
-        suite.unwrap_or("an unknown cipher suite")
-    )
+    format!("{version} with {cipher}{resumed}, certificate SHA-256 {fingerprint}")
+}
+
+/// Returns version and cipher suite of a connection.
+pub(super) fn agreed(connection: &ClientConnection) -> TlsVia {
+    let version = connection.protocol_version();
+    let suite = connection.negotiated_cipher_suite();
+    TlsVia {
+        version: version
+            .and_then(|version| version.as_str())
+            .unwrap_or("TLS"),
+        cipher: suite
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("an unknown cipher suite"),
+    }
 }
 
 /// Words for what broke a connection, without the library's prefix.

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
-use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage};
+use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage, Via};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::{Order, Upstream, classify};
 
-use super::connect::Connector;
+use super::connect::{Connector, Unconnected};
 use super::connection::{Connection, Message, Transfer};
 use super::exchange::{After, Ended};
 use super::pool::Pool;
@@ -66,6 +66,7 @@ impl SmtpUpstream {
         let mut attempt = Attempt {
             outcomes: Vec::with_capacity(order.recipients.len()),
             health: Health::Good,
+            via: None,
         };
         // The semaphore is never closed; if it were, the dispatcher bounds attempts all the same.
         let _permit = self.pool.permit().await;
@@ -85,9 +86,10 @@ impl SmtpUpstream {
                 recipients,
                 priority: order.priority,
             };
-            let ended = self
+            let (ended, via) = self
                 .transact(transfer, &mut message, observer.as_ref())
                 .await;
+            attempt.via = via.or(attempt.via);
             attempt.health = classify::worse(attempt.health, ended.health);
             let is_over = attempt.health != Health::Good;
             let reason = is_over.then(|| reason(&ended.outcomes));
@@ -112,36 +114,40 @@ impl SmtpUpstream {
         transfer: Transfer<'_>,
         message: &mut Message,
         observer: Option<&Observer>,
-    ) -> Ended {
+    ) -> (Ended, Option<Via>) {
         if observer.is_none()
             && let Some(mut connection) = self.pool.take().await
         {
+            let via = connection.via();
             let ended = connection.transact(transfer, message).await;
             // An upstream may close an idle connection at any time, and sometimes that shows only now.
             if !ended.is_stale {
                 self.put_back(connection).await;
-                return ended;
+                return (ended, Some(via));
             }
         }
         let silent = Observer::default();
         match self.connector.connect(observer.unwrap_or(&silent)).await {
             Ok(mut connection) => {
+                let via = connection.via();
                 let ended = connection.transact(transfer, message).await;
                 if observer.is_some() {
                     connection.quit(ReplyWanted::Yes).await;
                 } else {
                     self.put_back(connection).await;
                 }
-                ended
+                (ended, Some(via))
             }
-            Err(judgement) => {
+            Err(Unconnected { judgement, address }) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
-                Ended {
+                let via = address.map(|address| Via { address, tls: None });
+                let ended = Ended {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
                     health: judgement.health,
                     after: After::Close,
                     is_stale: false,
-                }
+                };
+                (ended, via)
             }
         }
     }
