@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
 use crate::dns::Resolver;
+use crate::journal;
 use crate::relay::{Lane, Relay};
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
@@ -36,6 +37,7 @@ pub(super) struct Fixed {
     log: Log,
     listeners: Vec<ListenerSettings>,
     spool: SpoolLimits,
+    journal: journal::Settings,
     system_mail: SystemMail,
 }
 
@@ -46,6 +48,7 @@ impl Fixed {
             log: config.log,
             listeners: config.listeners.clone(),
             spool: config.spool.clone(),
+            journal: config.journal.clone(),
             system_mail: config.system_mail.clone(),
         }
     }
@@ -135,7 +138,7 @@ impl Reloader {
     }
 }
 
-const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool] or [system_mail] differ from what the \
+const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal] or [system_mail] differ from what the \
      server was started with; that part takes effect at the next start";
 
 fn log_report(report: &Report) {

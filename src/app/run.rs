@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
+use crate::journal::Journal;
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Binding, Bound, Server, ServerParts};
@@ -71,8 +72,11 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let authenticator =
         Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
     let tls = Arc::new(Reloadable::new(&config.tls)?);
+    let journal = Journal::open(config.journal.clone(), Arc::clone(&clock));
+    let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         config,
+        journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
         authenticator: Arc::new(authenticator),
@@ -81,12 +85,14 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let served = runtime.block_on(run(all, binding.bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    journal.close();
     drop(logging);
     served
 }
 
 struct Parts {
     config: Checked,
+    journal: Arc<Journal>,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
@@ -210,6 +216,7 @@ impl Parts {
             Arc::clone(&self.clock),
             build::relay_settings(&self.config),
             build::chance()?,
+            Arc::clone(&self.journal),
         );
         let parts = ServerParts::new(
             Arc::clone(&self.authenticator),
@@ -222,7 +229,11 @@ impl Parts {
             config_file,
             relay,
             spool: Arc::clone(&self.spool),
-            parts: Arc::new(parts.with_limits(self.config.server.connections)),
+            parts: Arc::new(
+                parts
+                    .with_limits(self.config.server.connections)
+                    .with_journal(Arc::clone(&self.journal)),
+            ),
             tls: Arc::clone(&self.tls),
             resolver,
             clock: Arc::clone(&self.clock),

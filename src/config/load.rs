@@ -118,6 +118,7 @@ fn check_root(
         upstreams: usable(upstreams)?,
         retry: retry?,
         spool: check::spool(&root.spool, &server),
+        journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
         warnings: Vec::new(),
         server,

@@ -7,6 +7,8 @@ use std::fmt::{Display, Write as _};
 
 use super::raw;
 
+mod journal;
+
 /// Returns the sample configuration, which is also what `posthouse check --defaults` prints.
 ///
 /// A key behind `#` without a space has its default, or an example where the text says so; every other comment is
@@ -25,6 +27,7 @@ pub fn defaults_toml() -> String {
     accounts(&mut sample, &root.accounts);
     session(&mut sample, &root.session);
     spool(&mut sample, &root.spool);
+    journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
     account(&mut sample, &raw::Account::default());
     sample.0

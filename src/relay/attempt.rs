@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 use crate::body::Body;
+use crate::journal::Event;
 use crate::mail::{Attempt, Cause, Failure, Health, RecipientIndex, ReversePath, Stage};
 use crate::schedule::{Change, RetryPlan};
 use crate::spool::{Fate, Lease, Settlement, SpoolError};
@@ -13,6 +14,7 @@ use crate::telemetry;
 use crate::upstream::Order;
 
 use super::board::Lane;
+use super::chronicle;
 use super::dispatcher::{LEASE, Relay};
 use super::fate::{Judgement, counts};
 
@@ -45,6 +47,10 @@ impl Relay {
         let judgement = self.judgement(lane.plan);
         let fates = judgement.fates(&lease, &attempt);
         log_fates(&lease, &fates);
+        self.journal.record(lease.id, || {
+            let took = self.clock.instant().saturating_duration_since(began);
+            chronicle::attempt(&lease, lane.upstream.name(), &attempt, &fates, took)
+        });
         if self.settle(lease, fates, counts(&attempt)).await == Recorded::No {
             // What cannot be recorded would be relayed twice after a crash, so there must not be much of it.
             tokio::time::sleep(RECORD_PAUSE).await;
@@ -108,6 +114,7 @@ impl Relay {
         tracing::error!(error = telemetry::chain(error), "cannot read the message");
         if matches!(error, SpoolError::Corrupt(_)) {
             // The spool has set it aside; there is nothing left to settle.
+            self.journal.record(lease.id, || Event::Damaged);
             return;
         }
         let reason = Failure::new(
@@ -133,6 +140,8 @@ impl Relay {
             return Recorded::Yes;
         }
         log_fates(&lease, &fates);
+        self.journal
+            .record(lease.id, || chronicle::expired(&lease, &fates));
         self.settle(lease, fates, true).await
     }
 
@@ -153,6 +162,12 @@ impl Relay {
         counts: bool,
     ) -> Recorded {
         let reports = self.reports(&lease, &fates).await;
+        let id = lease.id;
+        let events: Vec<_> = reports
+            .iter()
+            .filter(|_| self.journal.is_on())
+            .map(|report| chronicle::report(id, report))
+            .collect();
         let settlement = Settlement {
             lease,
             fates,
@@ -160,7 +175,13 @@ impl Relay {
             reports,
         };
         match self.spool.settle(settlement).await {
-            Ok(()) => Recorded::Yes,
+            Ok(reports) => {
+                for (report, event) in reports.into_iter().zip(events) {
+                    self.journal.record(id, || Event::Reported { report });
+                    self.journal.record(report, || event);
+                }
+                Recorded::Yes
+            }
             Err(error @ SpoolError::LeaseLost(_)) => {
                 tracing::warn!(
                     error = telemetry::chain(&error),

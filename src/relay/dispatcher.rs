@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::identity::{Route, UpstreamName};
+use crate::journal::Journal;
 use crate::mail::{Domain, Mailbox, QueueId};
 use crate::schedule::{Chance, RetryPlan};
 use crate::spool::{Claim, Lease, Spool};
@@ -49,6 +50,7 @@ pub struct Relay {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
     pub(super) chance: Mutex<Chance>,
+    pub(super) journal: Arc<Journal>,
     board: Mutex<Board>,
     changed: Notify,
     has_orphans: AtomicBool,
@@ -61,12 +63,14 @@ impl Relay {
         clock: Arc<dyn Clock>,
         settings: Settings,
         chance: Chance,
+        journal: Arc<Journal>,
     ) -> Arc<Self> {
         Arc::new(Self {
             spool,
             clock,
             settings,
             chance: Mutex::new(chance),
+            journal,
             board: Mutex::new(Board::default()),
             changed: Notify::new(),
             has_orphans: AtomicBool::new(false),

@@ -4,6 +4,7 @@
 
 mod attempt;
 mod board;
+mod chronicle;
 mod dispatcher;
 mod fate;
 mod notify;

@@ -14,8 +14,8 @@ use crate::mail::{
 };
 
 use super::{
-    Claim, EntryState, Fate, Lease, Message, Report, Settlement, Spool, SpoolAdmin, SpoolError,
-    VerbError,
+    Change, Claim, EntryState, Fate, Lease, Message, Report, Selection, Settlement, Spool,
+    SpoolAdmin, SpoolError, Sum, VerbError,
 };
 
 pub(super) trait Engine: Spool + SpoolAdmin {}
@@ -271,6 +271,11 @@ macro_rules! suite {
             backlog_leaves_out_what_is_leased_or_held
             rerouted_messages_follow_their_account
             stats_add_up
+            a_selection_takes_what_has_all_that_is_wanted
+            a_selection_goes_on_where_it_ended
+            a_change_tells_how_each_message_fared
+            an_operators_route_is_stronger_than_the_accounts
+            a_census_counts_every_message
             a_commit_wakes_whoever_waits
             a_lease_given_back_wakes_whoever_waits
             a_deferral_wakes_whoever_waits
@@ -900,6 +905,196 @@ pub(super) async fn stats_add_up(fixture: Fixture) {
     let stats = fixture.spool.stats().await;
     assert_eq!((stats.messages, stats.octets), (2, 14));
     assert_eq!((stats.held, stats.leased, stats.damaged), (1, 1, 0));
+}
+
+pub(super) async fn a_selection_takes_what_has_all_that_is_wanted(fixture: Fixture) {
+    let mut ids = Vec::new();
+    for (account, upstreams, number) in [
+        ("alice", &["main"][..], 3),
+        ("alice", &["main", "spare"], 1),
+        ("bob", &["spare"], 3),
+    ] {
+        let mut message = message_to(&["a@example.com"]);
+        message.account = Some(AccountName::parse(account).unwrap());
+        message.route = route(upstreams);
+        message.priority = Priority::from_number(number).unwrap();
+        ids.push(fixture.commit(message, b"x").await);
+    }
+    let [lease] = fixture.claim_on(&["spare"], 1).await.try_into().unwrap();
+    fixture
+        .settle(lease, &[(0, fixture.retry_in(minutes(9)))])
+        .await;
+    fixture.spool.hold(ids[1]).await.unwrap();
+    let all = Selection::default;
+    let (held, text) = (Some(EntryState::Held), |text: &str| Some(text.into()));
+    for (selection, expected) in [
+        (all(), vec![0, 1, 2]),
+        (
+            Selection {
+                state: held,
+                ..all()
+            },
+            vec![1],
+        ),
+        (
+            Selection {
+                account: text("alice"),
+                ..all()
+            },
+            vec![0, 1],
+        ),
+        (
+            Selection {
+                upstream: text("spare"),
+                ..all()
+            },
+            vec![1, 2],
+        ),
+        (
+            Selection {
+                reply: text("451 later"),
+                ..all()
+            },
+            vec![2],
+        ),
+        (
+            Selection {
+                reply: text("550"),
+                ..all()
+            },
+            vec![],
+        ),
+        (
+            Selection {
+                priorities: Some(Priority::VeryHigh..=Priority::High),
+                ..all()
+            },
+            vec![1],
+        ),
+        (
+            Selection {
+                from: Some(ids[1]),
+                ..all()
+            },
+            vec![1, 2],
+        ),
+        (
+            Selection {
+                before: Some(ids[1]),
+                ..all()
+            },
+            vec![0],
+        ),
+        (
+            Selection {
+                from: Some(ids[1]),
+                before: Some(ids[1]),
+                ..all()
+            },
+            vec![],
+        ),
+        (
+            Selection {
+                state: held,
+                account: text("bob"),
+                ..all()
+            },
+            vec![],
+        ),
+    ] {
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|place: usize| ids[place])
+            .collect();
+        let page = fixture.spool.select(None, 9, &selection).await.unwrap();
+        let listed: Vec<_> = page.items.iter().map(|entry| entry.id).collect();
+        assert_eq!(listed, expected, "{selection:?}");
+        let page = fixture.spool.ids(None, 9, &selection).await;
+        assert_eq!((page.items, page.next), (expected, None), "{selection:?}");
+    }
+}
+
+pub(super) async fn a_selection_goes_on_where_it_ended(fixture: Fixture) {
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(fixture.simple().await);
+    }
+    let selection = Selection {
+        from: Some(ids[1]),
+        ..Selection::default()
+    };
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = fixture.spool.ids(after, 2, &selection).await;
+        assert!(page.items.len() <= 2);
+        listed.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ids[1..]);
+}
+
+pub(super) async fn a_change_tells_how_each_message_fared(fixture: Fixture) {
+    let [leased, waiting] = [fixture.simple().await, fixture.simple().await];
+    let [_lease] = fixture.claim(1).await.try_into().unwrap();
+    let missing = QueueId::from_number(1);
+    let results = fixture
+        .spool
+        .change(&[leased, missing, waiting], &Change::Hold)
+        .await;
+    assert!(
+        matches!(
+            results.as_slice(),
+            [Err(VerbError::Busy(_)), Err(VerbError::Missing(_)), Ok(())]
+        ),
+        "{results:?}"
+    );
+    assert_eq!(fixture.spool.stats().await.held, 1);
+}
+
+pub(super) async fn an_operators_route_is_stronger_than_the_accounts(fixture: Fixture) {
+    let id = fixture.simple().await;
+    let to = Change::Route(route(&["spare"]));
+    fixture.spool.change(&[id], &to).await.remove(0).unwrap();
+    fixture.spool.reroute(&|_| Some(route(&["main"]))).await;
+    assert!(fixture.claim(5).await.is_empty());
+    let [lease] = fixture.claim_on(&["spare"], 5).await.try_into().unwrap();
+    assert_eq!(lease.message.route, route(&["spare"]));
+    fixture
+        .settle(lease, &[(0, fixture.retry_in(minutes(1)))])
+        .await;
+    fixture.spool.reroute(&|_| Some(route(&["main"]))).await;
+    let entry = fixture.spool.show(id).await.unwrap().unwrap();
+    assert_eq!(entry.message.route, route(&["spare"]));
+    let back = fixture.spool.change(&[id], &Change::RouteOfAccount).await;
+    assert!(back.iter().all(Result::is_ok));
+    fixture
+        .spool
+        .reroute_some(&[id], &|_| Some(route(&["main"])))
+        .await;
+    fixture.clock.advance(minutes(1));
+    let [lease] = fixture.claim(5).await.try_into().unwrap();
+    assert_eq!(lease.id, id);
+}
+
+pub(super) async fn a_census_counts_every_message(fixture: Fixture) {
+    let first = fixture.simple().await;
+    fixture.simple().await;
+    let mut own = message_to(&["a@example.com"]);
+    own.account = None;
+    own.route = route(&["spare", "main"]);
+    fixture.commit(own, b"12345").await;
+    let [_lease] = fixture.claim(1).await.try_into().unwrap();
+    let census = fixture.spool.census().await;
+    let sum = |messages, octets| Sum { messages, octets };
+    assert_eq!((census.leased, census.pending), (sum(1, 7), sum(2, 12)));
+    assert_eq!(census.priorities[&Priority::Normal], sum(3, 19));
+    let upstreams: Vec<_> = census.upstreams.values().copied().collect();
+    assert_eq!(upstreams, [sum(2, 14), sum(1, 5)]);
+    assert_eq!(census.accounts[&None], sum(1, 5));
+    assert_eq!(census.oldest, Some(first));
 }
 
 pub(super) async fn a_commit_wakes_whoever_waits(fixture: Fixture) {

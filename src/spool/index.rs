@@ -12,6 +12,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route};
 use crate::mail::{Priority, QueueId, RecipientIndex};
 
+mod operate;
+
 use super::lanes::{Lanes, RouteKey, Wait};
 use super::standing::{Recipients, Standing};
 use super::{Backlog, Claim, EntryState, Settlement, SpoolError, Stats, VerbError};
@@ -185,6 +187,8 @@ impl<P> Default for Index<P> {
 impl<P: Clone> Index<P> {
     /// Adds a message; one of the same id must not be there.
     pub(super) fn insert(&mut self, arrival: Arrival<P>, now: Timestamp) {
+        let route = arrival.standing.route.as_ref();
+        let route = self.lanes.enter(route.unwrap_or(&arrival.route));
         let slot = Box::new(Slot {
             place: arrival.place,
             size: arrival.size,
@@ -192,7 +196,7 @@ impl<P: Clone> Index<P> {
             standing: arrival.standing,
             phase: Phase::Idle,
             token: 0,
-            route: self.lanes.enter(&arrival.route),
+            route,
             priority: arrival.priority,
         });
         self.octets = self.octets.saturating_add(slot.size);
@@ -440,6 +444,12 @@ impl<P: Clone> Index<P> {
             self.octets = self.octets.saturating_sub(slot.size);
             return Some(slot.place);
         };
+        if let Some(route) = &standing.route
+            && self.lanes.route(slot.route) != Some(route)
+        {
+            self.lanes.leave(slot.route);
+            slot.route = self.lanes.enter(route);
+        }
         slot.standing = standing;
         slot.phase = Phase::Idle;
         if slot.standing.is_held {
@@ -475,16 +485,6 @@ impl<P: Clone> Index<P> {
             .collect()
     }
 
-    /// See [`SpoolAdmin::list`](super::SpoolAdmin::list).
-    pub(super) fn list(&self, after: Option<QueueId>, limit: usize) -> Vec<Listed<P>> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.slots
-            .range((from, Bound::Unbounded))
-            .take(limit)
-            .filter_map(|(id, slot)| self.listed(*id, slot))
-            .collect()
-    }
-
     /// See [`SpoolAdmin::show`](super::SpoolAdmin::show).
     pub(super) fn show(&self, id: QueueId) -> Option<Listed<P>> {
         self.listed(id, self.slots.get(&id)?)
@@ -514,6 +514,10 @@ impl<P: Clone> Index<P> {
         let mut last = None;
         for (id, slot) in self.slots.range_mut((from, Bound::Unbounded)).take(limit) {
             last = Some(*id);
+            if slot.standing.route.is_some() {
+                // What an operator has decided is stronger.
+                continue;
+            }
             let Some(route) = slot.account.as_ref().and_then(route_of) else {
                 continue;
             };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::identity::Route;
 use crate::mail::{Failure, RecipientIndex};
 
 use super::{Fate, Settlement};
@@ -15,6 +16,8 @@ pub(super) struct Standing {
     pub(super) attempts: u32,
     /// Whether it waits for an operator.
     pub(super) is_held: bool,
+    /// The route that an operator has given it, which is stronger than its account's.
+    pub(super) route: Option<Route>,
     /// Those that are not done.
     pub(super) recipients: Recipients,
 }
@@ -60,6 +63,7 @@ impl Standing {
         Self {
             attempts: 0,
             is_held: false,
+            route: None,
             recipients: Recipients::All { count, due },
         }
     }
@@ -130,6 +134,7 @@ impl Standing {
         (!waiting.is_empty()).then(|| Self {
             attempts: self.attempts.saturating_add(u32::from(settlement.counts)),
             is_held: self.is_held,
+            route: self.route.clone(),
             recipients: Recipients::Some(waiting.into()),
         })
     }
@@ -153,7 +158,26 @@ impl Standing {
         };
         Self {
             recipients,
-            ..*self
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether somebody was deferred with this in the reason. The text is in lower case.
+    pub(super) fn has_reason_with(&self, text: &str) -> bool {
+        match &self.recipients {
+            Recipients::All { .. } => false,
+            Recipients::Some(waiting) => waiting
+                .iter()
+                .filter_map(|waiting| waiting.reason.as_ref())
+                .any(|reason| reason.to_string().to_lowercase().contains(text)),
+        }
+    }
+
+    /// Returns the same standing with an operator's route, or without one.
+    pub(super) fn with_route(&self, route: Option<Route>) -> Self {
+        Self {
+            route,
+            ..self.clone()
         }
     }
 

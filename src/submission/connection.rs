@@ -42,8 +42,8 @@ pub(super) async fn serve(
     let neighbour = parts.authenticator.accounts().of_network(address);
     let label = format!("session {session}");
     let now = parts.clock.instant();
+    let decider = Decider::new(Arc::clone(&parts), address, session);
     let session = Session::new(Arc::clone(&settings), neighbour, &label, now);
-    let decider = Decider::new(Arc::clone(&parts), address);
     let connection = Connection {
         session,
         settings,

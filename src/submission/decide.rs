@@ -22,16 +22,18 @@ use super::listeners::ServerParts;
 pub(super) struct Decider {
     parts: Arc<ServerParts>,
     peer: IpAddr,
+    session: u64,
     /// The hash that the client's password has matched, once it has logged in.
     password: Option<PasswordHash>,
     intake: Option<Intake>,
 }
 
 impl Decider {
-    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr) -> Self {
+    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr, session: u64) -> Self {
         Self {
             parts,
             peer,
+            session,
             password: None,
             intake: None,
         }
@@ -180,6 +182,7 @@ impl Decider {
             identity,
             hostname: directory.hostname.clone(),
             peer: self.peer,
+            session: self.session,
             client: session.client().clone(),
             tls: session.tls().cloned(),
             counts: Arc::clone(&self.parts.counts),
@@ -191,8 +194,12 @@ impl Decider {
             tracing::error!("a message ended that had not begun");
             return ask.refuse(session, &replies::INTERNAL_ERROR, "");
         };
-        let (draft, message) = match intake.finish().await {
-            Ok(Complete { draft, message }) => (draft, message),
+        let (draft, message, story) = match intake.finish().await {
+            Ok(Complete {
+                draft,
+                message,
+                story,
+            }) => (draft, message, story),
             Err(Refusal { reply, detail }) => {
                 self.parts.counts.count(Event::Refused);
                 let account = session
@@ -208,10 +215,15 @@ impl Decider {
             }
         };
         let accepted = Accepted::of(&*draft, &message);
+        let journal = &self.parts.journal;
+        let event = journal.is_on().then(|| story.tell(&message, draft.size()));
         match self.parts.spool.commit(draft, message).await {
             Ok(queue_id) => {
                 self.parts.counts.count(Event::Accepted);
                 accepted.log(queue_id);
+                if let Some(event) = event {
+                    journal.record(queue_id, || event);
+                }
                 ask.committed(session, &queue_id.to_string());
             }
             Err(error) => {

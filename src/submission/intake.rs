@@ -21,6 +21,7 @@ use crate::spool::{Draft, Message, SpoolError};
 use super::counts::{Counts, Event};
 use super::decide::spool_reply;
 use super::settings::Profile;
+use super::story::{self, Claimed, Grounds, Story};
 
 /// Why a message is not taken: told to the client at its end.
 #[derive(Clone, Debug)]
@@ -50,6 +51,7 @@ pub(super) struct Origin {
     pub(super) route: Route,
     pub(super) hostname: Domain,
     pub(super) peer: IpAddr,
+    pub(super) session: u64,
     pub(super) client: server::Client,
     pub(super) tls: Option<server::TlsFacts>,
     pub(super) counts: Arc<Counts>,
@@ -80,12 +82,15 @@ struct Judged {
     priority: Priority,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
+    grounds: Grounds,
+    claimed: Option<Claimed>,
 }
 
 /// A whole message, ready to be committed.
 pub(super) struct Complete {
     pub(super) draft: Box<dyn Draft>,
     pub(super) message: Message,
+    pub(super) story: Story,
 }
 
 impl Intake {
@@ -138,6 +143,15 @@ impl Intake {
             Stage::Body(judged) => {
                 let mut envelope = self.envelope;
                 envelope.smtputf8 |= judged.needs_smtputf8;
+                let story = Story {
+                    session: self.origin.session,
+                    peer: self.origin.peer,
+                    tls: self.origin.tls,
+                    identity: self.origin.identity.clone(),
+                    grounds: judged.grounds,
+                    own_priority: self.origin.profile.priority,
+                    claimed: judged.claimed,
+                };
                 let message = Message {
                     envelope,
                     account: Some(self.origin.identity.account),
@@ -152,6 +166,7 @@ impl Intake {
                 Ok(Complete {
                     draft: self.draft,
                     message,
+                    story,
                 })
             }
             Stage::Refused(refusal) => Err(refusal),
@@ -167,8 +182,13 @@ impl Intake {
         if inspected.hops > MAX_HOPS {
             return Err(Refusal::new(replies::MAIL_LOOP, &""));
         }
-        self.authorize(&inspected)?;
-        let priority = self.priority(inspected.priority);
+        let grounds = self.authorize(&inspected)?;
+        let claimed = story::claim(
+            self.mt_priority,
+            inspected.priority,
+            inspected.priority_field,
+        );
+        let priority = story::effective(&self.origin.profile, claimed);
         let fields = self.origin.profile.priority_header;
         let rewritten = crate::message::rewrite(&header, &self.trace(), fields, priority);
         let message_id = if header.has("Message-ID") {
@@ -180,6 +200,8 @@ impl Intake {
             priority,
             message_id,
             needs_smtputf8: inspected.needs_smtputf8,
+            grounds,
+            claimed,
         });
         for piece in [rewritten, rest] {
             let written = self.draft.write(piece).await;
@@ -189,7 +211,7 @@ impl Intake {
     }
 
     /// Judges every sender that the message claims, also in names: many readers show people nothing but the name.
-    fn authorize(&self, inspected: &Inspected) -> Result<(), Refusal> {
+    fn authorize(&self, inspected: &Inspected) -> Result<Grounds, Refusal> {
         let rules = &self.origin.profile.rules;
         let verdict = authorize(
             rules,
@@ -205,7 +227,7 @@ impl Intake {
         match (verdict, rules.on_unauthorized) {
             (Verdict::Allow(reason), _) => {
                 log_allowed(&reason);
-                Ok(())
+                Ok(Grounds::Allowed(reason))
             }
             (Verdict::Deny(denial), OnUnauthorized::Alert) => {
                 note_denied(
@@ -214,7 +236,7 @@ impl Intake {
                     &denial,
                     rules.on_unauthorized,
                 );
-                Ok(())
+                Ok(Grounds::Unauthorized(denial))
             }
             (Verdict::Deny(denial), OnUnauthorized::Reject) => {
                 note_denied(
@@ -226,18 +248,6 @@ impl Intake {
                 Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial))
             }
         }
-    }
-
-    /// Returns the effective priority: the higher of the account's and the message's, which `max_priority` caps.
-    fn priority(&self, of_header: Option<Priority>) -> Priority {
-        let profile = &self.origin.profile;
-        let claimed = self
-            .mt_priority
-            .and_then(Priority::from_mt_priority)
-            .or(of_header);
-        let capped =
-            claimed.map(|claimed| profile.max_priority.map_or(claimed, |cap| claimed.max(cap)));
-        capped.map_or(profile.priority, |claimed| claimed.min(profile.priority))
     }
 
     fn trace(&self) -> Trace<'_> {

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
+use crate::journal::Journal;
 use crate::smtp::replies;
 use crate::smtp::server::Settings;
 use crate::spool::Spool;
@@ -177,6 +178,8 @@ pub struct ServerParts {
     pub tls: Option<Arc<Reloadable>>,
     /// How often things have happened.
     pub counts: Arc<Counts>,
+    /// Who is told what happened to messages.
+    pub journal: Arc<Journal>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
 }
@@ -193,6 +196,7 @@ impl ServerParts {
         Self {
             authenticator,
             spool,
+            journal: Arc::new(Journal::off(Arc::clone(&clock))),
             clock,
             tls,
             counts: Arc::default(),
@@ -205,6 +209,13 @@ impl ServerParts {
     #[must_use]
     pub fn with_limits(mut self, limits: super::limits::ConnectionLimits) -> Self {
         self.gate = Gate::new(limits);
+        self
+    }
+
+    /// Sets who is told what happened to messages; nobody is by default.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = journal;
         self
     }
 

@@ -10,6 +10,7 @@ mod intake;
 mod limits;
 mod listeners;
 mod settings;
+mod story;
 mod stream;
 
 pub use counts::{Counted, Counts};

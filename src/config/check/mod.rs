@@ -11,6 +11,6 @@ mod upstreams;
 pub(super) use accounts::{CheckedAccounts, accounts};
 pub(super) use context::Context;
 pub(super) use listeners::listeners;
-pub(super) use server::{server, session, spool, system_mail, tls};
+pub(super) use server::{journal, server, session, spool, system_mail, tls};
 pub(super) use tenants::relay;
 pub(super) use upstreams::{plan, upstreams};

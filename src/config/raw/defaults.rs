@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Limits, List, Listener, Log, Named,
+    Account, AccountDefaults, Accounts, AuthRule, Journal, Limits, List, Listener, Log, Named,
     OnUnauthorized, OwnRetry, PriorityHeader, Relay, Retry, Root, Server, Session, Smtp, Smtputf8,
     Spool, SystemMail, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
 };
@@ -41,6 +41,7 @@ impl Default for Root {
             tenant: Named::new(),
             accounts: Accounts::default(),
             spool: Spool::default(),
+            journal: Journal::default(),
             system_mail: SystemMail::default(),
         }
     }
@@ -213,6 +214,15 @@ impl Default for Spool {
             max_messages: Number::of(1_000_000),
             max_size: ByteSize::of(100 << 30),
             min_free: ByteSize::of(256 << 20),
+        }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            keep: Span::of(Duration::from_hours(7 * 24)),
+            max_size: ByteSize::of(1 << 30),
         }
     }
 }

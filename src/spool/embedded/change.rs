@@ -7,7 +7,7 @@ use crate::mail::{Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, R
 use crate::spool::standing::{Recipients, Standing, Waiting};
 
 use super::fields::{Fields, Malformed, Reader, number, octet, text};
-use super::message::{ID, STANDING};
+use super::message::{self, ID, STANDING};
 
 /// A change of one message.
 #[derive(Debug)]
@@ -81,6 +81,11 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
     if standing.is_held {
         fields.octet(HELD, 1);
     }
+    if let Some(route) = &standing.route {
+        fields.nested(OPERATORS_ROUTE, |fields| {
+            message::write_route(fields, route)
+        });
+    }
     match &standing.recipients {
         Recipients::All { count, due } => {
             fields.number(COUNT, u64::from(*count));
@@ -96,6 +101,7 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
 
 pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     let (mut attempts, mut is_held, mut count, mut due) = (0, false, None, None);
+    let mut route = None;
     let mut waiting = Vec::new();
     for field in Reader::new(fields) {
         match field? {
@@ -103,6 +109,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
                 attempts = u32::try_from(number(content)?).map_err(|_| Malformed)?;
             }
             (HELD, _) => is_held = true,
+            (OPERATORS_ROUTE, content) => route = Some(message::read_route(content)?),
             (COUNT, content) => {
                 count = Some(u16::try_from(number(content)?).map_err(|_| Malformed)?);
             }
@@ -119,6 +126,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     Ok(Standing {
         attempts,
         is_held,
+        route,
         recipients,
     })
 }
@@ -243,6 +251,7 @@ const HELD: u8 = 2;
 const COUNT: u8 = 3;
 const DUE: u8 = 4;
 const WAITING: u8 = 5;
+const OPERATORS_ROUTE: u8 = 6;
 
 /// Inside a waiting recipient, beside [`DUE`].
 const INDEX: u8 = 1;

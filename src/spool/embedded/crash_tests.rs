@@ -195,6 +195,7 @@ async fn settle_one(
             ..settlement(lease, &fates)
         })
         .await
+        .map(drop)
 }
 
 /// Changes any of the messages.

@@ -60,11 +60,7 @@ pub(super) fn write(
     fields.octet(PRIORITY, message.priority.number());
     fields.number(ACCEPTED, message.accepted.unix_millis());
     fields.number(DUE, message.due.unix_millis());
-    fields.nested(ROUTE, |fields| {
-        for name in message.route.upstreams() {
-            fields.text(ITEM, name);
-        }
-    });
+    fields.nested(ROUTE, |fields| write_route(fields, &message.route));
     if let Some(account) = &message.account {
         fields.text(ACCOUNT, account);
     }
@@ -80,6 +76,13 @@ pub(super) fn write(
         fields.text(MESSAGE_ID, message_id);
     }
     write_envelope(fields, &message.envelope);
+}
+
+/// Writes the upstreams of a route.
+pub(super) fn write_route(fields: &mut Fields, route: &Route) {
+    for name in route.upstreams() {
+        fields.text(ITEM, name);
+    }
 }
 
 fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
@@ -340,7 +343,8 @@ fn read_ret(number: u8) -> Result<DsnReturn, Malformed> {
     }
 }
 
-fn read_route(fields: &[u8]) -> Result<Route, Malformed> {
+/// Reads what [`write_route`] writes.
+pub(super) fn read_route(fields: &[u8]) -> Result<Route, Malformed> {
     let names: Result<Vec<_>, _> = Reader::new(fields)
         .map(|field| read_name(field?.1, UpstreamName::parse))
         .collect();

@@ -103,7 +103,7 @@ impl Spool for EmbeddedSpool {
         Ok(())
     }
 
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
+    async fn settle(&self, settlement: Settlement) -> Result<Vec<QueueId>, SpoolError> {
         let slot = self.shared.queue.slot().await;
         let id = settlement.lease.id;
         // From here to the push nothing waits: a dropped call leaves no message half-settled.
@@ -127,12 +127,14 @@ impl Spool for EmbeddedSpool {
             newcomers.push(newcomer(key, report.message, Some(report.octets)));
         }
         let record = Record::seal(self.shared.mark, Kind::Settlement, fields, pieces, crc);
+        let ids = newcomers.iter().map(|report| report.summary.id).collect();
         let effect = Effect::Settle {
             id,
             standing,
             reports: newcomers,
         };
-        self.push(slot, record, effect).await
+        self.push(slot, record, effect).await?;
+        Ok(ids)
     }
 
     async fn give_back(&self, lease: Lease) {
