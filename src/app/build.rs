@@ -10,6 +10,7 @@ use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::relay::{self, Lane};
+use crate::route::Table;
 use crate::schedule::Chance;
 use crate::spool::embedded;
 use crate::submission::Directory;
@@ -17,6 +18,7 @@ use crate::telemetry;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
+use super::drain::Drained;
 use super::error::AppError;
 
 /// Makes the data directory, for its owner alone.
@@ -64,12 +66,26 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
     }
 }
 
-pub(super) fn directory(config: &Checked) -> Directory {
+/// Makes the directory, with the routes that mail takes while some upstreams are drained.
+pub(super) fn directory(config: &Checked, drained: &Drained) -> Directory {
     Directory {
         hostname: config.server.hostname.clone(),
         profiles: config.profiles.clone(),
-        routes: config.routes.clone(),
+        routes: routes(&config.routes, drained, |name| {
+            config.upstreams.contains_key(name)
+        }),
     }
+}
+
+/// Returns the routes with stand-ins for drained upstreams, as far as these exist.
+pub(super) fn routes(
+    configured: &Table,
+    drained: &Drained,
+    exists: impl Fn(&UpstreamName) -> bool,
+) -> Table {
+    let mut stand_ins = drained.stand_ins();
+    stand_ins.retain(|_, to| exists(to));
+    configured.with_stand_ins(&stand_ins)
 }
 
 pub(super) fn relay_settings(config: &Checked) -> relay::Settings {

@@ -1,20 +1,23 @@
 //! Another configuration for the running server: load, check, swap. A bad file changes nothing.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
 use crate::dns::Resolver;
+use crate::identity::UpstreamName;
 use crate::journal;
 use crate::relay::{Lane, Relay};
+use crate::route::Table;
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{ListenerSettings, ServerParts};
+use crate::submission::{Directory, ListenerSettings, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
+use super::drain::Drained;
 use super::error::AppError;
 
 /// What a reload reaches.
@@ -27,7 +30,15 @@ pub(super) struct Reloader {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// The routes as configured, and the upstreams that are drained.
+    pub(super) draining: Mutex<Draining>,
     pub(super) fixed: Fixed,
+}
+
+/// What the routes are made of that mail takes.
+pub(super) struct Draining {
+    pub(super) routes: Table,
+    pub(super) drained: Drained,
 }
 
 /// What the server was started with and only another start changes.
@@ -98,7 +109,12 @@ impl Reloader {
         let lanes = self.lanes(&config)?;
         self.tls.replace(certificate);
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
-        self.parts.replace_directory(build::directory(&config));
+        let directory = {
+            let mut draining = self.draining();
+            draining.routes = config.routes.clone();
+            build::directory(&config, &draining.drained)
+        };
+        self.parts.replace_directory(directory);
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
         self.route(lanes, &config).await;
@@ -119,7 +135,51 @@ impl Reloader {
 
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
+        self.relay.set_drained(self.draining().drained.upstreams());
         self.relay.replace(lanes, config.retry);
+        self.reroute().await;
+    }
+
+    pub(super) fn draining(&self) -> MutexGuard<'_, Draining> {
+        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes which upstreams are drained, and lets accepted mail follow.
+    pub(super) async fn drain<T>(
+        &self,
+        change: impl FnOnce(&mut Drained) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T>
+    where
+        T: Send + 'static,
+    {
+        // Not while a reload exchanges the routes.
+        let _turn = self.turn.lock().await;
+        let mut drained = self.draining().drained.clone();
+        let changed = tokio::task::spawn_blocking(move || {
+            let told = change(&mut drained)?;
+            Ok::<_, std::io::Error>((told, drained))
+        });
+        let (told, drained) = changed.await.map_err(std::io::Error::other)??;
+        self.draining().drained = drained;
+        self.apply_drained().await;
+        Ok(told)
+    }
+
+    /// Puts in force which upstreams are drained.
+    async fn apply_drained(&self) {
+        let upstreams = self.relay.upstreams();
+        let exists = |name: &UpstreamName| upstreams.iter().any(|known| known.name == *name);
+        let (routes, drained) = {
+            let Draining { routes, drained } = &*self.draining();
+            let routes = build::routes(routes, drained, exists);
+            (routes, drained.upstreams())
+        };
+        self.relay.set_drained(drained);
+        let directory = self.parts.directory();
+        self.parts.replace_directory(Directory {
+            routes,
+            ..Directory::clone(&directory)
+        });
         self.reroute().await;
     }
 

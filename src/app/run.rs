@@ -1,7 +1,7 @@
 //! The life of the server: start, signals, stop.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,10 +21,11 @@ use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
+use super::drain::Drained;
 use super::error::AppError;
 use super::operator::ServerOperator;
 use super::privileges;
-use super::reload::{Fixed, Reloader};
+use super::reload::{Draining, Fixed, Reloader};
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
@@ -145,6 +146,7 @@ async fn run(
     let reloader = Arc::new(parts.assemble(resolver, config_file)?);
     let Parts {
         config,
+        journal,
         spool,
         clock,
         ..
@@ -155,7 +157,7 @@ async fn run(
     let control = control::server::Server::bind(&config.server.data_dir)?;
     let stop_control = CancellationToken::new();
     let controlling = control.run(
-        Arc::clone(&spool) as _,
+        (Arc::clone(&spool) as _, journal),
         Arc::new(operator),
         stop_control.clone(),
     );
@@ -211,6 +213,7 @@ impl Parts {
         resolver: Arc<dyn Resolver>,
         config_file: PathBuf,
     ) -> Result<Reloader, AppError> {
+        let drained = drained(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
@@ -223,7 +226,7 @@ impl Parts {
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
             Some(Arc::clone(&self.tls)),
-            build::directory(&self.config),
+            build::directory(&self.config, &drained),
         );
         Ok(Reloader {
             config_file,
@@ -238,9 +241,26 @@ impl Parts {
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),
+            draining: Mutex::new(Draining {
+                routes: self.config.routes.clone(),
+                drained,
+            }),
             fixed: Fixed::of(&self.config),
         })
     }
+}
+
+/// Reads which upstreams are drained. Where that cannot be read, mail goes on.
+fn drained(data_dir: &Path) -> Drained {
+    let loaded = Drained::load(data_dir);
+    let drained = loaded.unwrap_or_else(|error| {
+        tracing::error!(%error, "the list of drained upstreams cannot be read; none is drained");
+        Drained::none(data_dir)
+    });
+    for upstream in drained.upstreams() {
+        tracing::warn!(%upstream, "upstream is drained; it gets no mail");
+    }
+    drained
 }
 
 /// One line for each port: the listener's name and the address.

@@ -90,7 +90,10 @@ fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
     for upstream in &server.upstreams {
         table.add([
             upstream.name.clone(),
-            upstream.condition.clone(),
+            match &upstream.drained_to {
+                Some(to) => format!("{} to {to}", upstream.condition),
+                None => upstream.condition.clone(),
+            },
             upstream.attempts.to_string(),
             upstream.connections.to_string(),
         ]);

@@ -1,6 +1,6 @@
 //! The upstreams as the dispatcher sees them: who is free, who is well, which routes lead there now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub struct Lane {
 pub struct UpstreamStanding {
     /// Its name.
     pub name: UpstreamName,
-    /// `good`, `throttled`, `unreachable` or `parked`.
+    /// `good`, `throttled`, `unreachable`, `parked` or `drained`.
     pub condition: &'static str,
     /// Attempts that run now.
     pub attempts: usize,
@@ -37,6 +37,8 @@ pub struct UpstreamStanding {
 #[derive(Default)]
 pub(super) struct Board {
     places: HashMap<UpstreamName, Place>,
+    /// Upstreams that get no new attempts, since somebody works on them.
+    drained: BTreeSet<UpstreamName>,
     /// For messages whose upstreams are all gone.
     plan: RetryPlan,
 }
@@ -102,6 +104,10 @@ impl Board {
         self.places = places;
     }
 
+    pub(super) fn set_drained(&mut self, drained: BTreeSet<UpstreamName>) {
+        self.drained = drained;
+    }
+
     pub(super) fn lanes(&self) -> Vec<Lane> {
         self.places
             .values()
@@ -116,7 +122,11 @@ impl Board {
             .iter()
             .map(|(name, place)| UpstreamStanding {
                 name: name.clone(),
-                condition: place.condition.word(),
+                condition: if self.drained.contains(name) {
+                    "drained"
+                } else {
+                    place.condition.word()
+                },
                 attempts: place.busy,
                 connections: place.lane.upstream.connections(),
             })
@@ -198,6 +208,9 @@ impl Board {
             let Some(place) = self.places.get(name) else {
                 continue;
             };
+            if self.drained.contains(name) {
+                continue;
+            }
             match place.condition.availability(instant) {
                 Availability::Closed { until } => later = later.into_iter().chain([until]).min(),
                 // While one message finds out whether it works again, the others take the next upstream or wait.
@@ -375,6 +388,20 @@ mod tests {
             later,
         );
         assert_eq!(board.work(&backlog, T0, later).claims[0].2, 1);
+    }
+
+    #[test]
+    fn a_drained_upstream_hands_its_mail_to_the_next_and_is_no_orphan() {
+        let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
+        board.set_drained(BTreeSet::from([name("main")]));
+        let backlog = [due(route(&["main", "spare"]))];
+        assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("spare"));
+        assert_eq!(board.standings()[0].condition, "drained");
+        let work = board.work(&[due(route(&["main"]))], T0, now);
+        assert_eq!((work.claims.len(), work.has_orphans), (0, false));
+        assert!(board.routes_to(&name("main"), &backlog, T0, now).is_empty());
+        board.set_drained(BTreeSet::new());
+        assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("main"));
     }
 
     #[test]

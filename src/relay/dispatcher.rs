@@ -52,7 +52,7 @@ pub struct Relay {
     pub(super) chance: Mutex<Chance>,
     pub(super) journal: Arc<Journal>,
     board: Mutex<Board>,
-    changed: Notify,
+    pub(super) changed: Notify,
     has_orphans: AtomicBool,
 }
 

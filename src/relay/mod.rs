@@ -6,6 +6,7 @@ mod attempt;
 mod board;
 mod chronicle;
 mod dispatcher;
+mod drain;
 mod fate;
 mod notify;
 

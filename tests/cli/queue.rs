@@ -116,7 +116,7 @@ fn what_is_done_to_the_queue_of_a_stopped_server_lasts() {
 fn options_choose_which_messages_a_verb_means() {
     let configured = Configured::new();
     let ids = fill(&configured, "bob", &["b@example.net", "c@typo.example"]);
-    let arguments = ["queue", "delete", "--all", "--recipient", "@typo.example"];
+    let arguments = ["queue", "delete", "--yes", "--recipient", "@typo.example"];
     assert_eq!(
         configured.run(&arguments).exits(0).stdout,
         "1 message deleted\n"
@@ -168,7 +168,10 @@ fn a_spool_whose_server_does_not_run_is_read_itself() {
     assert_eq!((&stats["messages"], &stats["held"]), (&0.into(), &0.into()));
     let list = configured.run(&["queue", "list", "--json"]).exits(0).json();
     assert_eq!(list, serde_json::json!([]));
-    let done = configured.run(&["queue", "retry", "--all"]).exits(0).stdout;
+    let done = configured
+        .run(&["queue", "retry", "--all", "--yes"])
+        .exits(0)
+        .stdout;
     assert_eq!(done, "0 messages due now\n");
 }
 
