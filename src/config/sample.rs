@@ -8,6 +8,7 @@ use std::fmt::{Display, Write as _};
 use super::raw;
 
 mod journal;
+mod session_timeouts;
 
 /// Returns the sample configuration, which is also what `posthouse check --defaults` prints.
 ///
@@ -505,30 +506,7 @@ fn session(sample: &mut Sample, session: &raw::Session) {
         "Commands without effect between two messages.",
     );
     sample.shown("messages", limits.messages, "Messages of one session.");
-    session_timeouts(sample, timeouts);
-}
-
-fn session_timeouts(sample: &mut Sample, timeouts: &raw::Timeouts) {
-    sample.table(
-        "[session.timeouts]",
-        "How long a client may take (RFC 5321 section 4.5.3.2).",
-    );
-    sample.shown(
-        "before_auth",
-        text(timeouts.before_auth),
-        "From connecting to a successful login.",
-    );
-    sample.shown("command", text(timeouts.command), "For the next command.");
-    sample.shown(
-        "data",
-        text(timeouts.data),
-        "For the next octets of a message.",
-    );
-    sample.shown(
-        "handshake",
-        text(timeouts.handshake),
-        "For the TLS handshake.",
-    );
+    session_timeouts::session_timeouts(sample, timeouts);
 }
 
 fn spool(sample: &mut Sample, spool: &raw::Spool) {

@@ -1,6 +1,6 @@
 //! What went wrong or right with TLS, in words an operator can act on.
 
-use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind};
+use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind, ProtocolVersion};
 
 use crate::mail::{Stage, TlsVia};
 use crate::tls::client;
@@ -114,12 +114,13 @@ pub(super) fn facts(connection: &ClientConnection) -> String {
 
 /// Returns version and cipher suite of a connection.
 pub(super) fn agreed(connection: &ClientConnection) -> TlsVia {
-    let version = connection.protocol_version();
     let suite = connection.negotiated_cipher_suite();
     TlsVia {
-        version: version
-            .and_then(|version| version.as_str())
-            .unwrap_or("TLS"),
+        version: match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(_) | None => "TLS",
+        },
         cipher: suite
             .and_then(|suite| suite.suite().as_str())
             .unwrap_or("an unknown cipher suite"),
