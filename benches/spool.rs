@@ -19,7 +19,7 @@ use posthouse::mail::{
     BodyType, Envelope, ForwardPath, Mailbox, Priority, Recipient, Response, ReversePath,
 };
 use posthouse::spool::embedded::{EmbeddedSpool, Settings};
-use posthouse::spool::{Claim, Fate, Lease, Message, Settlement, Spool, SpoolAdmin};
+use posthouse::spool::{Claim, Fate, Lease, Message, Settlement, Spool, SpoolAdmin, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -138,16 +138,22 @@ async fn submit(spool: &EmbeddedSpool, template: &Message) -> Outcome<()> {
 /// Claims and settles as a relay does: one who claims, many who settle.
 async fn dispatch(spool: Arc<EmbeddedSpool>, route: Route, relays: usize) -> Outcome<()> {
     let slots = Arc::new(Semaphore::new(relays));
+    let upstream = route.upstreams().first().ok_or("no upstream")?.clone();
     let mut attempts = JoinSet::new();
     loop {
         let slot = Arc::clone(&slots).acquire_owned().await?;
         let now = SystemClock.now();
         let claim = Claim {
             routes: std::slice::from_ref(&route),
+            wanted: Wanted::Next {
+                upstream: &upstream,
+                lowest: Priority::VeryLow,
+                ageing: None,
+            },
             at_most: (1 + slots.available_permits()).min(50),
+            recipients: usize::MAX,
             now,
             until: now.after(Duration::from_mins(1)),
-            older_than: None,
         };
         let leases = spool.claim(claim).await?;
         drop(slot);
@@ -206,6 +212,7 @@ fn template() -> Outcome<Message> {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: vec![Recipient::new(ForwardPath::from(Mailbox::parse(
                 "recipient@example.net",
             )?))],

@@ -18,17 +18,6 @@ pub trait Body: Send {
     /// # Errors
     /// The store cannot be read, or what it holds is damaged. After an error the body gives nothing more.
     async fn next(&mut self) -> io::Result<Option<Bytes>>;
-
-    /// Goes back to the beginning, so that [`Body::next`] gives the first piece again.
-    ///
-    /// A message with more recipients than an upstream takes at once is sent several times.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::Unsupported`] where the body can be read only once, which is what this method gives unless an
-    /// implementation replaces it; or the store cannot be read.
-    async fn rewind(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }
 
 /// A body that is in memory already.
@@ -59,11 +48,6 @@ impl Body for InMemory {
         self.is_read = true;
         Ok(is_left.then(|| self.octets.clone()))
     }
-
-    async fn rewind(&mut self) -> io::Result<()> {
-        self.is_read = false;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -71,11 +55,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_body_in_memory_is_given_once_and_again_after_rewinding() {
+    async fn a_body_in_memory_is_given_once() {
         let mut body = InMemory::new(Bytes::from_static(b"a\r\n"));
         assert_eq!(body.next().await.unwrap().unwrap(), "a\r\n");
         assert_eq!(body.next().await.unwrap(), None);
-        body.rewind().await.unwrap();
-        assert_eq!(body.next().await.unwrap().unwrap(), "a\r\n");
     }
 }

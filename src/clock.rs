@@ -138,6 +138,28 @@ impl Clock for ManualClock {
     }
 }
 
+/// A time that goes on evenly: civil when it was made, and from then on moved by the monotonic clock alone. A jump of
+/// the civil clock neither frees nor blocks what is counted by it. It stands still while the machine sleeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady {
+    origin: (Timestamp, Instant),
+}
+
+impl Steady {
+    /// Starts at the civil time of `clock`.
+    pub fn of(clock: &dyn Clock) -> Self {
+        Self {
+            origin: (clock.now(), clock.instant()),
+        }
+    }
+
+    /// Returns the steady time at `instant`.
+    pub fn at(&self, instant: Instant) -> Timestamp {
+        let (civil, start) = self.origin;
+        civil.after(instant.saturating_duration_since(start))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +188,16 @@ mod tests {
         );
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(late.since(early), Duration::from_millis(4));
+    }
+
+    #[test]
+    fn steady_time_follows_the_monotonic_clock_alone() {
+        let clock = ManualClock::new(Timestamp::from_unix_millis(1000));
+        let steady = Steady::of(&clock);
+        let instant = clock.instant();
+        let at = |after| steady.at(instant + Duration::from_millis(after));
+        assert_eq!(at(0), Timestamp::from_unix_millis(1000));
+        assert_eq!(at(250), Timestamp::from_unix_millis(1250));
     }
 
     #[test]

@@ -26,7 +26,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
     ("journal", &["clock", "mail"]),
-    ("spool", &["body", "clock", "identity", "mail", "telemetry"]),
+    (
+        "spool",
+        &["body", "clock", "identity", "mail", "schedule", "telemetry"],
+    ),
     ("telemetry", &[]),
     ("tls", &[]),
     (

@@ -125,6 +125,7 @@ fn lane(
     Ok(Lane {
         upstream: engine,
         plan: upstream.retry,
+        bounds: upstream.bounds.clone(),
     })
 }
 

@@ -109,6 +109,7 @@ impl Operator for ServerOperator {
                     .stand_in(&standing.name)
                     .map(ToString::to_string),
                 attempts: standing.attempts,
+                limit: standing.limit,
                 connections: standing.connections,
             });
         let counted = self.reloader.parts.counts.now();

@@ -8,7 +8,7 @@ use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits,
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::journal;
-use crate::relay::{Lane, Relay};
+use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
@@ -135,8 +135,12 @@ impl Reloader {
 
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
-        self.relay.set_drained(self.draining().drained.upstreams());
-        self.relay.replace(lanes, config.retry);
+        self.relay.drain(self.draining().drained.upstreams());
+        self.relay.replace(Arrangement {
+            lanes,
+            plan: config.retry,
+            ageing: config.ageing,
+        });
         self.reroute().await;
     }
 
@@ -174,7 +178,7 @@ impl Reloader {
             let routes = build::routes(routes, drained, exists);
             (routes, drained.upstreams())
         };
-        self.relay.set_drained(drained);
+        self.relay.drain(drained);
         let directory = self.parts.directory();
         self.parts.replace_directory(Directory {
             routes,

@@ -93,21 +93,6 @@ impl Output {
         self.text(&(json.unwrap_or_default() + "\n"))
     }
 
-    /// Asks a person, on standard error, since standard output may go elsewhere.
-    pub(super) fn ask(&mut self, question: &str) -> Result<Answer, Failure> {
-        if !io::stdin().is_terminal() {
-            return Ok(Answer::Nobody);
-        }
-        let failed = |error: io::Error| Failure::output(&error);
-        let mut error = io::stderr();
-        let shown = write!(error, "{question} [y/N] ").and_then(|()| error.flush());
-        shown.map_err(failed)?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map_err(failed)?;
-        let is_yes = matches!(answer.trim(), "y" | "Y" | "yes" | "Yes");
-        Ok(if is_yes { Answer::Yes } else { Answer::No })
-    }
-
     /// Shows how far something has come, in the place of what was shown before. On a terminal only.
     pub(super) fn progress(&mut self, text: impl Display) -> Result<(), Failure> {
         if !self.is_terminal {
@@ -132,6 +117,21 @@ impl Output {
             word.to_owned()
         }
     }
+}
+
+/// Asks a person, on standard error, since standard output may go elsewhere.
+pub(super) fn ask(question: &str) -> Result<Answer, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(Answer::Nobody);
+    }
+    let failed = |error: io::Error| Failure::output(&error);
+    let mut error = io::stderr();
+    let shown = write!(error, "{question} [y/N] ").and_then(|()| error.flush());
+    shown.map_err(failed)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(failed)?;
+    let is_yes = matches!(answer.trim(), "y" | "Y" | "yes" | "Yes");
+    Ok(if is_yes { Answer::Yes } else { Answer::No })
 }
 
 /// Replaces control characters, so that no text from elsewhere commands the terminal.

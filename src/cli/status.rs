@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::control::protocol::{Request, Response};
-use crate::control::view::StatusView;
+use crate::control::view::{StatusView, UpstreamView};
 
 use super::configuration::ConfigurationOption;
 use super::failure::Failure;
@@ -82,12 +82,22 @@ fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
         );
         output.field("listener", text)?;
     }
-    if server.upstreams.is_empty() {
+    upstreams(&server.upstreams, output)
+}
+
+fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Failure> {
+    if upstreams.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    let mut table = Table::new(["UPSTREAM", "CONDITION", "BUSY", "CONNECTIONS"]);
-    for upstream in &server.upstreams {
+    let mut table = Table::new([
+        "UPSTREAM",
+        "CONDITION",
+        "BUSY",
+        "NOW AT MOST",
+        "CONNECTIONS",
+    ]);
+    for upstream in upstreams {
         table.add([
             upstream.name.clone(),
             match &upstream.drained_to {
@@ -95,6 +105,7 @@ fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
                 None => upstream.condition.clone(),
             },
             upstream.attempts.to_string(),
+            upstream.limit.to_string(),
             upstream.connections.to_string(),
         ]);
     }

@@ -10,7 +10,7 @@ use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
 use crate::route::Table;
-use crate::schedule::RetryPlan;
+use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
 use crate::upstream::{maildir, smtp};
@@ -40,6 +40,8 @@ pub struct Checked {
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
     /// The retry plan of `[relay]`, for what has no upstream.
     pub retry: RetryPlan,
+    /// How long mail of low priority waits before it rises; `None` for ever.
+    pub ageing: Option<Duration>,
     /// Bounds of the spool.
     pub spool: SpoolLimits,
     /// What is kept of the life of messages.
@@ -90,6 +92,8 @@ pub struct Upstream {
     pub engine: Engine,
     /// When a deferred message is attempted again.
     pub retry: RetryPlan,
+    /// How much it is given.
+    pub bounds: Bounds,
 }
 
 /// How an upstream is reached.

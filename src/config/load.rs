@@ -117,6 +117,7 @@ fn check_root(
         routes,
         upstreams: usable(upstreams)?,
         retry: retry?,
+        ageing: Some(root.relay.ageing.get()).filter(|ageing| !ageing.is_zero()),
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,

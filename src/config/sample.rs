@@ -8,7 +8,9 @@ use std::fmt::{Display, Write as _};
 use super::raw;
 
 mod journal;
-mod session_timeouts;
+mod upstream;
+
+use upstream::{maildir, timeouts, upstream};
 
 /// Returns the sample configuration, which is also what `posthouse check --defaults` prints.
 ///
@@ -238,6 +240,12 @@ fn relay(sample: &mut Sample, relay: &raw::Relay) {
         "[\"main\"]",
         "The upstreams of accounts and tenants that name none; a list is failover order (no default).",
     );
+    sample.shown(
+        "ageing",
+        text(relay.ageing),
+        "How long mail of priority 4 waits before it counts as priority 3, mail of priority 5 twice as long; \"0s\": for\n\
+         ever.",
+    );
     sample.table(
         "[relay.retry]",
         "When deferred mail is tried again: after `first`, then after twice as long each time up to `longest`, with some\n\
@@ -246,156 +254,6 @@ fn relay(sample: &mut Sample, relay: &raw::Relay) {
     sample.shown("first", text(relay.retry.first.get_ref()), "");
     sample.shown("longest", text(relay.retry.longest.get_ref()), "");
     sample.shown("lifetime", text(relay.retry.lifetime.get_ref()), "");
-}
-
-fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
-    sample.table(
-        "[upstream.main.smtp]",
-        "A server that takes mail over, here called \"main\". There may be any number: [upstream.NAME.smtp].",
-    );
-    sample.set(
-        "host",
-        text("smtp.example.net"),
-        "Host name or IP address. FILL IN.",
-    );
-    sample.set(
-        "username",
-        text("relay@example.com"),
-        "The login; leave both out where the server needs none. FILL IN.",
-    );
-    sample.set(
-        "password",
-        "{ inline = \"change me\" }",
-        "Better than inline: { file = \"secrets/main\" }, a file of mode 600, or { env = \"MAIN_PASSWORD\" }. FILL IN.",
-    );
-    sample.shown(
-        "tls",
-        text(smtp.tls.get_ref()),
-        "\"required\": STARTTLS or nothing. \"implicit\": TLS from the beginning (SMTPS). \"opportunistic\": STARTTLS where it\n\
-         is offered, else plain text. \"disabled\": plain text.",
-    );
-    sample.shown(
-        "port",
-        587,
-        "By default 465 where tls is \"implicit\", 25 where mx is true, else 587 (example).",
-    );
-    sample.shown(
-        "mx",
-        smtp.mx,
-        "Whether `host` is a domain whose MX records name the servers.",
-    );
-    upstream_trust(sample, smtp);
-    upstream_bounds(sample, smtp);
-}
-
-fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
-    sample.shown(
-        "verify",
-        smtp.verify.get_ref(),
-        "Whether the certificate is checked: by the authorities the system trusts, or by one of the next two keys.",
-    );
-    sample.shown(
-        "ca_file",
-        text("../certs/upstream-ca.pem"),
-        "PEM file with the authorities to trust instead (example).",
-    );
-    sample.shown(
-        "fingerprint",
-        text("00".repeat(32)),
-        "SHA-256 of the one certificate to trust; names and dates do not count then (example).",
-    );
-    sample.shown(
-        "plain_text_login",
-        smtp.plain_text_login.get_ref(),
-        "Whether the password may be sent without TLS. Dangerous.",
-    );
-}
-
-fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
-    sample.shown(
-        "helo",
-        text("relay.example.com"),
-        "The name in EHLO (example; by default `hostname` of [server]).",
-    );
-    sample.shown(
-        "local_address",
-        text("192.0.2.25"),
-        "The address connections come from (example; by default the system chooses).",
-    );
-    sample.shown(
-        "connections",
-        smtp.connections,
-        "Connections at once, 1 to 10000.",
-    );
-    sample.shown(
-        "messages_per_connection",
-        smtp.messages_per_connection,
-        "Messages after which a connection is closed.",
-    );
-    sample.shown(
-        "recipients_per_message",
-        smtp.recipients_per_message,
-        "Recipients of one transaction, 1 to 65535; a message with more takes several.",
-    );
-    sample.shown(
-        "keep_idle",
-        text(smtp.keep_idle),
-        "How long an unused connection is kept; \"0s\" closes it at once.",
-    );
-    sample.shown(
-        "smtputf8",
-        text(smtp.smtputf8),
-        "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
-    );
-    sample.shown(
-        "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
-        "A retry plan of its own; what is left out comes from [relay.retry] (example).",
-    );
-}
-
-fn timeouts(sample: &mut Sample, timeouts: &raw::UpstreamTimeouts) {
-    sample.table(
-        "[upstream.main.smtp.timeout]",
-        "How long an attempt waits (RFC 5321 section 4.5.3.2).",
-    );
-    sample.shown(
-        "connect",
-        text(timeouts.connect),
-        "For the connection, and as long again for the TLS handshake.",
-    );
-    sample.shown(
-        "command",
-        text(timeouts.command),
-        "For the greeting, and for the reply to a command.",
-    );
-    sample.shown(
-        "data",
-        text(timeouts.data),
-        "For progress while the message is sent.",
-    );
-    sample.shown(
-        "final",
-        text(timeouts.final_reply),
-        "For the reply after the message. Less than 10 minutes means that recipients get copies.",
-    );
-}
-
-fn maildir(sample: &mut Sample) {
-    sample.shown_table(
-        "[upstream.local.maildir]",
-        "An upstream that keeps mail in a local folder instead of sending it: for trials and staging (example).",
-    );
-    sample.shown(
-        "directory",
-        text("mail"),
-        "The folder, a Maildir; made where it is missing (example; no default).",
-    );
-    sample.shown(
-        "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\" }",
-        "As above (example).",
-    );
 }
 
 fn tenant(sample: &mut Sample) {
@@ -506,7 +364,30 @@ fn session(sample: &mut Sample, session: &raw::Session) {
         "Commands without effect between two messages.",
     );
     sample.shown("messages", limits.messages, "Messages of one session.");
-    session_timeouts::session_timeouts(sample, timeouts);
+    session_timeouts(sample, timeouts);
+}
+
+fn session_timeouts(sample: &mut Sample, timeouts: &raw::Timeouts) {
+    sample.table(
+        "[session.timeouts]",
+        "How long a client may take (RFC 5321 section 4.5.3.2).",
+    );
+    sample.shown(
+        "before_auth",
+        text(timeouts.before_auth),
+        "From connecting to a successful login.",
+    );
+    sample.shown("command", text(timeouts.command), "For the next command.");
+    sample.shown(
+        "data",
+        text(timeouts.data),
+        "For the next octets of a message.",
+    );
+    sample.shown(
+        "handshake",
+        text(timeouts.handshake),
+        "For the TLS handshake.",
+    );
 }
 
 fn spool(sample: &mut Sample, spool: &raw::Spool) {

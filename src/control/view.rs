@@ -282,7 +282,9 @@ pub struct UpstreamView {
     pub drained_to: Option<String>,
     /// Attempts that run now.
     pub attempts: usize,
-    /// Attempts that may run at once.
+    /// Attempts that may run at once now.
+    pub limit: usize,
+    /// Attempts that may run at once when it copes well.
     pub connections: usize,
 }
 

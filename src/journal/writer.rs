@@ -336,17 +336,12 @@ impl Writer {
 
     fn try_write(&mut self, lines: &[u8], now: Timestamp) -> io::Result<()> {
         self.end_old_part(now);
-        let (file, part) = match &mut self.current {
-            Some(current) => current,
-            None => {
-                let made = files::create(&self.settings.directory, now)?;
-                self.current = Some(made);
-                self.prune();
-                match &mut self.current {
-                    Some(current) => current,
-                    None => return Ok(()),
-                }
-            }
+        if self.current.is_none() {
+            self.current = Some(files::create(&self.settings.directory, now)?);
+            self.prune();
+        }
+        let Some((file, part)) = &mut self.current else {
+            return Ok(());
         };
         file.write_all(lines)?;
         part.size += lines.len() as u64;

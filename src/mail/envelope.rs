@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::address::{ForwardPath, ReversePath};
+use super::deliver_by::DeliverBy;
 
 /// The envelope of a message: reverse-path, parameters, recipients.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,8 +18,25 @@ pub struct Envelope {
     pub ret: Option<DsnReturn>,
     /// ENVID= (RFC 3461 §4.4), decoded from xtext, if given.
     pub envelope_id: Option<Box<str>>,
+    /// BY= (RFC 2852), if given.
+    pub deliver_by: Option<DeliverBy>,
     /// The recipients in the order of RCPT.
     pub recipients: Vec<Recipient>,
+}
+
+impl Envelope {
+    /// Makes an envelope without parameters and, as yet, without recipients.
+    pub fn new(reverse_path: ReversePath) -> Self {
+        Self {
+            reverse_path,
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envelope_id: None,
+            deliver_by: None,
+            recipients: Vec::new(),
+        }
+    }
 }
 
 /// One recipient with its parameters.

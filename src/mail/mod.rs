@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod date;
+pub mod deliver_by;
 pub mod dsn;
 pub mod envelope;
 pub mod header;
@@ -15,11 +16,12 @@ pub mod status;
 
 pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, ReversePath};
 pub use date::Date;
+pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{
     Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage, TlsVia, Via,
 };
-pub use priority::Priority;
+pub use priority::{ByPriority, Priority};
 pub use queue_id::QueueId;
 pub use status::EnhancedStatusCode;

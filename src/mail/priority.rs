@@ -76,6 +76,41 @@ impl Priority {
     }
 }
 
+/// One value for each priority.
+#[derive(Clone, Debug, Default)]
+pub struct ByPriority<T>([T; Priority::ALL.len()]);
+
+impl<T> ByPriority<T> {
+    /// Returns the value of a priority.
+    pub const fn at(&self, priority: Priority) -> &T {
+        let [first, second, third, fourth, fifth] = &self.0;
+        match priority {
+            Priority::VeryHigh => first,
+            Priority::High => second,
+            Priority::Normal => third,
+            Priority::Low => fourth,
+            Priority::VeryLow => fifth,
+        }
+    }
+
+    /// Returns the value of a priority, to change it.
+    pub const fn at_mut(&mut self, priority: Priority) -> &mut T {
+        let [first, second, third, fourth, fifth] = &mut self.0;
+        match priority {
+            Priority::VeryHigh => first,
+            Priority::High => second,
+            Priority::Normal => third,
+            Priority::Low => fourth,
+            Priority::VeryLow => fifth,
+        }
+    }
+
+    /// Returns all values, that of the most urgent first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
 impl fmt::Display for Priority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.number())

@@ -82,8 +82,11 @@ impl Relay {
     fn note_health(&self, lane: &Lane, attempt: &Attempt, began: Instant) {
         let name = lane.upstream.name();
         let now = self.clock.instant();
-        let change = self.board().record(name, &attempt.health, began, now);
-        let pause = match change {
+        let noted = self.board().record(name, attempt, began, now);
+        if noted.has_grown {
+            self.changed.notify_one();
+        }
+        let pause = match noted.change {
             Change::None => return,
             Change::Recovered => return tracing::info!("upstream works again"),
             Change::Paused { pause } => pause.as_secs(),

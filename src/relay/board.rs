@@ -1,23 +1,39 @@
-//! The upstreams as the dispatcher sees them: who is free, who is well, which routes lead there now.
+//! The upstreams as the dispatcher sees them: what each can take, which routes lead there now.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::identity::{Route, UpstreamName};
-use crate::mail::Health;
-use crate::schedule::{Availability, Change, Condition, RetryPlan};
+use crate::mail::{Attempt, Priority};
+use crate::schedule::{Allowance, Availability, Bounds, Capacity, Change, RetryPlan, Taken};
 use crate::spool::Backlog;
 use crate::upstream::Upstream;
 
-/// An upstream with its retry plan.
+use super::fate;
+
+/// An upstream with the rules for its mail.
 #[derive(Clone)]
 pub struct Lane {
     /// The upstream.
     pub upstream: Arc<dyn Upstream>,
     /// What follows a deferral there.
     pub plan: RetryPlan,
+    /// How much it is given.
+    pub bounds: Bounds,
+}
+
+/// Where mail goes and by which rules: what a reload replaces.
+#[derive(Clone, Default)]
+pub struct Arrangement {
+    /// The upstreams.
+    pub lanes: Vec<Lane>,
+    /// The plan of messages whose upstreams are all gone.
+    pub plan: RetryPlan,
+    /// How long a message of priority 4 waits before it counts as one of priority 3, and one of priority 5 twice as
+    /// long; `None` for ever.
+    pub ageing: Option<Duration>,
 }
 
 /// How an upstream fares, for operators.
@@ -29,49 +45,53 @@ pub struct UpstreamStanding {
     pub condition: &'static str,
     /// Attempts that run now.
     pub attempts: usize,
-    /// Attempts that may run at once.
+    /// Attempts that may run at once now.
+    pub limit: usize,
+    /// Attempts that may run at once when it copes well.
     pub connections: usize,
 }
 
 /// All lanes and how they fare.
 #[derive(Default)]
 pub(super) struct Board {
-    places: HashMap<UpstreamName, Place>,
-    /// Upstreams that get no new attempts, since somebody works on them.
+    places: BTreeMap<UpstreamName, Place>,
+    /// Upstreams that an operator keeps from being given anything.
     drained: BTreeSet<UpstreamName>,
-    /// For messages whose upstreams are all gone.
+    /// The routes on which messages waited when the dispatcher last looked, by each upstream they name.
+    routes: BTreeMap<UpstreamName, Vec<Route>>,
     plan: RetryPlan,
+    ageing: Option<Duration>,
 }
 
 struct Place {
     lane: Lane,
-    condition: Condition,
-    /// Connections in use now.
-    busy: usize,
-    /// Whether one of them finds out if the upstream works again.
-    is_probed: bool,
+    capacity: Capacity,
 }
 
-/// What a connection was taken for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Use {
-    /// To see whether the upstream works again.
-    Probe,
-    /// To relay.
-    Work,
+/// One moment by three clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// Due times.
+    pub(super) civil: Timestamp,
+    /// Rates.
+    pub(super) steady: Timestamp,
+    /// Pauses.
+    pub(super) instant: Instant,
 }
 
 /// What the dispatcher may do next.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Work {
-    /// Upstreams with free connections, and the routes with due messages that lead there now.
-    pub(super) claims: Vec<(UpstreamName, Vec<Route>, usize)>,
-    /// Routes with due messages and no upstream that may be tried now.
+    /// Upstreams, and the routes with due messages that lead there now.
+    pub(super) claims: Vec<(UpstreamName, Vec<Route>)>,
+    /// Routes with due messages.
+    pub(super) waiting: Vec<Route>,
+    /// Those of them with no upstream that may be tried now.
     pub(super) stranded: Vec<Route>,
     /// Whether one of these leads to no upstream that exists.
     pub(super) has_orphans: bool,
     /// When to look again although nothing has happened.
-    pub(super) wake: Option<Wake>,
+    pub(super) wake: Wake,
 }
 
 /// A time to look again, by the clock that it was told in.
@@ -83,29 +103,39 @@ pub(super) struct Wake {
     pub(super) instant: Option<Instant>,
 }
 
+impl Wake {
+    /// Notes another time; the earlier counts.
+    pub(super) fn at(&mut self, instant: Option<Instant>) {
+        self.instant = self.instant.into_iter().chain(instant).min();
+    }
+}
+
 impl Board {
-    /// Takes over a new set of lanes. What runs is still counted; what was known of their condition is forgotten.
-    pub(super) fn replace(&mut self, lanes: Vec<Lane>, plan: RetryPlan, now: Instant) {
-        self.plan = plan;
-        let mut places = HashMap::new();
-        for lane in lanes {
+    /// Takes over a new arrangement. What runs, and what counts for rates, still does; what was known of the upstreams'
+    /// condition is forgotten.
+    pub(super) fn replace(&mut self, arrangement: Arrangement, now: Now) {
+        self.plan = arrangement.plan;
+        self.ageing = arrangement.ageing;
+        let mut places = BTreeMap::new();
+        for lane in arrangement.lanes {
             let name = lane.upstream.name().clone();
-            let busy = self.places.get(&name).map_or(0, |place| place.busy);
-            places.insert(
-                name,
-                Place {
-                    lane,
-                    condition: Condition::fresh(now),
-                    busy,
-                    is_probed: false,
-                },
-            );
+            let fresh = Capacity::new(lane.bounds.clone(), now.instant);
+            let capacity = match self.places.get(&name) {
+                Some(before) => fresh.after(&before.capacity, now.steady),
+                None => fresh,
+            };
+            places.insert(name, Place { lane, capacity });
         }
         self.places = places;
     }
 
-    pub(super) fn set_drained(&mut self, drained: BTreeSet<UpstreamName>) {
-        self.drained = drained;
+    /// Keeps these upstreams from being given anything, and no others.
+    pub(super) fn drain(&mut self, names: BTreeSet<UpstreamName>) {
+        self.drained = names;
+    }
+
+    pub(super) fn ageing(&self) -> Option<Duration> {
+        self.ageing
     }
 
     pub(super) fn lanes(&self) -> Vec<Lane> {
@@ -117,22 +147,18 @@ impl Board {
 
     /// Returns how each upstream fares, sorted by name.
     pub(super) fn standings(&self) -> Vec<UpstreamStanding> {
-        let mut standings: Vec<_> = self
-            .places
-            .iter()
-            .map(|(name, place)| UpstreamStanding {
-                name: name.clone(),
-                condition: if self.drained.contains(name) {
-                    "drained"
-                } else {
-                    place.condition.word()
-                },
-                attempts: place.busy,
-                connections: place.lane.upstream.connections(),
-            })
-            .collect();
-        standings.sort_by(|one, other| one.name.cmp(&other.name));
-        standings
+        let standing = |(name, place): (&UpstreamName, &Place)| UpstreamStanding {
+            name: name.clone(),
+            condition: if self.drained.contains(name) {
+                "drained"
+            } else {
+                place.capacity.condition().word()
+            },
+            attempts: place.capacity.busy(),
+            limit: place.capacity.limit(),
+            connections: place.lane.bounds.connections,
+        };
+        self.places.iter().map(standing).collect()
     }
 
     pub(super) fn lane(&self, name: &UpstreamName) -> Option<Lane> {
@@ -148,50 +174,45 @@ impl Board {
         places.next().map_or(self.plan, |place| place.lane.plan)
     }
 
-    /// Finds what there is to do.
-    pub(super) fn work(&self, backlog: &[Backlog], now: Timestamp, instant: Instant) -> Work {
-        let (mut work, mut wake) = (Work::default(), Wake::default());
-        let mut routes: HashMap<&UpstreamName, Vec<Route>> = HashMap::new();
+    /// Finds what there is to do, and remembers the routes of the backlog.
+    pub(super) fn work(&mut self, backlog: &[Backlog], now: Now) -> Work {
+        let mut work = Work::default();
+        let mut claims: BTreeMap<&UpstreamName, Vec<Route>> = BTreeMap::new();
+        self.routes.clear();
         for waiting in backlog {
-            if waiting.next_due > now {
-                wake.due = Some(
-                    wake.due
-                        .map_or(waiting.next_due, |due| due.min(waiting.next_due)),
-                );
+            for name in waiting.route.upstreams() {
+                let routes = self.routes.entry(name.clone()).or_default();
+                routes.push(waiting.route.clone());
+            }
+            if waiting.next_due > now.civil {
+                let due = work.wake.due.into_iter().chain([waiting.next_due]);
+                work.wake.due = due.min();
                 continue;
             }
-            match self.choose(&waiting.route, instant) {
-                Choice::Now(name) => routes.entry(name).or_default().push(waiting.route.clone()),
+            work.waiting.push(waiting.route.clone());
+            match self.choose(&waiting.route, now.instant) {
+                Choice::Now(name) => claims.entry(name).or_default().push(waiting.route.clone()),
                 Choice::Later(until) => {
-                    wake.instant = wake.instant.into_iter().chain(until).min();
+                    work.wake.at(until);
                     work.has_orphans |= !self.has_any(&waiting.route);
                     work.stranded.push(waiting.route.clone());
                 }
             }
         }
-        for (name, routes) in routes {
-            let free = self.free(name, instant);
-            if free > 0 {
-                work.claims.push((name.clone(), routes, free));
-            }
-        }
-        work.wake = (wake != Wake::default()).then_some(wake);
+        let claims = claims.into_iter();
+        work.claims = claims
+            .map(|(name, routes)| (name.clone(), routes))
+            .collect();
         work
     }
 
-    /// Returns the routes of the backlog that lead to this upstream now.
-    pub(super) fn routes_to(
-        &self,
-        upstream: &UpstreamName,
-        backlog: &[Backlog],
-        now: Timestamp,
-        instant: Instant,
-    ) -> Vec<Route> {
-        let due = backlog.iter().filter(|waiting| waiting.next_due <= now);
-        let here = due.filter(|waiting| {
-            matches!(self.choose(&waiting.route, instant), Choice::Now(name) if name == upstream)
-        });
-        here.map(|waiting| waiting.route.clone()).collect()
+    /// Returns the routes that lead to this upstream now, of those on which messages waited lately.
+    pub(super) fn routes_to(&self, upstream: &UpstreamName, now: Now) -> Vec<Route> {
+        let routes = self.routes.get(upstream).into_iter().flatten();
+        let here = routes.filter(
+            |route| matches!(self.choose(route, now.instant), Choice::Now(name) if name == upstream),
+        );
+        here.cloned().collect()
     }
 
     fn has_any(&self, route: &Route) -> bool {
@@ -211,54 +232,57 @@ impl Board {
             if self.drained.contains(name) {
                 continue;
             }
-            match place.condition.availability(instant) {
+            match place.capacity.availability(instant) {
                 Availability::Closed { until } => later = later.into_iter().chain([until]).min(),
                 // While one message finds out whether it works again, the others take the next upstream or wait.
-                Availability::Probe if place.is_probed => {}
+                Availability::Probe if place.capacity.is_probed() => {}
                 Availability::Open | Availability::Probe => return Choice::Now(name),
             }
         }
         Choice::Later(later)
     }
 
-    fn free(&self, name: &UpstreamName, instant: Instant) -> usize {
-        let Some(place) = self.places.get(name) else {
-            return 0;
-        };
-        let unused = place.lane.upstream.connections().saturating_sub(place.busy);
-        match place.condition.availability(instant) {
-            Availability::Closed { .. } => 0,
-            Availability::Open => unused,
-            Availability::Probe => unused.min(usize::from(!place.is_probed)),
+    /// Takes what may begin now at this upstream, at most so many attempts.
+    pub(super) fn allow(
+        &mut self,
+        name: &UpstreamName,
+        at_most: usize,
+        now: Now,
+    ) -> Option<Allowance> {
+        if self.drained.contains(name) {
+            return None;
         }
+        let place = self.places.get_mut(name)?;
+        place.capacity.allow(at_most, now.instant, now.steady)
     }
 
-    /// Returns whether more connections are in use than there may be: a reload has made them fewer.
-    pub(super) fn has_too_many(&self, name: &UpstreamName) -> bool {
-        let place = self.places.get(name);
-        place.is_none_or(|place| place.busy > place.lane.upstream.connections())
+    /// Returns when to look again at an upstream whose rates are used up.
+    pub(super) fn next_look(&self, name: &UpstreamName, now: Now) -> Option<Instant> {
+        let place = self.places.get(name)?;
+        place.capacity.next_look(now.instant, now.steady)
     }
 
-    /// Notes that a connection is taken; returns whether it probes. The caller has seen that one is free.
-    pub(super) fn begin(&mut self, name: &UpstreamName, instant: Instant) -> Use {
-        let Some(place) = self.places.get_mut(name) else {
-            return Use::Work;
-        };
-        place.busy += 1;
-        match place.condition.availability(instant) {
-            Availability::Probe => {
-                place.is_probed = true;
-                Use::Probe
-            }
-            Availability::Closed { .. } | Availability::Open => Use::Work,
-        }
+    /// Begins an attempt; `None` where a reload has taken the upstream away.
+    pub(super) fn begin(
+        &mut self,
+        name: &UpstreamName,
+        allowance: &mut Allowance,
+        priority: Priority,
+    ) -> Option<Taken> {
+        let place = self.places.get_mut(name)?;
+        Some(place.capacity.begin(allowance, priority))
     }
 
-    /// Notes that a connection is free again.
-    pub(super) fn end(&mut self, name: &UpstreamName, used: Use) {
+    pub(super) fn give_back(&mut self, name: &UpstreamName, allowance: Allowance) {
         if let Some(place) = self.places.get_mut(name) {
-            place.busy = place.busy.saturating_sub(1);
-            place.is_probed &= used == Use::Work;
+            place.capacity.give_back(allowance);
+        }
+    }
+
+    /// Notes that an attempt has ended.
+    pub(super) fn end(&mut self, name: &UpstreamName, taken: Taken) {
+        if let Some(place) = self.places.get_mut(name) {
+            place.capacity.end(taken);
         }
     }
 
@@ -266,19 +290,31 @@ impl Board {
     pub(super) fn record(
         &mut self,
         name: &UpstreamName,
-        health: &Health,
+        attempt: &Attempt,
         began: Instant,
         now: Instant,
-    ) -> Change {
+    ) -> Noted {
         let Some(place) = self.places.get_mut(name) else {
-            return Change::None;
+            return Noted {
+                change: Change::None,
+                has_grown: false,
+            };
         };
-        let change = place.condition.record(health, began, now);
-        if change != Change::None {
-            place.is_probed = false;
+        let (load, limit) = (fate::load(attempt), place.capacity.limit());
+        let change = place.capacity.record(&attempt.health, load, began, now);
+        Noted {
+            change,
+            has_grown: place.capacity.limit() > limit || change == Change::Recovered,
         }
-        change
     }
+}
+
+/// What an attempt has changed for its upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted {
+    pub(super) change: Change,
+    /// Whether more attempts may run than before.
+    pub(super) has_grown: bool,
 }
 
 enum Choice<'a> {
@@ -288,13 +324,11 @@ enum Choice<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use async_trait::async_trait;
 
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
-    use crate::mail::Attempt;
+    use crate::mail::Health;
     use crate::upstream::Order;
 
     struct Still(UpstreamName);
@@ -305,8 +339,8 @@ mod tests {
             &self.0
         }
 
-        fn connections(&self) -> usize {
-            2
+        fn recipients(&self) -> usize {
+            100
         }
 
         async fn attempt(&self, _: Order<'_>) -> Attempt {
@@ -331,13 +365,33 @@ mod tests {
         let lane = |text: &&str| Lane {
             upstream: Arc::new(Still(name(text))),
             plan: RetryPlan::default(),
+            bounds: Bounds {
+                connections: 2,
+                ..Bounds::default()
+            },
         };
-        board.replace(
-            names.iter().map(lane).collect(),
-            RetryPlan::default(),
-            SystemClock.instant(),
-        );
+        let arrangement = Arrangement {
+            lanes: names.iter().map(lane).collect(),
+            ..Arrangement::default()
+        };
+        board.replace(arrangement, at(SystemClock.instant()));
         board
+    }
+
+    fn at(instant: Instant) -> Now {
+        Now {
+            civil: T0,
+            steady: T0,
+            instant,
+        }
+    }
+
+    fn attempt(health: Health) -> Attempt {
+        Attempt {
+            via: None,
+            outcomes: Vec::new(),
+            health,
+        }
     }
 
     fn due(route: Route) -> Backlog {
@@ -352,65 +406,69 @@ mod tests {
     fn a_failed_upstream_hands_its_route_to_the_next() {
         let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
         let backlog = [due(route(&["main", "spare"]))];
-        assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("main"));
-        board.record(&name("main"), &Health::Unreachable, now, now);
-        assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("spare"));
+        let first = |board: &mut Board, now| board.work(&backlog, at(now)).claims[0].0.clone();
+        assert_eq!(first(&mut board, now), name("main"));
+        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        assert_eq!(first(&mut board, now), name("spare"));
         let later = now + Duration::from_secs(6);
-        assert_eq!(
-            board.work(&backlog, T0, later).claims[0],
-            (name("main"), vec![route(&["main", "spare"])], 1)
-        );
+        assert_eq!(first(&mut board, later), name("main"));
     }
 
     #[test]
     fn while_an_upstream_is_probed_the_others_take_the_next() {
         let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
         let backlog = [due(route(&["main", "spare"]))];
-        board.record(&name("main"), &Health::Unreachable, now, now);
-        let later = now + Duration::from_secs(6);
-        board.begin(&name("main"), later);
-        assert_eq!(board.work(&backlog, T0, later).claims[0].0, name("spare"));
+        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        let later = at(now + Duration::from_secs(6));
+        let mut probe = board.allow(&name("main"), 9, later).unwrap();
+        assert_eq!(probe.at_most, 1);
+        let taken = board.begin(&name("main"), &mut probe, Priority::Normal);
+        assert_eq!(board.work(&backlog, later).claims[0].0, name("spare"));
+        board.end(&name("main"), taken.unwrap());
+        assert_eq!(board.work(&backlog, later).claims[0].0, name("main"));
     }
 
     #[test]
     fn an_attempt_that_began_before_a_pause_does_not_keep_the_upstream_from_being_probed() {
         let (mut board, now) = (board(&["main"]), SystemClock.instant());
-        let backlog = [due(route(&["main"]))];
-        board.begin(&name("main"), now);
-        board.record(&name("main"), &Health::Unreachable, now, now);
+        let mut allowance = board.allow(&name("main"), 1, at(now)).unwrap();
+        let _runs = board.begin(&name("main"), &mut allowance, Priority::Normal);
+        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
         let later = now + Duration::from_secs(6);
-        assert_eq!(board.work(&backlog, T0, later).claims[0].2, 1);
         // Nor does its own failure, that comes late, begin a second pause.
         board.record(
             &name("main"),
-            &Health::Unreachable,
+            &attempt(Health::Unreachable),
             now.checked_sub(Duration::from_secs(9)).unwrap(),
             later,
         );
-        assert_eq!(board.work(&backlog, T0, later).claims[0].2, 1);
+        drop(allowance);
+        assert_eq!(
+            board.work(&[due(route(&["main"]))], at(later)).claims.len(),
+            1
+        );
     }
 
     #[test]
-    fn a_drained_upstream_hands_its_mail_to_the_next_and_is_no_orphan() {
+    fn a_drained_upstream_is_passed_over() {
         let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
-        board.set_drained(BTreeSet::from([name("main")]));
-        let backlog = [due(route(&["main", "spare"]))];
-        assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("spare"));
-        assert_eq!(board.standings()[0].condition, "drained");
-        let work = board.work(&[due(route(&["main"]))], T0, now);
-        assert_eq!((work.claims.len(), work.has_orphans), (0, false));
-        assert!(board.routes_to(&name("main"), &backlog, T0, now).is_empty());
-        board.set_drained(BTreeSet::new());
-        assert_eq!(board.work(&backlog, T0, now).claims[0].0, name("main"));
+        let backlog = [due(route(&["main", "spare"])), due(route(&["main"]))];
+        board.drain([name("main")].into());
+        let work = board.work(&backlog, at(now));
+        assert_eq!(work.claims[0].0, name("spare"));
+        assert_eq!((work.stranded.len(), work.has_orphans), (1, false));
+        assert!(board.allow(&name("main"), 1, at(now)).is_none());
+        board.drain(BTreeSet::new());
+        assert_eq!(board.work(&backlog, at(now)).claims[0].0, name("main"));
     }
 
     #[test]
     fn a_route_to_nowhere_is_an_orphan() {
-        let (board, now) = (board(&["main"]), SystemClock.instant());
-        assert!(board.work(&[due(route(&["gone"]))], T0, now).has_orphans);
+        let (mut board, now) = (board(&["main"]), at(SystemClock.instant()));
+        assert!(board.work(&[due(route(&["gone"]))], now).has_orphans);
         assert!(
             !board
-                .work(&[due(route(&["gone", "main"]))], T0, now)
+                .work(&[due(route(&["gone", "main"]))], now)
                 .has_orphans
         );
     }
@@ -418,49 +476,33 @@ mod tests {
     #[test]
     fn a_route_without_a_working_upstream_waits_for_the_first_to_be_probed() {
         let (mut board, now) = (board(&["main"]), SystemClock.instant());
-        board.record(&name("main"), &Health::Unreachable, now, now);
-        let work = board.work(&[due(route(&["main", "gone"]))], T0, now);
+        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        let work = board.work(&[due(route(&["main", "gone"]))], at(now));
         assert_eq!(work.claims, []);
         assert_eq!(work.stranded, [route(&["main", "gone"])]);
-        assert_eq!(
-            work.wake.unwrap().instant,
-            Some(now + Duration::from_secs(5))
-        );
-    }
-
-    #[test]
-    fn busy_connections_are_not_given_twice() {
-        let (mut board, now) = (board(&["main"]), SystemClock.instant());
-        let backlog = [due(route(&["main"]))];
-        board.begin(&name("main"), now);
-        assert_eq!(board.work(&backlog, T0, now).claims[0].2, 1);
-        board.begin(&name("main"), now);
-        assert_eq!(board.work(&backlog, T0, now).claims, []);
-        board.end(&name("main"), Use::Work);
-        assert_eq!(board.work(&backlog, T0, now).claims[0].2, 1);
+        assert_eq!(work.wake.instant, Some(now + Duration::from_secs(5)));
     }
 
     #[test]
     fn routes_that_share_an_upstream_are_claimed_together() {
-        let (board, now) = (board(&["main", "spare"]), SystemClock.instant());
+        let (mut board, now) = (board(&["main", "spare"]), at(SystemClock.instant()));
         let backlog = [due(route(&["main"])), due(route(&["main", "spare"]))];
-        let work = board.work(&backlog, T0, now);
+        let work = board.work(&backlog, now);
         assert_eq!(work.claims.len(), 1);
         assert_eq!(work.claims[0].1.len(), 2);
+        assert_eq!(board.routes_to(&name("main"), now).len(), 2);
+        assert!(board.routes_to(&name("spare"), now).is_empty());
     }
 
     #[test]
     fn a_message_that_is_not_due_only_sets_the_alarm() {
-        let (board, now) = (board(&["main"]), SystemClock.instant());
+        let (mut board, now) = (board(&["main"]), at(SystemClock.instant()));
         let backlog = [Backlog {
             next_due: T0.after(Duration::from_secs(9)),
             ..due(route(&["main"]))
         }];
-        let work = board.work(&backlog, T0, now);
+        let work = board.work(&backlog, now);
         assert_eq!(work.claims, []);
-        assert_eq!(
-            work.wake.unwrap().due,
-            Some(T0.after(Duration::from_secs(9)))
-        );
+        assert_eq!(work.wake.due, Some(T0.after(Duration::from_secs(9))));
     }
 }

@@ -1,5 +1,6 @@
 //! The dispatcher: gives due messages to free connections, and ends orderly.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,16 +9,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::identity::{Route, UpstreamName};
 use crate::journal::Journal;
-use crate::mail::{Domain, Mailbox, QueueId};
-use crate::schedule::{Chance, RetryPlan};
-use crate::spool::{Claim, Lease, Spool};
+use crate::mail::{Domain, Mailbox, Priority, QueueId};
+use crate::schedule::{Allowance, Chance, Taken};
+use crate::spool::{Claim, Lease, Spool, Wanted};
 use crate::telemetry;
 
 use super::attempt::Recorded;
-use super::board::{Board, Lane, UpstreamStanding, Use, Wake, Work};
+use super::board::{Arrangement, Board, Now, UpstreamStanding, Wake, Work};
 
 /// How long a lease lasts unless it is extended; it is extended at half of it.
 pub(super) const LEASE: Duration = Duration::from_mins(10);
@@ -52,6 +53,7 @@ pub struct Relay {
     pub(super) chance: Mutex<Chance>,
     pub(super) journal: Arc<Journal>,
     board: Mutex<Board>,
+    steady: Steady,
     pub(super) changed: Notify,
     has_orphans: AtomicBool,
 }
@@ -67,6 +69,7 @@ impl Relay {
     ) -> Arc<Self> {
         Arc::new(Self {
             spool,
+            steady: Steady::of(&*clock),
             clock,
             settings,
             chance: Mutex::new(chance),
@@ -77,10 +80,16 @@ impl Relay {
         })
     }
 
-    /// Gives the relay another set of upstreams, and the plan of messages whose upstreams are gone. Running attempts
-    /// end with the one they began with.
-    pub fn replace(&self, lanes: Vec<Lane>, plan: RetryPlan) {
-        self.board().replace(lanes, plan, self.clock.instant());
+    /// Gives the relay another arrangement. Running attempts end with the upstream they began with.
+    pub fn replace(&self, arrangement: Arrangement) {
+        self.board().replace(arrangement, self.now());
+        self.changed.notify_one();
+    }
+
+    /// Keeps these upstreams from being given anything, and no others; what runs there ends. Their mail takes the next
+    /// upstream of its route, or waits.
+    pub fn drain(&self, names: BTreeSet<UpstreamName>) {
+        self.board().drain(names);
         self.changed.notify_one();
     }
 
@@ -108,10 +117,11 @@ impl Relay {
             }
             let until = self.next_look(work.wake, next_tick);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
-                () = self.spool.changed() => {}
-                () = self.changed.notified() => {}
                 Some(ended) = attempts.join_next() => report_panic(&ended),
+                () = self.changed.notified() => {}
+                () = self.spool.changed() => {}
                 () = tokio::time::sleep_until(until.into()) => {}
             }
             while let Some(ended) = attempts.try_join_next() {
@@ -153,59 +163,73 @@ impl Relay {
                 return Work::default();
             }
         };
-        let mut work = self
-            .board()
-            .work(&backlog, self.clock.now(), self.clock.instant());
-        for (name, routes, free) in std::mem::take(&mut work.claims) {
-            for lease in self.claim(&routes, free).await {
-                let connection = Connection::take(self, &name);
+        let mut work = self.board().work(&backlog, self.now());
+        self.has_orphans.store(work.has_orphans, Ordering::Relaxed);
+        for (name, routes) in std::mem::take(&mut work.claims) {
+            for (connection, lease) in self.leases_for(&name, &routes, usize::MAX).await {
                 attempts.spawn(Arc::clone(self).work(connection, lease, stop.clone()));
             }
+            work.wake.at(self.board().next_look(&name, self.now()));
         }
-        self.has_orphans.store(work.has_orphans, Ordering::Relaxed);
         work
     }
 
     /// Works one connection of an upstream as long as there is mail for it.
     async fn work(self: Arc<Self>, connection: Connection, first: Lease, stop: CancellationToken) {
-        let mut next = Some(first);
-        while let Some(lease) = next {
+        let mut next = Some((connection, first));
+        while let Some((connection, lease)) = next {
             let Some(lane) = self.board().lane(&connection.upstream) else {
                 return self.spool.give_back(lease).await;
             };
             self.attempt(&lane, lease).await;
+            // Free before the next message is chosen: the most urgent of all gets it, whatever this one was.
+            connection.pass_on();
             next = if stop.is_cancelled() {
                 None
             } else {
-                self.next_for(&connection.upstream).await
+                self.next_for(lane.upstream.name()).await
             };
         }
+        self.changed.notify_one();
     }
 
-    async fn next_for(&self, upstream: &UpstreamName) -> Option<Lease> {
-        if self.board().has_too_many(upstream) {
-            return None;
-        }
-        let backlog = self.spool.backlog().await.ok()?;
-        let routes =
-            self.board()
-                .routes_to(upstream, &backlog, self.clock.now(), self.clock.instant());
+    async fn next_for(self: &Arc<Self>, name: &UpstreamName) -> Option<(Connection, Lease)> {
+        let routes = self.board().routes_to(name, self.now());
         if routes.is_empty() {
             return None;
         }
-        self.claim(&routes, 1).await.pop()
+        self.leases_for(name, &routes, 1).await.pop()
     }
 
-    async fn claim(&self, routes: &[Route], at_most: usize) -> Vec<Lease> {
-        let now = self.clock.now();
-        let claim = Claim {
-            routes,
-            at_most,
-            now,
-            until: now.after(LEASE),
-            older_than: None,
-        };
-        self.claim_as(claim).await
+    /// Claims what is next for an upstream, as much as it can take, `at_most` messages.
+    async fn leases_for(
+        self: &Arc<Self>,
+        name: &UpstreamName,
+        routes: &[Route],
+        at_most: usize,
+    ) -> Vec<(Connection, Lease)> {
+        let mut found = Vec::new();
+        while found.len() < at_most {
+            let allowed = self.board().allow(name, at_most - found.len(), self.now());
+            let Some(allowance) = allowed else { break };
+            let mut unused = Unused {
+                relay: self,
+                name,
+                allowance: Some(allowance),
+            };
+            let (asked, leases) = unused.claim(routes).await;
+            let is_all = leases.len() < asked;
+            for lease in leases {
+                match unused.begin(lease.message.priority) {
+                    Some(connection) => found.push((connection, lease)),
+                    None => self.spool.give_back(lease).await,
+                }
+            }
+            if is_all {
+                break;
+            }
+        }
+        found
     }
 
     async fn claim_as(&self, claim: Claim<'_>) -> Vec<Lease> {
@@ -250,13 +274,11 @@ impl Relay {
             let Some(oldest) = plan.oldest_alive(now) else {
                 continue;
             };
-            let claim = Claim {
-                routes: std::slice::from_ref(&route),
-                at_most: OVERDUE_AT_ONCE,
-                now,
-                until: now.after(LEASE),
-                older_than: Some(QueueId::first_at(oldest)),
+            let wanted = Wanted::Aged {
+                from: QueueId::from_number(0),
+                before: QueueId::first_at(oldest),
             };
+            let claim = self.claim_of(std::slice::from_ref(&route), wanted, OVERDUE_AT_ONCE);
             let mut may_go_on = true;
             for lease in self.claim_as(claim).await {
                 may_go_on &= !stop.is_cancelled();
@@ -272,8 +294,29 @@ impl Relay {
         }
     }
 
-    fn next_look(&self, wake: Option<Wake>, next_tick: Instant) -> Instant {
-        let wake = wake.unwrap_or_default();
+    /// Makes a claim for a lease of the usual length, with all recipients.
+    fn claim_of<'a>(&self, routes: &'a [Route], wanted: Wanted<'a>, at_most: usize) -> Claim<'a> {
+        let now = self.clock.now();
+        Claim {
+            routes,
+            wanted,
+            at_most,
+            recipients: usize::MAX,
+            now,
+            until: now.after(LEASE),
+        }
+    }
+
+    fn now(&self) -> Now {
+        let instant = self.clock.instant();
+        Now {
+            civil: self.clock.now(),
+            steady: self.steady.at(instant),
+            instant,
+        }
+    }
+
+    fn next_look(&self, wake: Wake, next_tick: Instant) -> Instant {
         let due = wake
             .due
             .map(|due| self.clock.instant() + due.since(self.clock.now()));
@@ -292,24 +335,76 @@ impl Relay {
 struct Connection {
     relay: Arc<Relay>,
     upstream: UpstreamName,
-    used: Use,
+    /// `None` once it is free.
+    taken: Option<Taken>,
 }
 
 impl Connection {
-    fn take(relay: &Arc<Relay>, upstream: &UpstreamName) -> Self {
-        let used = relay.board().begin(upstream, relay.clock.instant());
-        Self {
-            relay: Arc::clone(relay),
-            upstream: upstream.clone(),
-            used,
+    /// Frees the connection for whoever gives the next message to it; the dispatcher need not know.
+    fn pass_on(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) -> bool {
+        let taken = self.taken.take();
+        let was_taken = taken.is_some();
+        if let Some(taken) = taken {
+            self.relay.board().end(&self.upstream, taken);
         }
+        was_taken
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.relay.board().end(&self.upstream, self.used);
-        self.relay.changed.notify_one();
+        if self.end() {
+            self.relay.changed.notify_one();
+        }
+    }
+}
+
+/// What an upstream can take and has not been given; given back when dropped, also when the claim is.
+struct Unused<'a> {
+    relay: &'a Arc<Relay>,
+    name: &'a UpstreamName,
+    allowance: Option<Allowance>,
+}
+
+impl Unused<'_> {
+    /// Claims messages as the allowance says; returns how many were asked for, and them.
+    async fn claim(&self, routes: &[Route]) -> (usize, Vec<Lease>) {
+        let lane = self.relay.board().lane(self.name);
+        let Some((lane, allowance)) = lane.zip(self.allowance.as_ref()) else {
+            return (0, Vec::new());
+        };
+        let wanted = Wanted::Next {
+            upstream: self.name,
+            lowest: allowance.lowest,
+            ageing: self.relay.board().ageing(),
+        };
+        let claim = Claim {
+            recipients: lane.upstream.recipients(),
+            ..self.relay.claim_of(routes, wanted, allowance.at_most)
+        };
+        (allowance.at_most, self.relay.claim_as(claim).await)
+    }
+
+    fn begin(&mut self, priority: Priority) -> Option<Connection> {
+        let allowance = self.allowance.as_mut()?;
+        let taken = self.relay.board().begin(self.name, allowance, priority)?;
+        Some(Connection {
+            relay: Arc::clone(self.relay),
+            upstream: self.name.clone(),
+            taken: Some(taken),
+        })
+    }
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        if let Some(allowance) = self.allowance.take() {
+            self.relay.board().give_back(self.name, allowance);
+        }
     }
 }
 

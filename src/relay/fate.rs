@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage};
-use crate::schedule::{Next, RetryPlan};
+use crate::schedule::{Load, Next, RetryPlan};
 use crate::spool::{Fate, Lease};
 
 /// When an attempt ended and by which rules it is judged.
@@ -29,6 +29,26 @@ pub(super) fn counts(attempt: &Attempt) -> bool {
         Outcome::Rejected(_) | Outcome::Relayed(_) => false,
     };
     attempt.health == Health::Good || attempt.outcomes.iter().any(|(_, outcome)| is_own(outcome))
+}
+
+/// Returns how an attempt bore on its upstream: it strained where the upstream asked for less or later, put a whole
+/// message off, was silent or broke off. A recipient that is put off alone says nothing of the upstream.
+pub(super) fn load(attempt: &Attempt) -> Load {
+    let is_strain = |failure: &Failure| match &failure.cause {
+        Cause::Broken(_) | Cause::Timeout => true,
+        Cause::Response(response) => response.code < 500 && failure.stage != Stage::Recipient,
+        Cause::Capability(_) | Cause::Expired | Cause::Unusable(_) => false,
+    };
+    let strains = |outcome: &Outcome| match outcome {
+        Outcome::Deferred(failure) | Outcome::Unknown(failure) => is_strain(failure),
+        Outcome::Rejected(_) | Outcome::Relayed(_) => false,
+    };
+    let mut outcomes = attempt.outcomes.iter();
+    if attempt.health != Health::Good || outcomes.any(|(_, outcome)| strains(outcome)) {
+        Load::Strained
+    } else {
+        Load::Borne
+    }
 }
 
 impl Judgement {

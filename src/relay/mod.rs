@@ -6,9 +6,8 @@ mod attempt;
 mod board;
 mod chronicle;
 mod dispatcher;
-mod drain;
 mod fate;
 mod notify;
 
-pub use board::{Lane, UpstreamStanding};
+pub use board::{Arrangement, Lane, UpstreamStanding};
 pub use dispatcher::{Relay, Settings};

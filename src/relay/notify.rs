@@ -53,15 +53,13 @@ impl Relay {
             return Vec::new();
         };
         let envelope = Envelope {
-            reverse_path: ReversePath::Null,
             body: report.body,
             smtputf8: report.smtputf8,
-            ret: None,
-            envelope_id: None,
             recipients: vec![Recipient {
                 notify: Some(Notify::NEVER),
                 ..Recipient::new(sender.clone().into())
             }],
+            ..Envelope::new(ReversePath::Null)
         };
         let message = Message {
             envelope,

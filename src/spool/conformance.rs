@@ -9,14 +9,21 @@ use bytes::Bytes;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
-    BodyType, Cause, DsnReturn, Envelope, Failure, ForwardPath, Mailbox, Notify, OriginalRecipient,
-    Priority, QueueId, Recipient, RecipientIndex, Response, ReversePath, Stage,
+    BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
+    ForwardPath, Mailbox, Notify, OriginalRecipient, Priority, QueueId, Recipient, RecipientIndex,
+    Response, ReversePath, Stage,
 };
 
 use super::{
-    Change, Claim, EntryState, Fate, Lease, Message, Report, Selection, Settlement, Spool,
-    SpoolAdmin, SpoolError, Sum, VerbError,
+    Claim, EntryState, Fate, Lease, Message, Report, Settlement, Spool, SpoolAdmin, SpoolError,
+    VerbError, Wanted,
 };
+
+mod operators;
+mod order;
+
+pub(super) use operators::*;
+pub(super) use order::*;
 
 pub(super) trait Engine: Spool + SpoolAdmin {}
 impl<E: Spool + SpoolAdmin> Engine for E {}
@@ -86,6 +93,7 @@ pub(super) fn message_to(recipients: &[&str]) -> Message {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: recipients
                 .iter()
                 .map(|path| Recipient::new(ForwardPath::from(Mailbox::parse(path).unwrap())))
@@ -109,6 +117,11 @@ pub(super) fn full_message() -> Message {
     message.envelope.smtputf8 = true;
     message.envelope.ret = Some(DsnReturn::Headers);
     message.envelope.envelope_id = Some("QQ314159 +2B".into());
+    message.envelope.deliver_by = Some(DeliverBy {
+        deadline: START.after(Duration::from_mins(10)),
+        mode: DeliverByMode::Return,
+        trace: DeliverByTrace::On,
+    });
     message.envelope.recipients[0].notify = Some(Notify {
         success: true,
         failure: false,
@@ -124,6 +137,27 @@ pub(super) fn full_message() -> Message {
     message.peer = Some(Ipv4Addr::new(192, 0, 2, 1).into());
     message.message_id = Some("<1@example.com>".into());
     message
+}
+
+/// A claim of whatever is next, with all its recipients, at the first upstream of the first route.
+pub(super) fn next_of(
+    routes: &[Route],
+    at_most: usize,
+    now: Timestamp,
+    until: Timestamp,
+) -> Claim<'_> {
+    Claim {
+        routes,
+        wanted: Wanted::Next {
+            upstream: &routes[0].upstreams()[0],
+            lowest: Priority::VeryLow,
+            ageing: None,
+        },
+        at_most,
+        recipients: usize::MAX,
+        now,
+        until,
+    }
 }
 
 pub(super) fn failure(text: &str) -> Failure {
@@ -176,14 +210,9 @@ impl Fixture {
     }
 
     async fn claim_on(&self, name: &[&str], at_most: usize) -> Vec<Lease> {
-        let now = self.clock.now();
-        let claim = Claim {
-            routes: &[route(name)],
-            at_most,
-            now,
-            until: now.after(minutes(5)),
-            older_than: None,
-        };
+        let until = self.clock.now().after(minutes(5));
+        let routes = [route(name)];
+        let claim = next_of(&routes, at_most, self.clock.now(), until);
         self.spool.claim(claim).await.unwrap()
     }
 
@@ -228,7 +257,6 @@ macro_rules! suite {
         $crate::spool::conformance::suite! { @tests $engine, $fixture,
             a_message_comes_back_as_it_was_committed
             a_large_message_comes_back_as_it_was_committed
-            a_body_can_be_read_again
             an_empty_message_comes_back_empty
             a_dropped_draft_leaves_nothing
             ids_increase_in_the_order_of_drafts
@@ -237,6 +265,15 @@ macro_rules! suite {
             only_older_messages_are_claimed_where_that_is_asked
             other_routes_are_left_alone
             no_more_is_claimed_than_asked_for
+            accounts_take_turns
+            tenants_take_turns_whatever_the_number_of_their_accounts
+            a_single_message_does_not_wait_behind_a_neighbours_bulk
+            a_large_message_counts_for_many
+            routes_of_many_tenants_get_their_share
+            the_lowest_priority_bounds_a_claim
+            low_priorities_rise_by_waiting
+            recipients_beyond_what_is_asked_wait_for_the_next_lease
+            attempts_count_for_those_they_were_made_for
             scheduled_mail_is_claimed_when_it_is_due
             a_leased_message_is_not_claimed_again
             a_lease_that_is_over_can_be_claimed_by_another
@@ -275,6 +312,7 @@ macro_rules! suite {
             a_selection_goes_on_where_it_ended
             a_change_tells_how_each_message_fared
             an_operators_route_is_stronger_than_the_accounts
+            an_operators_route_is_taken_back
             a_census_counts_every_message
             a_commit_wakes_whoever_waits
             a_lease_given_back_wakes_whoever_waits
@@ -336,19 +374,6 @@ pub(super) async fn a_large_message_comes_back_as_it_was_committed(fixture: Fixt
     assert!(fixture.octets(id).await == octets);
 }
 
-pub(super) async fn a_body_can_be_read_again(fixture: Fixture) {
-    for size in [10, 700_001] {
-        let octets = vec![b'x'; size];
-        let id = fixture
-            .commit(message_to(&["a@example.com"]), &octets)
-            .await;
-        let mut body = fixture.spool.body(id).await.unwrap();
-        let first = body.next().await.unwrap().unwrap();
-        body.rewind().await.unwrap();
-        assert_eq!(body.next().await.unwrap().unwrap(), first);
-    }
-}
-
 pub(super) async fn an_empty_message_comes_back_empty(fixture: Fixture) {
     let id = fixture.commit(message_to(&["a@example.com"]), b"").await;
     assert_eq!(fixture.octets(id).await, b"");
@@ -367,79 +392,6 @@ pub(super) async fn ids_increase_in_the_order_of_drafts(fixture: Fixture) {
     let second = fixture.spool.draft().await.unwrap();
     assert!(first.id() < second.id());
     assert_eq!((first.size(), second.size()), (0, 0));
-}
-
-pub(super) async fn higher_priority_comes_first_then_age(fixture: Fixture) {
-    let mut ids = Vec::new();
-    for number in [3, 1, 3, 1, 5, 2] {
-        let mut message = message_to(&["a@example.com"]);
-        message.priority = Priority::from_number(number).unwrap();
-        ids.push(fixture.commit(message, b"x").await);
-    }
-    let claimed: Vec<_> = fixture
-        .claim(9)
-        .await
-        .iter()
-        .map(|lease| lease.id)
-        .collect();
-    assert_eq!(claimed, [1, 3, 5, 0, 2, 4].map(|place: usize| ids[place]));
-}
-
-pub(super) async fn the_order_holds_across_routes(fixture: Fixture) {
-    let mut ids = Vec::new();
-    for name in ["b", "a", "b", "a"] {
-        let mut message = message_to(&["a@example.com"]);
-        message.route = route(&[name]);
-        ids.push(fixture.commit(message, b"x").await);
-    }
-    let now = fixture.clock.now();
-    let claim = Claim {
-        routes: &[route(&["a"]), route(&["nobody"]), route(&["b"])],
-        at_most: 9,
-        now,
-        until: now.after(minutes(1)),
-        older_than: None,
-    };
-    let claimed = fixture.spool.claim(claim).await.unwrap();
-    let claimed: Vec<_> = claimed.iter().map(|lease| lease.id).collect();
-    assert_eq!(claimed, ids);
-}
-
-pub(super) async fn only_older_messages_are_claimed_where_that_is_asked(fixture: Fixture) {
-    let first = fixture.simple().await;
-    let mut urgent = message_to(&["a@example.com"]);
-    urgent.priority = Priority::VeryHigh;
-    let second = fixture.commit(urgent, b"x").await;
-    let now = fixture.clock.now();
-    let routes = [route(&["main"])];
-    let older = |id| Claim {
-        routes: &routes,
-        at_most: 9,
-        now,
-        until: now.after(minutes(1)),
-        older_than: Some(id),
-    };
-    assert!(fixture.spool.claim(older(first)).await.unwrap().is_empty());
-    let claimed = fixture.spool.claim(older(second)).await.unwrap();
-    assert_eq!(
-        claimed.iter().map(|lease| lease.id).collect::<Vec<_>>(),
-        [first]
-    );
-}
-
-pub(super) async fn other_routes_are_left_alone(fixture: Fixture) {
-    fixture.simple().await;
-    assert!(fixture.claim_on(&["spare"], 5).await.is_empty());
-    assert!(fixture.claim_on(&["main", "spare"], 5).await.is_empty());
-}
-
-pub(super) async fn no_more_is_claimed_than_asked_for(fixture: Fixture) {
-    for _ in 0..3 {
-        fixture.simple().await;
-    }
-    assert_eq!(fixture.claim(2).await.len(), 2);
-    assert_eq!(fixture.claim(0).await.len(), 0);
-    assert_eq!(fixture.claim(2).await.len(), 1);
 }
 
 pub(super) async fn scheduled_mail_is_claimed_when_it_is_due(fixture: Fixture) {
@@ -905,196 +857,6 @@ pub(super) async fn stats_add_up(fixture: Fixture) {
     let stats = fixture.spool.stats().await;
     assert_eq!((stats.messages, stats.octets), (2, 14));
     assert_eq!((stats.held, stats.leased, stats.damaged), (1, 1, 0));
-}
-
-pub(super) async fn a_selection_takes_what_has_all_that_is_wanted(fixture: Fixture) {
-    let mut ids = Vec::new();
-    for (account, upstreams, number) in [
-        ("alice", &["main"][..], 3),
-        ("alice", &["main", "spare"], 1),
-        ("bob", &["spare"], 3),
-    ] {
-        let mut message = message_to(&["a@example.com"]);
-        message.account = Some(AccountName::parse(account).unwrap());
-        message.route = route(upstreams);
-        message.priority = Priority::from_number(number).unwrap();
-        ids.push(fixture.commit(message, b"x").await);
-    }
-    let [lease] = fixture.claim_on(&["spare"], 1).await.try_into().unwrap();
-    fixture
-        .settle(lease, &[(0, fixture.retry_in(minutes(9)))])
-        .await;
-    fixture.spool.hold(ids[1]).await.unwrap();
-    let all = Selection::default;
-    let (held, text) = (Some(EntryState::Held), |text: &str| Some(text.into()));
-    for (selection, expected) in [
-        (all(), vec![0, 1, 2]),
-        (
-            Selection {
-                state: held,
-                ..all()
-            },
-            vec![1],
-        ),
-        (
-            Selection {
-                account: text("alice"),
-                ..all()
-            },
-            vec![0, 1],
-        ),
-        (
-            Selection {
-                upstream: text("spare"),
-                ..all()
-            },
-            vec![1, 2],
-        ),
-        (
-            Selection {
-                reply: text("451 later"),
-                ..all()
-            },
-            vec![2],
-        ),
-        (
-            Selection {
-                reply: text("550"),
-                ..all()
-            },
-            vec![],
-        ),
-        (
-            Selection {
-                priorities: Some(Priority::VeryHigh..=Priority::High),
-                ..all()
-            },
-            vec![1],
-        ),
-        (
-            Selection {
-                from: Some(ids[1]),
-                ..all()
-            },
-            vec![1, 2],
-        ),
-        (
-            Selection {
-                before: Some(ids[1]),
-                ..all()
-            },
-            vec![0],
-        ),
-        (
-            Selection {
-                from: Some(ids[1]),
-                before: Some(ids[1]),
-                ..all()
-            },
-            vec![],
-        ),
-        (
-            Selection {
-                state: held,
-                account: text("bob"),
-                ..all()
-            },
-            vec![],
-        ),
-    ] {
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|place: usize| ids[place])
-            .collect();
-        let page = fixture.spool.select(None, 9, &selection).await.unwrap();
-        let listed: Vec<_> = page.items.iter().map(|entry| entry.id).collect();
-        assert_eq!(listed, expected, "{selection:?}");
-        let page = fixture.spool.ids(None, 9, &selection).await;
-        assert_eq!((page.items, page.next), (expected, None), "{selection:?}");
-    }
-}
-
-pub(super) async fn a_selection_goes_on_where_it_ended(fixture: Fixture) {
-    let mut ids = Vec::new();
-    for _ in 0..5 {
-        ids.push(fixture.simple().await);
-    }
-    let selection = Selection {
-        from: Some(ids[1]),
-        ..Selection::default()
-    };
-    let (mut listed, mut after) = (Vec::new(), None);
-    loop {
-        let page = fixture.spool.ids(after, 2, &selection).await;
-        assert!(page.items.len() <= 2);
-        listed.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    assert_eq!(listed, ids[1..]);
-}
-
-pub(super) async fn a_change_tells_how_each_message_fared(fixture: Fixture) {
-    let [leased, waiting] = [fixture.simple().await, fixture.simple().await];
-    let [_lease] = fixture.claim(1).await.try_into().unwrap();
-    let missing = QueueId::from_number(1);
-    let results = fixture
-        .spool
-        .change(&[leased, missing, waiting], &Change::Hold)
-        .await;
-    assert!(
-        matches!(
-            results.as_slice(),
-            [Err(VerbError::Busy(_)), Err(VerbError::Missing(_)), Ok(())]
-        ),
-        "{results:?}"
-    );
-    assert_eq!(fixture.spool.stats().await.held, 1);
-}
-
-pub(super) async fn an_operators_route_is_stronger_than_the_accounts(fixture: Fixture) {
-    let id = fixture.simple().await;
-    let to = Change::Route(route(&["spare"]));
-    fixture.spool.change(&[id], &to).await.remove(0).unwrap();
-    fixture.spool.reroute(&|_| Some(route(&["main"]))).await;
-    assert!(fixture.claim(5).await.is_empty());
-    let [lease] = fixture.claim_on(&["spare"], 5).await.try_into().unwrap();
-    assert_eq!(lease.message.route, route(&["spare"]));
-    fixture
-        .settle(lease, &[(0, fixture.retry_in(minutes(1)))])
-        .await;
-    fixture.spool.reroute(&|_| Some(route(&["main"]))).await;
-    let entry = fixture.spool.show(id).await.unwrap().unwrap();
-    assert_eq!(entry.message.route, route(&["spare"]));
-    let back = fixture.spool.change(&[id], &Change::RouteOfAccount).await;
-    assert!(back.iter().all(Result::is_ok));
-    fixture
-        .spool
-        .reroute_some(&[id], &|_| Some(route(&["main"])))
-        .await;
-    fixture.clock.advance(minutes(1));
-    let [lease] = fixture.claim(5).await.try_into().unwrap();
-    assert_eq!(lease.id, id);
-}
-
-pub(super) async fn a_census_counts_every_message(fixture: Fixture) {
-    let first = fixture.simple().await;
-    fixture.simple().await;
-    let mut own = message_to(&["a@example.com"]);
-    own.account = None;
-    own.route = route(&["spare", "main"]);
-    fixture.commit(own, b"12345").await;
-    let [_lease] = fixture.claim(1).await.try_into().unwrap();
-    let census = fixture.spool.census().await;
-    let sum = |messages, octets| Sum { messages, octets };
-    assert_eq!((census.leased, census.pending), (sum(1, 7), sum(2, 12)));
-    assert_eq!(census.priorities[&Priority::Normal], sum(3, 19));
-    let upstreams: Vec<_> = census.upstreams.values().copied().collect();
-    assert_eq!(upstreams, [sum(2, 14), sum(1, 5)]);
-    assert_eq!(census.accounts[&None], sum(1, 5));
-    assert_eq!(census.oldest, Some(first));
 }
 
 pub(super) async fn a_commit_wakes_whoever_waits(fixture: Fixture) {

@@ -9,14 +9,17 @@ use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{AccountName, Route};
+use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::{Priority, QueueId, RecipientIndex};
 
 mod operate;
 
 use super::lanes::{Lanes, RouteKey, Wait};
+use super::parties::{Parties, PartyKey};
 use super::standing::{Recipients, Standing};
-use super::{Backlog, Claim, EntryState, Settlement, SpoolError, Stats, VerbError};
+use super::{Backlog, EntryState, Settlement, SpoolError, Stats, VerbError};
+
+mod claim;
 
 /// One moment by both clocks. Due times are civil; leases run by the monotonic clock, so that no step of the civil one
 /// ends them while their holders are at work.
@@ -58,6 +61,7 @@ pub(super) struct Arrival<P> {
     pub(super) priority: Priority,
     pub(super) route: Route,
     pub(super) account: Option<AccountName>,
+    pub(super) tenant: Option<TenantName>,
     pub(super) standing: Standing,
     pub(super) place: P,
 }
@@ -117,12 +121,15 @@ enum Phase {
 struct Slot<P> {
     place: P,
     size: u64,
-    account: Option<AccountName>,
     standing: Standing,
     phase: Phase,
     /// The last lease's; 0 where no lease may settle this message.
     token: u64,
+    party: PartyKey,
     route: RouteKey,
+    /// Its priority, or the higher one that it has reached by waiting.
+    rank: Priority,
+    /// Its priority.
     priority: Priority,
 }
 
@@ -130,7 +137,8 @@ impl<P> Slot<P> {
     fn wait(&self, id: QueueId) -> Wait {
         Wait {
             route: self.route,
-            priority: self.priority,
+            party: self.party,
+            rank: self.rank,
             due: self.standing.due(),
             id,
         }
@@ -160,10 +168,13 @@ impl<P> Slot<P> {
 pub(super) struct Index<P> {
     slots: BTreeMap<QueueId, Box<Slot<P>>>,
     lanes: Lanes,
+    parties: Parties,
     leases: BTreeSet<(Instant, QueueId)>,
     /// The latest civil time that was seen.
     latest: Timestamp,
     last_token: u64,
+    /// When old messages were last looked for that rise.
+    aged: Option<Instant>,
     octets: u64,
     held: u64,
     settling: u64,
@@ -174,9 +185,11 @@ impl<P> Default for Index<P> {
         Self {
             slots: BTreeMap::new(),
             lanes: Lanes::default(),
+            parties: Parties::default(),
             leases: BTreeSet::new(),
             latest: Timestamp::default(),
             last_token: 0,
+            aged: None,
             octets: 0,
             held: 0,
             settling: 0,
@@ -192,11 +205,14 @@ impl<P: Clone> Index<P> {
         let slot = Box::new(Slot {
             place: arrival.place,
             size: arrival.size,
-            account: arrival.account,
             standing: arrival.standing,
             phase: Phase::Idle,
             token: 0,
+            party: self
+                .parties
+                .key(arrival.tenant.as_ref(), arrival.account.as_ref()),
             route,
+            rank: arrival.priority,
             priority: arrival.priority,
         });
         self.octets = self.octets.saturating_add(slot.size);
@@ -250,42 +266,6 @@ impl<P: Clone> Index<P> {
                 self.lanes.insert(slot.wait(*id), now);
             }
         }
-    }
-
-    /// Leases what is due. See [`Spool::claim`](super::Spool::claim).
-    pub(super) fn claim(&mut self, claim: &Claim<'_>, instant: Instant) -> Vec<Claimed<P>> {
-        let now = Moment {
-            civil: claim.now,
-            monotonic: instant,
-        };
-        self.note_time(now.civil);
-        self.end_leases(now);
-        let keys = self.lanes.ready(claim.routes, claim.now);
-        let mut claimed = Vec::new();
-        while claimed.len() < claim.at_most
-            && let Some(id) = self.lanes.pop(&keys, claim.older_than)
-        {
-            claimed.extend(self.lease(id, claim, now.end_of_lease(claim.until)));
-        }
-        claimed
-    }
-
-    fn lease(&mut self, id: QueueId, claim: &Claim<'_>, until: Instant) -> Option<Claimed<P>> {
-        let slot = self.slots.get_mut(&id)?;
-        self.last_token += 1;
-        slot.token = self.last_token;
-        slot.phase = Phase::Leased { until };
-        self.leases.insert((until, id));
-        Some(Claimed {
-            id,
-            size: slot.size,
-            route: self.lanes.route(slot.route)?.clone(),
-            // It was due once, so somebody is, even if the clock has been set back since.
-            pending: slot.standing.due_by(claim.now.max(slot.standing.due())),
-            attempts: slot.standing.attempts,
-            token: slot.token,
-            place: slot.place.clone(),
-        })
     }
 
     /// Makes the messages claimable whose leases are over.
@@ -467,20 +447,14 @@ impl<P: Clone> Index<P> {
         let firsts = self.lanes.first_of_each(now.civil);
         firsts
             .into_iter()
-            .map(|first| {
-                let ready_due = first
-                    .ready
-                    .and_then(|(_, id)| self.slots.get(&id))
-                    .map(|slot| slot.standing.due());
-                Backlog {
-                    route: first.route,
-                    // What is ready is due, also if the clock has been set back since it became so.
-                    next_due: ready_due
-                        .map(|due| due.min(now.civil))
-                        .or(first.delayed)
-                        .unwrap_or(Timestamp::MAX),
-                    highest: first.ready.map(|(priority, _)| priority),
-                }
+            .map(|first| Backlog {
+                route: first.route,
+                // What is ready is due, also if the clock has been set back since it became so.
+                next_due: match first.highest {
+                    Some(_) => now.civil,
+                    None => first.delayed.unwrap_or(Timestamp::MAX),
+                },
+                highest: first.highest,
             })
             .collect()
     }
@@ -518,7 +492,7 @@ impl<P: Clone> Index<P> {
                 // What an operator has decided is stronger.
                 continue;
             }
-            let Some(route) = slot.account.as_ref().and_then(route_of) else {
+            let Some(route) = self.parties.account(slot.party).and_then(route_of) else {
                 continue;
             };
             if self.lanes.route(slot.route) == Some(&route) {

@@ -98,6 +98,7 @@ impl State {
             priority: message.priority,
             route: message.route.clone(),
             account: message.account.clone(),
+            tenant: message.tenant.clone(),
             standing: Standing::fresh(message.envelope.recipients.len(), message.due),
             place: Stored {
                 message: Arc::new(message),
@@ -279,7 +280,7 @@ fn entry(listed: &Listed<Stored>) -> Entry {
         message: super::with_route(&listed.place.message, &listed.route),
         size: listed.size,
         state: listed.state,
-        attempts: listed.standing.attempts,
+        attempts: listed.standing.attempts(),
         due: listed.standing.due(),
         pending: listed.standing.reasons(),
     }

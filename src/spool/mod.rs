@@ -9,13 +9,14 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::identity::{AccountName, Route, TenantName};
+use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{Envelope, Failure, Priority, QueueId, RecipientIndex, Response};
 
 #[cfg(test)]
@@ -25,7 +26,9 @@ mod index;
 mod lanes;
 pub mod memory;
 pub mod operators;
+mod parties;
 mod shared;
+mod shelf;
 mod standing;
 
 pub use operators::{Census, Change, Page, Selection, Sum};
@@ -49,7 +52,7 @@ pub trait Spool: Send + Sync {
     /// [`SpoolError::Full`] where there is no room, [`SpoolError::Unavailable`] for any other fault of the store.
     async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError>;
 
-    /// Leases due messages of the given routes: higher priority first, then the older.
+    /// Leases due messages of the given routes, in the order that [`Claim::wanted`] says.
     ///
     /// A lease is exclusive until it is settled or its time is over; a crash ends all leases of the process.
     ///
@@ -237,16 +240,42 @@ pub struct Message {
 /// What a dispatcher wants to attempt next.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
-    /// The routes to take from. Between them the order is by priority, then by age.
+    /// The routes to take from.
     pub routes: &'a [Route],
-    /// How many at most.
+    /// Which of their messages, and in which order.
+    pub wanted: Wanted<'a>,
+    /// How many messages at most.
     pub at_most: usize,
+    /// How many recipients of a message at most; the others wait for another lease.
+    pub recipients: usize,
     /// Messages due at or before this time are claimable.
     pub now: Timestamp,
     /// How long the leases last if they are not extended.
     pub until: Timestamp,
-    /// Only messages with smaller ids, if given: those accepted before a certain time.
-    pub older_than: Option<QueueId>,
+}
+
+/// Which messages are claimed, and in which order.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// Those that were accepted in a certain time, the oldest first, to look after them rather than to send them.
+    Aged {
+        /// The smallest id.
+        from: QueueId,
+        /// The id behind the largest.
+        before: QueueId,
+    },
+    /// Those that are next to be sent: a higher priority first; within a priority fair by octets between tenants, and
+    /// between the accounts of a tenant; of an account the oldest first.
+    Next {
+        /// The upstream they will be sent to. Fairness between several routes that lead there counts what each has
+        /// had there.
+        upstream: &'a UpstreamName,
+        /// None of a lower priority.
+        lowest: Priority,
+        /// How long a message of priority 4 waits before it counts as one of priority 3, and one of priority 5 twice as
+        /// long; `None` for ever.
+        ageing: Option<Duration>,
+    },
 }
 
 /// The right to attempt a message, for one holder at a time.
@@ -258,9 +287,9 @@ pub struct Lease {
     pub message: Arc<Message>,
     /// The octets of header and body.
     pub size: u64,
-    /// The recipients that are not done and are due.
+    /// Recipients that are not done and are due, as many as were claimed.
     pub pending: Vec<RecipientIndex>,
-    /// How many attempts have counted against it so far.
+    /// How many attempts have counted against any of these so far.
     pub attempts: u32,
     /// When the lease ends.
     pub until: Timestamp,
@@ -315,7 +344,7 @@ pub struct Backlog {
     pub route: Route,
     /// When the first of them is due.
     pub next_due: Timestamp,
-    /// The highest priority among those that are due already, if any is.
+    /// The highest rank among those that are due already, if any is: a priority, or one reached by waiting.
     pub highest: Option<Priority>,
 }
 

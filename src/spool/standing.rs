@@ -12,8 +12,6 @@ use super::{Fate, Settlement};
 /// of a message says all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Standing {
-    /// How many attempts have counted.
-    pub(super) attempts: u32,
     /// Whether it waits for an operator.
     pub(super) is_held: bool,
     /// The route that an operator has given it, which is stronger than its account's.
@@ -35,6 +33,8 @@ pub(super) enum Recipients {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Waiting {
     pub(super) index: RecipientIndex,
+    /// How many attempts have counted against it.
+    pub(super) attempts: u32,
     /// When it may be attempted.
     pub(super) due: Timestamp,
     /// Why it was deferred, if it was.
@@ -47,6 +47,7 @@ impl Recipients {
             Self::All { count, due } => (0..*count)
                 .map(|index| Waiting {
                     index: RecipientIndex(index),
+                    attempts: 0,
                     due: *due,
                     reason: None,
                 })
@@ -61,11 +62,35 @@ impl Standing {
     pub(super) fn fresh(recipients: usize, due: Timestamp) -> Self {
         let count = u16::try_from(recipients).unwrap_or(u16::MAX);
         Self {
-            attempts: 0,
             is_held: false,
             route: None,
             recipients: Recipients::All { count, due },
         }
+    }
+
+    /// Returns how many attempts have counted against any of its recipients.
+    pub(super) fn attempts(&self) -> u32 {
+        match &self.recipients {
+            Recipients::All { .. } => 0,
+            Recipients::Some(waiting) => {
+                let attempts = waiting.iter().map(|waiting| waiting.attempts);
+                attempts.max().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Returns how many attempts have counted against any of these recipients, which are in order.
+    pub(super) fn attempts_of(&self, recipients: &[RecipientIndex]) -> u32 {
+        let Recipients::Some(waiting) = &self.recipients else {
+            return 0;
+        };
+        let meant = waiting
+            .iter()
+            .filter(|waiting| recipients.binary_search(&waiting.index).is_ok());
+        meant
+            .map(|waiting| waiting.attempts)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Returns when the first recipient is due.
@@ -88,14 +113,17 @@ impl Standing {
         }
     }
 
-    /// Returns the recipients that are due.
-    pub(super) fn due_by(&self, now: Timestamp) -> Vec<RecipientIndex> {
+    /// Returns the recipients that are due, so many at most.
+    pub(super) fn due_by(&self, now: Timestamp, at_most: usize) -> Vec<RecipientIndex> {
         match &self.recipients {
-            Recipients::All { count, .. } => (0..*count).map(RecipientIndex).collect(),
+            Recipients::All { count, .. } => {
+                (0..*count).map(RecipientIndex).take(at_most).collect()
+            }
             Recipients::Some(waiting) => waiting
                 .iter()
                 .filter(|waiting| waiting.due <= now)
                 .map(|waiting| waiting.index)
+                .take(at_most)
                 .collect(),
         }
     }
@@ -120,6 +148,8 @@ impl Standing {
         waiting.retain_mut(|waiting| match fates.get(&waiting.index) {
             Some(Fate::Relayed(_) | Fate::Bounce(_) | Fate::Expire(_)) => false,
             Some(Fate::Retry { due, reason }) => {
+                let counted = u32::from(settlement.counts);
+                waiting.attempts = waiting.attempts.saturating_add(counted);
                 waiting.due = *due;
                 waiting.reason = Some(reason.clone());
                 true
@@ -132,7 +162,6 @@ impl Standing {
             }
         });
         (!waiting.is_empty()).then(|| Self {
-            attempts: self.attempts.saturating_add(u32::from(settlement.counts)),
             is_held: self.is_held,
             route: self.route.clone(),
             recipients: Recipients::Some(waiting.into()),

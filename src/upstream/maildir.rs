@@ -43,7 +43,10 @@ pub struct MaildirUpstream {
 }
 
 /// Writes at once. More would only compete for the same disk.
-const CONNECTIONS: usize = 4;
+pub const CONNECTIONS: usize = 4;
+
+/// Recipients of one file.
+const RECIPIENTS: usize = 1000;
 
 /// Octets gathered before they are written.
 const GATHER: usize = 64 << 10;
@@ -105,8 +108,8 @@ impl Upstream for MaildirUpstream {
         &self.settings.name
     }
 
-    fn connections(&self) -> usize {
-        CONNECTIONS
+    fn recipients(&self) -> usize {
+        RECIPIENTS
     }
 
     async fn attempt(&self, order: Order<'_>) -> Attempt {
@@ -233,6 +236,7 @@ mod tests {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: recipients.iter().map(recipient).collect(),
         }
     }

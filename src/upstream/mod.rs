@@ -21,8 +21,9 @@ pub trait Upstream: Send + Sync {
     /// Returns the configured name.
     fn name(&self) -> &UpstreamName;
 
-    /// Returns how many attempts may run at once.
-    fn connections(&self) -> usize;
+    /// Returns how many recipients one attempt may be for; at least 1. A message with more takes several attempts, so
+    /// that a more urgent one can go in between.
+    fn recipients(&self) -> usize;
 
     /// Tries to hand a message over, for some of its recipients.
     ///

@@ -52,6 +52,7 @@ fn message(account: &str, recipient: &str) -> Message {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            deliver_by: None,
             recipients: vec![Recipient::new(ForwardPath::take(&path, &here).unwrap().0)],
         },
         account: Some(AccountName::parse(account).unwrap()),

@@ -10,7 +10,7 @@ fn mail_through_another_is_not_held_up() {
     let relay = Setup::to(&hanging)
         .upstream("other", working.address)
         .with("relay.upstream", "[\"main\"]")
-        .with("upstream.main.smtp.connections", "2")
+        .with("upstream.main.smtp.connections", "3")
         .with("account.lucky.networks", "[\"127.0.0.5/32\"]")
         .with("account.lucky.upstream", "[\"other\"]")
         .start();

@@ -38,61 +38,69 @@ fn it_tells_everything_also_after_the_message_has_left() {
     let id = submit(&relay);
     upstream.wait_for(1);
     wait_for_empty_queue(&setup);
-    let check = || {
-        let trace = json(&setup, &["trace", &id, "--json"]);
-        let [accepted, first, second] = trace["events"].as_array().unwrap().as_slice() else {
-            panic!("{trace}");
-        };
-        assert_eq!(trace["message"], serde_json::Value::Null, "{trace}");
-        assert_eq!(accepted["kind"], "accepted");
-        assert_eq!(accepted["peer"], NEIGHBOUR.to_string());
-        assert_eq!(
-            (&accepted["account"], &accepted["proof"]),
-            (&"shop".into(), &"network".into())
-        );
-        assert_eq!(accepted["recipients"], serde_json::json!([RECIPIENT]));
-        let allowed = accepted["allowed"].to_string();
-        assert!(allowed.contains("granted by shop.example"), "{allowed}");
-        let priority =
-            serde_json::json!({"value": 2, "basis": "x_priority", "claimed": 2, "own": 3});
-        assert_eq!(accepted["priority"], priority);
-        for (attempt, fate, text) in [
-            (first, "deferred", "451 4.7.1 greylisted"),
-            (second, "relayed", "250"),
-        ] {
-            assert_eq!(
-                (&attempt["kind"], &attempt["upstream"]),
-                (&"attempt".into(), &"main".into())
-            );
-            assert_eq!(attempt["address"], upstream.address.to_string());
-            assert_eq!(attempt["tls"]["version"], "TLSv1.3");
-            let recipient = &attempt["recipients"][0];
-            assert_eq!(
-                (&recipient["address"], &recipient["fate"]),
-                (&RECIPIENT.into(), &fate.into())
-            );
-            assert!(
-                recipient["text"].as_str().unwrap().contains(text),
-                "{recipient}"
-            );
-        }
-        assert!(first["recipients"][0]["due"].is_string(), "{first}");
-        let text = says(&setup, &["trace", &id]);
-        for part in [
-            "accepted",
-            "attempt 1",
-            "attempt 2",
-            "no longer in the queue",
-        ] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-        for secret in ["secret subject", "The text of the message"] {
-            assert!(!text.contains(secret), "{text}");
-        }
-    };
-    check();
+    assert_all_is_told(&setup, &upstream, &id);
     relay.stop();
-    check();
+    assert_all_is_told(&setup, &upstream, &id);
+}
+
+#[track_caller]
+fn assert_all_is_told(setup: &Setup, upstream: &Server, id: &str) {
+    let trace = json(setup, &["trace", id, "--json"]);
+    let [accepted, first, second] = trace["events"].as_array().unwrap().as_slice() else {
+        panic!("{trace}");
+    };
+    assert!(trace["message"].is_null(), "{trace}");
+    assert_accepted(accepted);
+    assert_attempt(first, upstream, ("deferred", "451 4.7.1 greylisted"));
+    assert!(first["recipients"][0]["due"].is_string(), "{first}");
+    assert_attempt(second, upstream, ("relayed", "250"));
+    let text = says(setup, &["trace", id]);
+    for part in [
+        "accepted",
+        "attempt 1",
+        "attempt 2",
+        "no longer in the queue",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for secret in ["secret subject", "The text of the message"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[track_caller]
+fn assert_accepted(event: &serde_json::Value) {
+    let priority = serde_json::json!({"value": 2, "basis": "x_priority", "claimed": 2, "own": 3});
+    for (key, expected) in [
+        ("kind", "accepted".into()),
+        ("peer", NEIGHBOUR.to_string().into()),
+        ("account", "shop".into()),
+        ("proof", "network".into()),
+        ("recipients", serde_json::json!([RECIPIENT])),
+        ("priority", priority),
+        ("route", serde_json::json!(["main"])),
+    ] {
+        assert_eq!(event[key], expected, "{key}");
+    }
+    let allowed = event["allowed"].to_string();
+    assert!(allowed.contains("granted by shop.example"), "{allowed}");
+}
+
+#[track_caller]
+fn assert_attempt(event: &serde_json::Value, upstream: &Server, (fate, text): (&str, &str)) {
+    let recipient = &event["recipients"][0];
+    for (found, expected) in [
+        (&event["kind"], "attempt"),
+        (&event["upstream"], "main"),
+        (&event["address"], &*upstream.address.to_string()),
+        (&event["tls"]["version"], "TLSv1.3"),
+        (&recipient["address"], RECIPIENT),
+        (&recipient["fate"], fate),
+    ] {
+        assert_eq!(found, expected);
+    }
+    let told = recipient["text"].as_str().unwrap();
+    assert!(told.contains(text), "{told}");
 }
 
 #[test]

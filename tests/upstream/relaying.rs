@@ -220,24 +220,6 @@ async fn a_silent_upstream_costs_no_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn more_recipients_than_allowed_take_several_transactions() {
-    for message in ["short\r\n".to_owned(), "long\r\n".repeat(20_000)] {
-        let server = FakeUpstream::start(Script::default()).await;
-        let upstream = start(Settings {
-            recipients_per_message: 2,
-            ..settings(&server)
-        });
-        let recipients = ["a@x.example", "b@x.example", "c@x.example"];
-        let attempt = relay(&upstream, &recipients, message.as_bytes()).await;
-        assert_eq!(short(&attempt), ["relayed 250"; 3]);
-        let messages = server.messages();
-        assert_eq!(messages[0].recipients.len(), 2);
-        assert_eq!(messages[1].recipients, ["<c@x.example>"]);
-        assert!(messages[1].octets == message.as_bytes());
-    }
-}
-
-#[tokio::test]
 async fn hundreds_of_recipients_fit_one_transaction() {
     let addresses: Vec<String> = (0..250).map(|n| format!("r{n}@x.example")).collect();
     let recipients: Vec<&str> = addresses.iter().map(String::as_str).collect();

@@ -106,6 +106,7 @@ pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
         smtputf8: false,
         ret: None,
         envelope_id: None,
+        deliver_by: None,
         recipients: recipients.iter().map(recipient).collect(),
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct RerouteArguments {
     target: Target,
 }
 
-pub(super) fn run(verb: Verb, arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(verb: &Verb, arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     change(verb, arguments.target, output)
 }
 
@@ -58,22 +58,22 @@ pub(super) fn reroute(arguments: RerouteArguments, output: &mut Output) -> Resul
     } else {
         Verb::Reroute { to: arguments.to }
     };
-    change(verb, arguments.target, output)
+    change(&verb, arguments.target, output)
 }
 
-fn change(verb: Verb, target: Target, output: &mut Output) -> Result<(), Failure> {
+fn change(verb: &Verb, target: Target, output: &mut Output) -> Result<(), Failure> {
     target.check()?;
     let mut source = Source::open(&target.configuration)?;
-    let meant = target.find(&mut source, action(&verb), output)?;
+    let meant = target.find(&mut source, action(verb))?;
     let (ids, is_set) = match meant {
         Meant::Named(ids) => (ids, false),
         Meant::Nothing => return output.line("Nothing is changed."),
         Meant::Set(ids) => (ids, true),
     };
-    let changed = work(&mut source, &verb, ids, output)?;
-    let done = format_args!("{} {}", messages(changed.done), past(&verb));
+    let changed = work(&mut source, verb, ids, output)?;
+    let done = format_args!("{} {}", messages(changed.done), past(verb));
     output.line(done)?;
-    report(&verb, changed, is_set, output)
+    report(verb, changed, is_set, output)
 }
 
 /// Changes messages in portions. Those that are being attempted get some more chances.

@@ -44,11 +44,11 @@ pub(in crate::cli) fn run(arguments: Arguments, output: &mut Output) -> Result<(
     match arguments.command {
         Command::List(arguments) => list::run(arguments, output),
         Command::Show(arguments) => show::run(&arguments, output),
-        Command::Retry(arguments) => change::run(Verb::Retry, arguments, output),
-        Command::Hold(arguments) => change::run(Verb::Hold, arguments, output),
-        Command::Release(arguments) => change::run(Verb::Release, arguments, output),
+        Command::Retry(arguments) => change::run(&Verb::Retry, arguments, output),
+        Command::Hold(arguments) => change::run(&Verb::Hold, arguments, output),
+        Command::Release(arguments) => change::run(&Verb::Release, arguments, output),
         Command::Reroute(arguments) => change::reroute(arguments, output),
-        Command::Delete(arguments) => change::run(Verb::Delete, arguments, output),
+        Command::Delete(arguments) => change::run(&Verb::Delete, arguments, output),
         Command::Drain(arguments) => drain::run(&arguments, output),
         Command::Stats(arguments) => stats::run(&arguments, output),
     }

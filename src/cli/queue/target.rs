@@ -6,7 +6,7 @@ use crate::mail::QueueId;
 
 use crate::cli::configuration::ConfigurationOption;
 use crate::cli::failure::{Code, Failure};
-use crate::cli::output::{Answer, Output, messages};
+use crate::cli::output::{Answer, ask, messages};
 
 use super::filter::{self, FilterOptions, queue_id};
 use super::source::Source;
@@ -41,12 +41,7 @@ pub(super) enum Meant {
 
 impl Target {
     /// Finds the messages. A set is asked about: `action` is what would be done, such as `Hold`.
-    pub(super) fn find(
-        self,
-        source: &mut Source,
-        action: &str,
-        output: &mut Output,
-    ) -> Result<Meant, Failure> {
+    pub(super) fn find(self, source: &mut Source, action: &str) -> Result<Meant, Failure> {
         let named: Vec<Id> = self.ids.into_iter().map(Id).collect();
         if !named.is_empty() {
             return Ok(Meant::Named(named));
@@ -56,7 +51,7 @@ impl Target {
             return Ok(Meant::Set(ids));
         }
         let question = format!("{action} {}?", messages(ids.len()));
-        match output.ask(&question)? {
+        match ask(&question)? {
             Answer::No => Ok(Meant::Nothing),
             Answer::Nobody => {
                 let message = format!(

@@ -42,6 +42,7 @@ impl TestMessage {
                 smtputf8: !(from.is_ascii() && to.is_ascii()),
                 ret: None,
                 envelope_id: None,
+                deliver_by: None,
                 recipients: vec![Recipient::new(path)],
             },
             octets: octets.into(),

@@ -11,7 +11,7 @@ use crate::config::units::Number;
 use crate::config::{raw, secret};
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
-use crate::schedule::{RetryPlan, RetryPlanError};
+use crate::schedule::{Bounds, RetryPlan, RetryPlanError};
 use crate::telemetry::chain;
 use crate::tls::client;
 use crate::upstream::maildir;
@@ -52,17 +52,27 @@ fn upstream_of_kind(
     raw: &raw::Upstream,
     (retry, hostname): (&raw::Retry, &Domain),
 ) -> Option<Upstream> {
-    let (engine, own_retry) = match (&raw.smtp, &raw.maildir) {
+    let (engine, own_retry, bounds) = match (&raw.smtp, &raw.maildir) {
         (Some(smtp), None) => {
             let settings = settings(context, name, smtp, hostname);
             (
                 settings.map(Box::new).map(Engine::Smtp),
                 &smtp.get_ref().retry,
+                bounds(context, smtp.get_ref()),
             )
         }
         (None, Some(folder)) => {
             let settings = maildir(context, name, folder);
-            (settings.map(Engine::Maildir), &folder.get_ref().retry)
+            let bounds = Bounds {
+                connections: maildir::CONNECTIONS,
+                reserved: 1,
+                rates: Vec::new(),
+            };
+            (
+                settings.map(Engine::Maildir),
+                &folder.get_ref().retry,
+                Some(bounds),
+            )
         }
         (Some(_), Some(folder)) => {
             let message = format!("upstream `{name}` has two kinds");
@@ -79,9 +89,36 @@ fn upstream_of_kind(
         }
     };
     let retry = plan(context, own_retry, retry);
-    engine
-        .zip(retry)
-        .map(|(engine, retry)| Upstream { engine, retry })
+    Some(Upstream {
+        engine: engine?,
+        retry: retry?,
+        bounds: bounds?,
+    })
+}
+
+/// Returns how much an upstream is given, or `None` after an error.
+fn bounds(context: &mut Context, smtp: &raw::Smtp) -> Option<Bounds> {
+    let connections: usize = smtp.connections.to();
+    let reserved = match &smtp.reserved_connections {
+        None => usize::from(connections > 1),
+        Some(reserved) => {
+            let count: usize = reserved.get_ref().to();
+            if count >= connections {
+                let message = format!(
+                    "{count} of {connections} connections are reserved: none is left for mail of priority 3 to 5"
+                );
+                let hint = "`reserved_connections` must be below `connections`";
+                context.error(reserved.span(), message, hint);
+                return None;
+            }
+            count
+        }
+    };
+    Some(Bounds {
+        connections,
+        reserved,
+        rates: Vec::new(),
+    })
 }
 
 fn maildir(

@@ -107,6 +107,7 @@ impl Default for Relay {
         Self {
             enabled: true,
             upstream: None,
+            ageing: Span::of(Duration::ZERO),
             retry: Retry::default(),
         }
     }
@@ -139,6 +140,7 @@ impl Default for Smtp {
             helo: None,
             local_address: None,
             connections: Number::of(20),
+            reserved_connections: None,
             messages_per_connection: Number::of(1000),
             recipients_per_message: Number::of(100),
             keep_idle: Span::of(Duration::from_secs(30)),

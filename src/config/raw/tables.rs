@@ -117,6 +117,7 @@ pub(in crate::config) struct SelfSigned {}
 pub(in crate::config) struct Relay {
     pub(in crate::config) enabled: bool,
     pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) ageing: Span<0>,
     pub(in crate::config) retry: Retry,
 }
 
@@ -168,6 +169,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) helo: Option<Spanned<String>>,
     pub(in crate::config) local_address: Option<Spanned<String>>,
     pub(in crate::config) connections: Number<1, 10_000>,
+    pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
     pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
     pub(in crate::config) recipients_per_message: Number<1, 65_535>,
     pub(in crate::config) keep_idle: Span<0>,

@@ -122,6 +122,7 @@ impl Running {
                 smtputf8: false,
                 ret: None,
                 envelope_id: None,
+                deliver_by: None,
                 recipients: recipients.iter().map(recipient).collect(),
             },
             account: Some(AccountName::parse(account).unwrap()),

@@ -36,6 +36,7 @@ impl Fixture {
                 smtputf8: false,
                 ret: None,
                 envelope_id: None,
+                deliver_by: None,
                 recipients: recipients.iter().map(recipient).collect(),
             },
             original: format!("{HEADER}\r\nThe body.\r\n").into_bytes(),

@@ -72,6 +72,7 @@ impl AskSender {
             smtputf8: self.parameters.smtputf8.is_some(),
             ret: self.parameters.ret,
             envelope_id: self.parameters.envelope_id,
+            deliver_by: None,
             recipients: Vec::new(),
         };
         session.answer(

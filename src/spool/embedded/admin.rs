@@ -192,7 +192,7 @@ fn entry(listed: &Listed<Place>, message: &Arc<Message>) -> Entry {
         message: with_route(message, &listed.route),
         size: listed.size,
         state: listed.state,
-        attempts: listed.standing.attempts,
+        attempts: listed.standing.attempts(),
         due: listed.standing.due(),
         pending: listed.standing.reasons(),
     }

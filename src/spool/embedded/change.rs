@@ -77,13 +77,13 @@ pub(super) fn read_gone(head: &[u8]) -> Result<Vec<QueueId>, Malformed> {
 }
 
 pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
-    fields.number(ATTEMPTS, u64::from(standing.attempts));
+    fields.number(ATTEMPTS, u64::from(standing.attempts()));
     if standing.is_held {
         fields.octet(HELD, 1);
     }
     if let Some(route) = &standing.route {
         fields.nested(OPERATORS_ROUTE, |fields| {
-            message::write_route(fields, route)
+            message::write_route(fields, route);
         });
     }
     match &standing.recipients {
@@ -106,7 +106,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     for field in Reader::new(fields) {
         match field? {
             (ATTEMPTS, content) => {
-                attempts = u32::try_from(number(content)?).map_err(|_| Malformed)?;
+                attempts = count_of(content)?;
             }
             (HELD, _) => is_held = true,
             (OPERATORS_ROUTE, content) => route = Some(message::read_route(content)?),
@@ -121,10 +121,17 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     let recipients = match count.zip(due) {
         Some((count, due)) => Recipients::All { count, due },
         None if waiting.is_empty() => return Err(Malformed),
-        None => Recipients::Some(waiting.into()),
+        None => Recipients::Some(
+            waiting
+                .into_iter()
+                .map(|(own, waiting)| Waiting {
+                    attempts: own.unwrap_or(attempts),
+                    ..waiting
+                })
+                .collect(),
+        ),
     };
     Ok(Standing {
-        attempts,
         is_held,
         route,
         recipients,
@@ -133,30 +140,39 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
 
 fn write_waiting(fields: &mut Fields, waiting: &Waiting) {
     fields.number(INDEX, u64::from(waiting.index.0));
+    fields.number(ATTEMPTS_OF_ONE, u64::from(waiting.attempts));
     fields.number(DUE, waiting.due.unix_millis());
     if let Some(reason) = &waiting.reason {
         fields.nested(REASON, |fields| write_failure(fields, reason));
     }
 }
 
-fn read_waiting(fields: &[u8]) -> Result<Waiting, Malformed> {
-    let (mut index, mut due, mut reason) = (None, None, None);
+/// Reads a recipient, and its attempts apart: older programs counted those of the message only.
+fn read_waiting(fields: &[u8]) -> Result<(Option<u32>, Waiting), Malformed> {
+    let (mut index, mut attempts, mut due, mut reason) = (None, None, None, None);
     for field in Reader::new(fields) {
         match field? {
             (INDEX, content) => {
                 let number = u16::try_from(number(content)?).map_err(|_| Malformed)?;
                 index = Some(RecipientIndex(number));
             }
+            (ATTEMPTS_OF_ONE, content) => attempts = Some(count_of(content)?),
             (DUE, content) => due = Some(Timestamp::from_unix_millis(number(content)?)),
             (REASON, content) => reason = Some(read_failure(content)?),
             _ => {}
         }
     }
-    Ok(Waiting {
+    let waiting = Waiting {
         index: index.ok_or(Malformed)?,
+        attempts: 0,
         due: due.ok_or(Malformed)?,
         reason,
-    })
+    };
+    Ok((attempts, waiting))
+}
+
+fn count_of(content: &[u8]) -> Result<u32, Malformed> {
+    u32::try_from(number(content)?).map_err(|_| Malformed)
 }
 
 fn write_failure(fields: &mut Fields, failure: &Failure) {
@@ -256,6 +272,7 @@ const OPERATORS_ROUTE: u8 = 6;
 /// Inside a waiting recipient, beside [`DUE`].
 const INDEX: u8 = 1;
 const REASON: u8 = 2;
+const ATTEMPTS_OF_ONE: u8 = 6;
 
 /// Inside a reason.
 const STAGE: u8 = 1;

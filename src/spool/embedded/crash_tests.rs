@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::mail::Priority;
 use crate::spool::conformance::{
-    Engine, START, failure, full_message, message_to, relayed, settlement,
+    Engine, START, failure, full_message, message_to, next_of, relayed, settlement,
 };
 use crate::spool::index::Verb;
 use crate::spool::memory::MemorySpool;
@@ -23,13 +23,7 @@ use super::rig::{Rig, Seen, Snapshot, drive, snapshot};
 use super::simulated::{Chance, SimulatedDisk, Trouble};
 
 fn claim_of(routes: &[crate::identity::Route], now: Timestamp) -> Claim<'_> {
-    Claim {
-        routes,
-        at_most: 1,
-        now,
-        until: now.after(Duration::from_mins(1)),
-        older_than: None,
-    }
+    next_of(routes, 1, now, now.after(Duration::from_mins(1)))
 }
 
 /// One step of a history.

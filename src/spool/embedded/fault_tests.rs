@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::clock::Clock;
 use crate::mail::QueueId;
-use crate::spool::conformance::{message_to, relayed, settlement};
-use crate::spool::{Claim, Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
+use crate::spool::conformance::{message_to, next_of, relayed, settlement};
+use crate::spool::{Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
 
 use super::queue::Effect;
 use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive};
@@ -101,13 +101,8 @@ async fn a_claim_that_fails_leaves_nothing_leased() {
     bench.restart();
     bench.rig.spool.shared.io.close();
     let now = bench.clock.now();
-    let claim = Claim {
-        routes: &[message_to(&[]).route],
-        at_most: 1,
-        now,
-        until: now.after(Duration::from_mins(1)),
-        older_than: None,
-    };
+    let routes = [message_to(&[]).route];
+    let claim = next_of(&routes, 1, now, now.after(Duration::from_mins(1)));
     bench.rig.spool.claim(claim).await.unwrap_err();
     assert_eq!(bench.rig.spool.stats().await.leased, 0);
 }

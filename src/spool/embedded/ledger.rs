@@ -56,6 +56,7 @@ impl Ledger<'_> {
             priority: summary.priority,
             route: summary.route,
             account: summary.account,
+            tenant: summary.tenant,
             standing: summary.standing,
             place,
         };

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
-    BodyType, DsnReturn, Envelope, ForwardPath, Mailbox, Notify, OriginalRecipient, Priority,
-    QueueId, Recipient, ReversePath,
+    BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Mailbox,
+    Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath,
 };
 use crate::spool::Message;
 use crate::spool::standing::Standing;
@@ -44,6 +44,7 @@ pub(super) struct Summary {
     pub(super) priority: Priority,
     pub(super) route: Route,
     pub(super) account: Option<AccountName>,
+    pub(super) tenant: Option<TenantName>,
     pub(super) standing: Standing,
 }
 
@@ -107,8 +108,24 @@ fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
     if let Some(id) = &envelope.envelope_id {
         fields.text(ENVELOPE_ID, id);
     }
+    if let Some(deliver_by) = &envelope.deliver_by {
+        fields.nested(DELIVER_BY, |fields| write_deliver_by(fields, deliver_by));
+    }
     for recipient in &envelope.recipients {
         fields.nested(RECIPIENT, |fields| write_recipient(fields, recipient));
+    }
+}
+
+fn write_deliver_by(fields: &mut Fields, deliver_by: &DeliverBy) {
+    fields.number(DEADLINE, deliver_by.deadline.unix_millis());
+    let mode = match deliver_by.mode {
+        DeliverByMode::Notify => 1,
+        DeliverByMode::Return => 2,
+    };
+    fields.octet(MODE, mode);
+    match deliver_by.trace {
+        DeliverByTrace::Off => {}
+        DeliverByTrace::On => fields.octet(TRACE, 1),
     }
 }
 
@@ -199,7 +216,7 @@ fn read_inline(content: &[u8]) -> Result<BodyPlace, Malformed> {
 /// Reads what the index needs.
 pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
     let (mut id, mut size, mut priority, mut route) = (None, None, None, None);
-    let (mut account, mut standing) = (None, None);
+    let (mut account, mut tenant, mut standing) = (None, None, None);
     let (mut has_file, mut due, mut recipients) = (false, Timestamp::default(), 0);
     for field in Reader::new(head) {
         match field? {
@@ -210,6 +227,7 @@ pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
             (DUE, content) => due = Timestamp::from_unix_millis(number(content)?),
             (ROUTE, content) => route = Some(read_route(content)?),
             (ACCOUNT, content) => account = Some(read_name(content, AccountName::parse)?),
+            (TENANT, content) => tenant = Some(read_name(content, TenantName::parse)?),
             (RECIPIENT, _) => recipients += 1,
             (STANDING, content) => standing = Some(change::read_standing(content)?),
             _ => {}
@@ -222,6 +240,7 @@ pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
         priority: priority.ok_or(Malformed)?,
         route: route.ok_or(Malformed)?,
         account,
+        tenant,
         standing: standing.unwrap_or_else(|| Standing::fresh(recipients, due)),
     })
 }
@@ -233,7 +252,7 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
     let mut message = Message {
         envelope: read_envelope(head)?,
         account: summary.account,
-        tenant: None,
+        tenant: summary.tenant,
         route: summary.route,
         priority: summary.priority,
         accepted: Timestamp::default(),
@@ -247,7 +266,6 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
                 message.accepted = Timestamp::from_unix_millis(number(content)?);
             }
             (DUE, content) => message.due = Timestamp::from_unix_millis(number(content)?),
-            (TENANT, content) => message.tenant = Some(read_name(content, TenantName::parse)?),
             (PEER, content) => message.peer = Some(read_address(content)?),
             (MESSAGE_ID, content) => message.message_id = Some(text(content)?.into()),
             _ => {}
@@ -262,14 +280,7 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
 }
 
 fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
-    let mut envelope = Envelope {
-        reverse_path: ReversePath::Null,
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envelope_id: None,
-        recipients: Vec::new(),
-    };
+    let mut envelope = Envelope::new(ReversePath::Null);
     let mut has_reverse_path = false;
     for field in Reader::new(head) {
         match field? {
@@ -283,11 +294,37 @@ fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
             (SMTPUTF8, _) => envelope.smtputf8 = true,
             (RET, content) => envelope.ret = Some(read_ret(octet(content)?)?),
             (ENVELOPE_ID, content) => envelope.envelope_id = Some(text(content)?.into()),
+            (DELIVER_BY, content) => envelope.deliver_by = Some(read_deliver_by(content)?),
             (RECIPIENT, content) => envelope.recipients.push(read_recipient(content)?),
             _ => {}
         }
     }
     has_reverse_path.then_some(envelope).ok_or(Malformed)
+}
+
+fn read_deliver_by(fields: &[u8]) -> Result<DeliverBy, Malformed> {
+    let (mut deadline, mut mode, mut trace) = (None, None, DeliverByTrace::Off);
+    for field in Reader::new(fields) {
+        match field? {
+            (DEADLINE, content) => deadline = Some(Timestamp::from_unix_millis(number(content)?)),
+            (MODE, content) => mode = Some(read_mode(octet(content)?)?),
+            (TRACE, _) => trace = DeliverByTrace::On,
+            _ => {}
+        }
+    }
+    Ok(DeliverBy {
+        deadline: deadline.ok_or(Malformed)?,
+        mode: mode.ok_or(Malformed)?,
+        trace,
+    })
+}
+
+fn read_mode(number: u8) -> Result<DeliverByMode, Malformed> {
+    match number {
+        1 => Ok(DeliverByMode::Notify),
+        2 => Ok(DeliverByMode::Return),
+        _ => Err(Malformed),
+    }
 }
 
 fn read_recipient(fields: &[u8]) -> Result<Recipient, Malformed> {
@@ -384,6 +421,7 @@ const ENVELOPE_ID: u8 = 17;
 const RECIPIENT: u8 = 18;
 /// The tag of the standing in every record that has one.
 pub(super) const STANDING: u8 = 19;
+const DELIVER_BY: u8 = 20;
 
 /// Inside a route.
 const ITEM: u8 = 1;
@@ -393,3 +431,8 @@ const FORWARD_PATH: u8 = 1;
 const NOTIFY: u8 = 2;
 const ORIGINAL_TYPE: u8 = 3;
 const ORIGINAL: u8 = 4;
+
+/// Inside what DELIVERBY asks for.
+const DEADLINE: u8 = 1;
+const MODE: u8 = 2;
+const TRACE: u8 = 3;

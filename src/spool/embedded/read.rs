@@ -200,13 +200,4 @@ impl Body for FileBody {
             "the stored message is damaged",
         ))
     }
-
-    async fn rewind(&mut self) -> io::Result<()> {
-        if self.crcs.is_empty() {
-            // A file has at least one chunk; the list was dropped at an error.
-            return Err(io::Error::other("the message cannot be read"));
-        }
-        self.next = 0;
-        Ok(())
-    }
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::mail::{Failure, QueueId, RecipientIndex};
-use crate::spool::conformance::{Engine, START, message_to, relayed, settlement};
-use crate::spool::{Claim, EntryState, Lease, Message, Settlement, Spool, SpoolAdmin, SpoolError};
+use crate::spool::conformance::{Engine, START, message_to, next_of, relayed, settlement};
+use crate::spool::{EntryState, Lease, Message, Settlement, Spool, SpoolAdmin, SpoolError};
 
 use super::committer::Committer;
 use super::disk::Disk;
@@ -153,13 +153,7 @@ impl Bench {
     pub(super) async fn claim(&mut self) -> Option<Lease> {
         let now = self.clock.now();
         let routes = [message_to(&[]).route];
-        let claim = Claim {
-            routes: &routes,
-            at_most: 1,
-            now,
-            until: now.after(Duration::from_mins(1)),
-            older_than: None,
-        };
+        let claim = next_of(&routes, 1, now, now.after(Duration::from_mins(1)));
         let claim = self.rig.spool.claim(claim);
         drive(&mut self.rig.committer, claim).await.unwrap().pop()
     }

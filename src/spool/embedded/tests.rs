@@ -19,7 +19,7 @@ use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
 use crate::spool::standing::{Recipients, Standing, Waiting};
-use crate::spool::{Pressure, Spool, SpoolAdmin, SpoolError};
+use crate::spool::{Message, Pressure, Spool, SpoolAdmin, SpoolError};
 
 use super::change;
 use super::disk::Disk;
@@ -327,6 +327,27 @@ fn fields_of_a_later_date_are_skipped() {
     assert_eq!(read.message, full_message());
 }
 
+#[test]
+fn a_message_of_an_earlier_date_has_no_deadline() {
+    let without = |mut message: Message| {
+        message.envelope.deliver_by = None;
+        message
+    };
+    let mut fields = Fields::behind(0);
+    let place = BodyPlace::Inline { offset: 0, crc: 1 };
+    let key = (QueueId::from_number(7), 5);
+    message::write(&mut fields, key, &place, &full_message());
+    let mut earlier = Fields::behind(0);
+    for field in Reader::new(&fields.into_octets()) {
+        let (tag, content) = field.unwrap();
+        if tag <= 19 {
+            earlier.octets(tag, content);
+        }
+    }
+    let read = message::read(&earlier.into_octets()).unwrap();
+    assert_eq!(read.message, without(full_message()));
+}
+
 fn any_cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
         "\\PC{0,40}".prop_map(|text| Cause::Broken(text.into())),
@@ -339,9 +360,10 @@ fn any_cause() -> impl Strategy<Value = Cause> {
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
-    let waiting = (any::<(u16, u64)>(), proptest::option::of(any_cause())).prop_map(
-        |((index, due), cause)| Waiting {
+    let waiting = (any::<(u16, u32, u64)>(), proptest::option::of(any_cause())).prop_map(
+        |((index, attempts, due), cause)| Waiting {
             index: RecipientIndex(index),
+            attempts,
             due: Timestamp::from_unix_millis(due),
             reason: cause.map(|cause| Failure::new(Stage::Tls, cause)),
         },
@@ -357,14 +379,11 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         let name = UpstreamName::parse(&name?).unwrap();
         Route::new(vec![name.clone(), name])
     });
-    (any::<(u32, bool)>(), route, recipients).prop_map(
-        |((attempts, is_held), route, recipients)| Standing {
-            attempts,
-            is_held,
-            route,
-            recipients,
-        },
-    )
+    (any::<bool>(), route, recipients).prop_map(|(is_held, route, recipients)| Standing {
+        is_held,
+        route,
+        recipients,
+    })
 }
 
 proptest! {

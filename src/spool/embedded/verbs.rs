@@ -1,5 +1,6 @@
 //! The verbs of submission and relay on the embedded engine.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -73,12 +74,12 @@ impl Spool for EmbeddedSpool {
         if self.shared.gauge.owed.load(Ordering::Relaxed) > 0 {
             return Ok(Vec::new());
         }
-        let mut known = Vec::new();
-        let mut unknown = Vec::new();
+        let (mut known, mut unknown, mut order) = (Vec::new(), Vec::new(), Vec::new());
         let instant = self.shared.clock.instant();
         {
             let mut state = self.shared.state();
             for claimed in state.index.claim(&claim, instant) {
+                order.push(claimed.id);
                 match state.cache.get(claimed.id) {
                     Some(cached) => known.push(lease(&claimed, &cached.message, claim.until)),
                     None => unknown.push(claimed),
@@ -90,7 +91,8 @@ impl Spool for EmbeddedSpool {
             let read = self.read_back(unknown, claim.until).await?;
             unused.are_used();
             known.extend(read);
-            known.sort_by_key(|lease| (lease.message.priority, lease.id));
+            let places: HashMap<_, _> = order.into_iter().zip(0..).collect();
+            known.sort_by_key(|lease| places.get(&lease.id).copied().unwrap_or(usize::MAX));
         }
         Ok(known)
     }
@@ -276,6 +278,7 @@ fn newcomer((id, size): (QueueId, u64), message: Message, octets: Option<Bytes>)
             priority: message.priority,
             route: message.route.clone(),
             account: message.account.clone(),
+            tenant: message.tenant.clone(),
             standing: Standing::fresh(message.envelope.recipients.len(), message.due),
         },
         cached: Cached {

@@ -56,12 +56,10 @@ impl<P: Clone> Index<P> {
         if is_empty(start, end) {
             return page;
         }
-        let mut looked = 0;
-        for (id, slot) in self.slots.range((start, end)) {
+        for (looked, (id, slot)) in self.slots.range((start, end)).enumerate() {
             if looked == PORTION || page.items.len() == limit {
                 return page;
             }
-            looked += 1;
             page.next = Some(*id);
             if self.is_of(slot, selection) {
                 page.items.extend(take(*id, slot));
@@ -82,7 +80,7 @@ impl<P: Clone> Index<P> {
             before: _,
         } = selection;
         let has_account = |wanted: &str| {
-            let account = slot.account.as_ref();
+            let account = self.parties.account(slot.party);
             account.is_some_and(|account| is_same_name(account.as_str(), wanted))
         };
         let may_take = |wanted: &str| {
@@ -127,7 +125,8 @@ impl<P: Clone> Index<P> {
                 let upstream = census.upstreams.entry(first.clone());
                 upstream.or_default().add(slot.size);
             }
-            let account = census.accounts.entry(slot.account.clone());
+            let account = self.parties.account(slot.party).cloned();
+            let account = census.accounts.entry(account);
             account.or_default().add(slot.size);
         }
         last

@@ -69,17 +69,6 @@ impl Message {
         encoder.finish(&mut octets);
         Ok(Self::Whole(octets))
     }
-
-    /// Makes the message readable from its beginning again.
-    ///
-    /// # Errors
-    /// The body cannot go back, or cannot be read.
-    pub(super) async fn rewind(&mut self) -> io::Result<()> {
-        match self {
-            Self::Streamed(body) => body.rewind().await,
-            Self::Whole(_) => Ok(()),
-        }
-    }
 }
 
 impl Connection {

@@ -1,6 +1,8 @@
 //! What went wrong or right with TLS, in words an operator can act on.
 
-use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind, ProtocolVersion};
+use rustls::{
+    AlertDescription, CertificateError, ClientConnection, HandshakeKind, ProtocolVersion,
+};
 
 use crate::mail::{Stage, TlsVia};
 use crate::tls::client;

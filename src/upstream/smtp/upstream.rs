@@ -10,7 +10,7 @@ use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage, Via};
 use crate::tls::client::ClientTlsError;
-use crate::upstream::{Order, Upstream, classify};
+use crate::upstream::{Order, Upstream};
 
 use super::connect::{Connector, Unconnected};
 use super::connection::{Connection, Message, Transfer};
@@ -63,50 +63,25 @@ impl SmtpUpstream {
     }
 
     async fn run(&self, order: Order<'_>, observer: Option<Observer>) -> Attempt {
-        let mut attempt = Attempt {
-            outcomes: Vec::with_capacity(order.recipients.len()),
-            health: Health::Good,
-            via: None,
-        };
         // The semaphore is never closed; if it were, the dispatcher bounds attempts all the same.
         let _permit = self.pool.permit().await;
         let mut message = match Message::load(order.body).await {
             Ok(message) => message,
-            Err(error) => {
-                defer(&mut attempt, order.recipients, &unreadable(&error));
-                return attempt;
-            }
+            Err(error) => return unreadable(order.recipients, &error),
         };
-        let size = self.settings().recipients_per_message.max(1);
-        let mut rest = order.recipients;
-        while !rest.is_empty() {
-            let (recipients, others) = rest.split_at(rest.len().min(size));
-            let transfer = Transfer {
-                envelope: order.envelope,
-                recipients,
-                priority: order.priority,
-            };
-            let (ended, via) = self
-                .transact(transfer, &mut message, observer.as_ref())
-                .await;
-            attempt.via = via.or(attempt.via);
-            attempt.health = classify::worse(attempt.health, ended.health);
-            let is_over = attempt.health != Health::Good;
-            let reason = is_over.then(|| reason(&ended.outcomes));
-            attempt.outcomes.extend(ended.outcomes);
-            rest = others;
-            if let Some(reason) = reason {
-                defer(&mut attempt, rest, &reason);
-                break;
-            }
-            if !rest.is_empty()
-                && let Err(error) = message.rewind().await
-            {
-                defer(&mut attempt, rest, &unreadable(&error));
-                break;
-            }
+        let transfer = Transfer {
+            envelope: order.envelope,
+            recipients: order.recipients,
+            priority: order.priority,
+        };
+        let (ended, via) = self
+            .transact(transfer, &mut message, observer.as_ref())
+            .await;
+        Attempt {
+            outcomes: ended.outcomes,
+            health: ended.health,
+            via,
         }
-        attempt
     }
 
     async fn transact(
@@ -170,8 +145,8 @@ impl Upstream for SmtpUpstream {
         &self.settings().name
     }
 
-    fn connections(&self) -> usize {
-        self.settings().connections
+    fn recipients(&self) -> usize {
+        self.settings().recipients_per_message.max(1)
     }
 
     async fn attempt(&self, order: Order<'_>) -> Attempt {
@@ -185,29 +160,14 @@ impl Upstream for SmtpUpstream {
     }
 }
 
-fn defer(attempt: &mut Attempt, recipients: &[RecipientIndex], failure: &Failure) {
-    let outcome = |&index| (index, Outcome::Deferred(failure.clone()));
-    attempt.outcomes.extend(recipients.iter().map(outcome));
-}
-
-/// Why the recipients of later transactions wait: the last thing that went wrong in the one before.
-fn reason(outcomes: &[(RecipientIndex, Outcome)]) -> Failure {
-    let failure = outcomes
-        .iter()
-        .rev()
-        .find_map(|(_, outcome)| match outcome {
-            Outcome::Deferred(failure) | Outcome::Unknown(failure) => Some(failure.clone()),
-            Outcome::Rejected(_) | Outcome::Relayed(_) => None,
-        });
-    failure.unwrap_or_else(|| {
-        Failure::new(
-            Stage::Sender,
-            Cause::Broken("the transaction before failed".into()),
-        )
-    })
-}
-
-fn unreadable(error: &std::io::Error) -> Failure {
+/// What becomes of recipients whose message cannot be read.
+fn unreadable(recipients: &[RecipientIndex], error: &std::io::Error) -> Attempt {
     let text = format!("the stored message cannot be read: {error}");
-    Failure::new(Stage::Content, Cause::Broken(text.into()))
+    let failure = Failure::new(Stage::Content, Cause::Broken(text.into()));
+    let outcome = |&index| (index, Outcome::Deferred(failure.clone()));
+    Attempt {
+        outcomes: recipients.iter().map(outcome).collect(),
+        via: None,
+        health: Health::Good,
+    }
 }

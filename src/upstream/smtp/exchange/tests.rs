@@ -147,6 +147,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
         smtputf8: false,
         ret: None,
         envelope_id: None,
+        deliver_by: None,
         recipients: recipients.iter().map(recipient).collect(),
     }
 }
