@@ -74,6 +74,7 @@ fn attempt() -> Event {
         number: 1,
         upstream: "main".to_owned(),
         address: Some(([192, 0, 2, 9], 587).into()),
+        channel: posthouse::journal::Channel::Plain,
         tls: None,
         duration_ms: 21,
         recipients: vec![RecipientNote {

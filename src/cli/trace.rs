@@ -5,8 +5,8 @@ use crate::control::protocol::Response;
 use crate::control::trace::TraceView;
 use crate::control::view::{Id, MessageView};
 use crate::journal::{
-    Accepted, Attempt, Deed, Encryption, Event, PriorityBasis, PriorityNote, RecipientFate,
-    RecipientNote, Record, Report,
+    Accepted, Attempt, Channel, Deed, Encryption, Event, PriorityBasis, PriorityNote,
+    RecipientFate, RecipientNote, Record, Report,
 };
 use crate::mail::QueueId;
 
@@ -224,12 +224,15 @@ fn priority(note: PriorityNote) -> String {
 }
 
 fn attempt_lines(attempt: &Attempt) -> Vec<String> {
-    let place = match attempt.address {
-        Some(address) => format!("{address}, {}", encryption(attempt.tls.as_ref())),
-        None => "no connection".to_owned(),
+    let place = match (attempt.address, attempt.channel) {
+        (Some(address), Channel::Failed) => format!(" at {address}, no connection"),
+        (Some(address), Channel::Plain | Channel::Tls) => {
+            format!(" at {address}, {}", encryption(attempt.tls.as_ref()))
+        }
+        (None, _) => String::new(),
     };
     let mut lines = vec![format!(
-        "upstream {}, {place}, {}.{:03} s",
+        "upstream {}{place}, {}.{:03} s",
         attempt.upstream,
         attempt.duration_ms / 1000,
         attempt.duration_ms % 1000
@@ -370,6 +373,7 @@ mod tests {
             number: 2,
             upstream: "main".to_owned(),
             address: Some(([192, 0, 2, 1], 587).into()),
+            channel: Channel::Plain,
             tls: None,
             duration_ms: 1042,
             recipients: vec![RecipientNote {
@@ -383,7 +387,7 @@ mod tests {
         assert_eq!(
             attempt_lines(&attempt),
             [
-                "upstream main, 192.0.2.1:587, plain text, 1.042 s",
+                "upstream main at 192.0.2.1:587, plain text, 1.042 s",
                 "deferred b@example.net: giving the recipient: the upstream answered 451 4.7.1 later; \
                  again at 2026-11-21T06:51:00.123Z"
             ]

@@ -207,7 +207,9 @@ pub struct Attempt {
     pub upstream: String,
     /// Its address, or the last one that was tried.
     pub address: Option<SocketAddr>,
-    /// How the connection was encrypted.
+    /// What came about there.
+    pub channel: Channel,
+    /// How the connection was encrypted, where it was.
     pub tls: Option<Encryption>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -215,6 +217,18 @@ pub struct Attempt {
     pub recipients: Vec<RecipientNote>,
     /// How many more there are.
     pub recipients_left_out: usize,
+}
+
+/// What a connection to an upstream was.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// There was none on which mail could be handed over.
+    Failed,
+    /// Plain text.
+    Plain,
+    /// Encrypted.
+    Tls,
 }
 
 /// What became of one recipient.
@@ -362,6 +376,7 @@ mod tests {
             number: 3,
             upstream: "main".to_owned(),
             address: Some(([192, 0, 2, 1], 587).into()),
+            channel: Channel::Plain,
             tls: None,
             duration_ms: 12,
             recipients: vec![note],

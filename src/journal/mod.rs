@@ -15,7 +15,7 @@ mod lookup;
 mod writer;
 
 pub use event::{
-    Accepted, Attempt, Deed, Encryption, Event, MAX_NAMED, PriorityBasis, PriorityNote,
+    Accepted, Attempt, Channel, Deed, Encryption, Event, MAX_NAMED, PriorityBasis, PriorityNote,
     RecipientFate, RecipientNote, Record, Report,
 };
 pub use lookup::{Found, find};

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
 use crate::mail::QueueId;
@@ -258,19 +258,19 @@ fn run(shared: &Shared, writer: &mut Writer) {
     let _ended = Ended(shared);
     let mut spare = Vec::new();
     let mut looked = writer.clock.instant();
+    let mut dropped = Dropped::default();
     loop {
         let mut batch = gather(shared, std::mem::take(&mut spare), LOOK);
-        if batch.dropped > 0 {
-            tracing::warn!(events = batch.dropped, "journal events were dropped");
-        }
+        let now = writer.clock.instant();
+        dropped.note(batch.dropped, now);
         let is_written = batch.lines.is_empty() || writer.write(&batch.lines);
         shared.lock().done = batch.wanted;
         shared.written.notify_all();
         if batch.is_last {
             return;
         }
-        if writer.clock.instant().saturating_duration_since(looked) >= LOOK {
-            looked = writer.clock.instant();
+        if now.saturating_duration_since(looked) >= LOOK {
+            looked = now;
             writer.prune();
         }
         if !is_written {
@@ -280,6 +280,28 @@ fn run(shared: &Shared, writer: &mut Writer) {
         if batch.lines.capacity() <= KEPT {
             spare = batch.lines;
         }
+    }
+}
+
+/// Events that were dropped and not told of yet; told at once, then once a minute.
+#[derive(Default)]
+struct Dropped {
+    events: u64,
+    told: Option<Instant>,
+}
+
+impl Dropped {
+    fn note(&mut self, events: u64, now: Instant) {
+        self.events += events;
+        let is_fresh = |told: Instant| now.saturating_duration_since(told) < LOOK;
+        if self.events == 0 || self.told.is_some_and(is_fresh) {
+            return;
+        }
+        tracing::warn!(events = self.events, "journal events were dropped");
+        *self = Self {
+            events: 0,
+            told: Some(now),
+        };
     }
 }
 

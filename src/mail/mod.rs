@@ -20,7 +20,7 @@ pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{
-    Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Response, Stage, TlsVia, Via,
+    Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Response, Stage, TlsVia, Via,
 };
 pub use priority::{ByPriority, Priority};
 pub use queue_id::QueueId;

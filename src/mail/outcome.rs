@@ -26,8 +26,19 @@ pub struct Attempt {
 pub struct Via {
     /// The upstream's address and port.
     pub address: SocketAddr,
-    /// How it was encrypted; `None` for plain text, and where no connection came about.
-    pub tls: Option<TlsVia>,
+    /// What came about there.
+    pub channel: Channel,
+}
+
+/// What a connection is, as far as one came about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Channel {
+    /// None on which mail could be handed over.
+    Failed,
+    /// Plain text.
+    Plain,
+    /// Encrypted.
+    Tls(TlsVia),
 }
 
 /// How a connection was encrypted.

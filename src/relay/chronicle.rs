@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::identity::UpstreamName;
 use crate::journal::{self, Event, MAX_NAMED, RecipientFate, RecipientNote};
-use crate::mail::{Attempt, QueueId, RecipientIndex};
+use crate::mail::{Attempt, Channel, QueueId, RecipientIndex};
 use crate::spool::{Fate, Lease, Report};
 
 /// Returns the event of an attempt.
@@ -20,7 +20,17 @@ pub(super) fn attempt(
         number: lease.attempts.saturating_add(1),
         upstream: upstream.to_string(),
         address: attempt.via.map(|via| via.address),
-        tls: attempt.via.and_then(|via| via.tls).map(Into::into),
+        channel: attempt
+            .via
+            .map_or(journal::Channel::Failed, |via| match via.channel {
+                Channel::Failed => journal::Channel::Failed,
+                Channel::Plain => journal::Channel::Plain,
+                Channel::Tls(_) => journal::Channel::Tls,
+            }),
+        tls: attempt.via.and_then(|via| match via.channel {
+            Channel::Tls(tls) => Some(tls.into()),
+            Channel::Failed | Channel::Plain => None,
+        }),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         recipients,
         recipients_left_out,

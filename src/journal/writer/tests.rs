@@ -124,3 +124,15 @@ fn events_without_room_are_dropped_and_counted() {
     let waiting = shared.lock();
     assert_eq!((waiting.lines.len(), waiting.dropped), (MAX_WAITING, 1));
 }
+
+#[test]
+fn dropped_events_are_told_at_once_and_then_once_a_minute() {
+    let (mut dropped, now) = (Dropped::default(), SystemClock.instant());
+    dropped.note(3, now);
+    assert_eq!(dropped.events, 0);
+    dropped.note(2, now + LOOK / 2);
+    dropped.note(2, now + LOOK / 2);
+    assert_eq!(dropped.events, 4);
+    dropped.note(0, now + LOOK);
+    assert_eq!(dropped.events, 0);
+}

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Outcome, Stage, Via};
+use crate::mail::{Channel, Outcome, Stage, Via};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::tls::client::{self, ClientTlsError};
@@ -412,12 +412,15 @@ impl Connector {
 }
 
 fn in_plain_text(address: SocketAddr) -> Via {
-    Via { address, tls: None }
+    Via {
+        address,
+        channel: Channel::Plain,
+    }
 }
 
 fn encrypted(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Via {
-    let tls = Some(tls_problem::agreed(stream.get_ref().1));
-    Via { address, tls }
+    let channel = Channel::Tls(tls_problem::agreed(stream.get_ref().1));
+    Via { address, channel }
 }
 
 fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
-use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage, Via};
+use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::{Order, Upstream};
 
@@ -115,7 +115,10 @@ impl SmtpUpstream {
             }
             Err(Unconnected { judgement, address }) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
-                let via = address.map(|address| Via { address, tls: None });
+                let via = address.map(|address| Via {
+                    address,
+                    channel: Channel::Failed,
+                });
                 let ended = Ended {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
                     health: judgement.health,
