@@ -10,7 +10,7 @@ use crate::control::queue::Configured;
 use crate::control::server::{DrainError, Operator, ReloadError};
 use crate::control::view::{ListenerView, ServerView, SubmissionView, Time, UpstreamView};
 
-use crate::identity::{AccountName, Route, TenantName, UpstreamName};
+use crate::identity::{AccountName, Route, UpstreamName};
 
 use super::error::AppError;
 use super::reload::Reloader;
@@ -44,11 +44,6 @@ impl Configured for ServerOperator {
     fn route_of(&self, account: &AccountName) -> Option<Route> {
         let directory = self.reloader.parts.directory();
         directory.routes.configured_route(account)
-    }
-
-    fn tenant_of(&self, account: &AccountName) -> Option<TenantName> {
-        let accounts = self.reloader.parts.authenticator.accounts();
-        accounts.find(account.as_str())?.tenant.clone()
     }
 
     fn upstreams(&self) -> Vec<UpstreamName> {

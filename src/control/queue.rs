@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::identity::{AccountName, Route, TenantName, UpstreamName};
+use crate::identity::{AccountName, Route, UpstreamName};
 use crate::journal::{Deed, Event, Journal};
 use crate::mail::{Priority, QueueId};
 use crate::spool::{Change, Entry, EntryState, Page, Selection, SpoolAdmin, SpoolError, VerbError};
@@ -22,9 +22,6 @@ pub trait Configured: Send + Sync {
     /// Returns the route of an account's mail, if it has one.
     fn route_of(&self, account: &AccountName) -> Option<Route>;
 
-    /// Returns the tenant of an account, if it has one.
-    fn tenant_of(&self, account: &AccountName) -> Option<TenantName>;
-
     /// Returns the names of all upstreams, in their order.
     fn upstreams(&self) -> Vec<UpstreamName>;
 }
@@ -36,7 +33,7 @@ pub struct Desk<'a> {
     pub spool: &'a dyn SpoolAdmin,
     /// Who is told what operators do.
     pub journal: &'a Arc<Journal>,
-    /// Routes, tenants and upstreams.
+    /// Routes and upstreams.
     pub configured: &'a dyn Configured,
     /// Who asks, for the journal.
     pub by: String,
@@ -63,7 +60,7 @@ pub async fn answer(desk: &Desk<'_>, request: QueueRequest) -> Response {
         },
         QueueRequest::Stats { top } => {
             let (stats, census) = (desk.spool.stats().await, desk.spool.census().await);
-            let view = CensusView::new(stats, &census, top, desk.configured);
+            let view = CensusView::new(stats, &census, top);
             Response::Stats(Box::new(view))
         }
     }
@@ -110,6 +107,12 @@ async fn change(desk: &Desk<'_>, ids: &[Id], verb: Verb) -> Response {
             }
         }
     }
+    tracing::info!(
+        verb = deed.word(),
+        by = desk.by,
+        messages = changed.done,
+        "operator changed messages"
+    );
     Response::Changed(changed)
 }
 
@@ -250,6 +253,7 @@ impl Filter {
             }),
             priorities,
             account: text(&self.account),
+            tenant: text(&self.tenant),
             upstream: text(&self.upstream),
             reply: text(&self.reply),
             from: self.accepted_from.map(|time| QueueId::first_at(time.0)),
@@ -259,7 +263,7 @@ impl Filter {
 
     /// Returns whether a message must be read to see if it is meant.
     fn needs_envelope(&self) -> bool {
-        self.sender.is_some() || self.recipient.is_some() || self.tenant.is_some()
+        self.sender.is_some() || self.recipient.is_some()
     }
 
     /// Returns whether a message is meant, as far as its envelope tells. The filter is in lower case.
@@ -280,13 +284,8 @@ impl Filter {
                 })
             })
         };
-        let is_of_tenant = |wanted: &String| {
-            let tenant = entry.message.tenant.as_ref();
-            tenant.is_some_and(|tenant| tenant.as_str().to_lowercase() == *wanted)
-        };
         self.sender.as_ref().is_none_or(has_sender)
             && self.recipient.as_ref().is_none_or(has_recipient)
-            && self.tenant.as_ref().is_none_or(is_of_tenant)
     }
 }
 

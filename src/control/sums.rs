@@ -1,14 +1,12 @@
 //! The sums over the queue as they cross the socket and as `queue stats --json` prints them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::spool::{Census, Stats, Sum};
 
-use super::queue::Configured;
 use super::view::Time;
 
 /// The most names that one kind of sum has.
@@ -67,28 +65,14 @@ impl SumView {
 }
 
 impl CensusView {
-    pub(super) fn new(
-        stats: Stats,
-        census: &Census,
-        top: usize,
-        configured: &dyn Configured,
-    ) -> Self {
+    pub(super) fn new(stats: Stats, census: &Census, top: usize) -> Self {
         let all = [census.pending, census.leased, census.held];
-        let mut tenants: BTreeMap<String, Sum> = BTreeMap::new();
-        for (account, sum) in &census.accounts {
-            let tenant = account.as_ref().and_then(|name| configured.tenant_of(name));
-            if let Some(tenant) = tenant {
-                let of_tenant = tenants.entry(tenant.to_string()).or_default();
-                of_tenant.messages += sum.messages;
-                of_tenant.octets = of_tenant.octets.saturating_add(sum.octets);
-            }
-        }
         let accounts = census.accounts.iter().map(|(account, sum)| {
             let name = account.as_ref().map(ToString::to_string);
             SumView::new(name, *sum)
         });
-        let tenants = tenants.into_iter();
-        let tenants = tenants.map(|(name, sum)| SumView::new(Some(name), sum));
+        let tenants = census.tenants.iter();
+        let tenants = tenants.map(|(name, sum)| SumView::new(Some(name.to_string()), *sum));
         let upstreams = census.upstreams.iter();
         let upstreams = upstreams.map(|(name, sum)| SumView::new(Some(name.to_string()), *sum));
         let top = top.clamp(1, MAX_TOP);

@@ -79,6 +79,19 @@ pub enum Deed {
     Retry,
 }
 
+impl Deed {
+    /// Returns its name, for the log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Reroute => "reroute",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// How a message came in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Accepted {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::identity::{AccountName, Route, UpstreamName};
+use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{Priority, QueueId};
 
 use super::EntryState;
@@ -18,6 +18,8 @@ pub struct Selection {
     pub priorities: Option<RangeInclusive<Priority>>,
     /// The whole name of the account.
     pub account: Option<Box<str>>,
+    /// The whole name of the tenant.
+    pub tenant: Option<Box<str>>,
     /// The whole name of an upstream on the route.
     pub upstream: Option<Box<str>>,
     /// A part of the reason of a recipient's last deferral.
@@ -87,6 +89,8 @@ pub struct Census {
     pub upstreams: BTreeMap<UpstreamName, Sum>,
     /// By account; `None` for messages of posthouse itself that belong to no account.
     pub accounts: BTreeMap<Option<AccountName>, Sum>,
+    /// By tenant.
+    pub tenants: BTreeMap<TenantName, Sum>,
     /// The oldest message.
     pub oldest: Option<QueueId>,
 }

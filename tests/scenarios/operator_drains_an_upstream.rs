@@ -1,6 +1,7 @@
 //! `posthouse queue drain` and `reroute`: mail takes another way while somebody works on an upstream.
 
 use crate::stage::{Server, Setup, command, json, says, subjects};
+use crate::support::fake_upstream::{Quirk, Script};
 
 #[test]
 fn its_mail_takes_the_next_upstream_also_after_a_restart() {
@@ -80,4 +81,21 @@ fn an_operators_route_lasts_over_reload_and_restart() {
     assert_eq!(subjects(&spare.wait_for(1)), ["held"]);
     assert!(main.messages().is_empty());
     relay.stop();
+}
+
+#[test]
+fn a_message_that_is_being_attempted_is_told_of() {
+    let upstream = Server::start(Script::default().quirk(Quirk::SilentAt("MAIL".to_owned())));
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    relay.submit("under way");
+    upstream.wait_for_line("MAIL");
+    let done = says(&setup, &["queue", "retry", "--all", "--yes"]);
+    assert_eq!(
+        done,
+        "0 messages due now\n1 message being attempted at this moment\n"
+    );
+    let held = command(&setup, &["queue", "hold", "--all", "--yes"]);
+    assert_eq!(held.status.code(), Some(69), "{held:?}");
+    relay.process.kill().unwrap();
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use tokio::runtime::{self, Runtime};
 
 use crate::app::Drained;
-use crate::auth::Accounts;
 use crate::clock::SystemClock;
 use crate::config::{Checked, SpoolLimits};
 use crate::control::client::{Client, ClientError};
@@ -16,7 +15,7 @@ use crate::control::protocol::{QueueRequest, Request, Response};
 use crate::control::queue::{self, Configured, Desk};
 use crate::control::trace;
 use crate::control::view::Id;
-use crate::identity::{AccountName, Route, TenantName, UpstreamName};
+use crate::identity::{AccountName, Route, UpstreamName};
 use crate::journal::Journal;
 use crate::route::Table;
 use crate::spool::SpoolAdmin as _;
@@ -42,17 +41,12 @@ pub(in crate::cli) struct Offline {
 /// What a server would go by.
 struct OfflineConfiguration {
     routes: Table,
-    accounts: Accounts,
     upstreams: Vec<UpstreamName>,
 }
 
 impl Configured for OfflineConfiguration {
     fn route_of(&self, account: &AccountName) -> Option<Route> {
         self.routes.configured_route(account)
-    }
-
-    fn tenant_of(&self, account: &AccountName) -> Option<TenantName> {
-        self.accounts.find(account.as_str())?.tenant.clone()
     }
 
     fn upstreams(&self) -> Vec<UpstreamName> {
@@ -117,7 +111,6 @@ impl Offline {
         let configured = OfflineConfiguration {
             // A server that cannot read which upstreams are drained drains none.
             routes: config.routes.with_stand_ins(&stand_ins.unwrap_or_default()),
-            accounts: config.accounts,
             upstreams: config.upstreams.into_keys().collect(),
         };
         runtime.block_on(spool.reroute(&|account| configured.route_of(account)));

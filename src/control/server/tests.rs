@@ -34,10 +34,6 @@ impl Configured for FakeOperator {
         Route::new(vec![UpstreamName::parse("main").unwrap()])
     }
 
-    fn tenant_of(&self, account: &AccountName) -> Option<TenantName> {
-        (account.as_str() == "shop").then(|| TenantName::parse("acme").unwrap())
-    }
-
     fn upstreams(&self) -> Vec<UpstreamName> {
         ["main", "spare"]
             .iter()
@@ -126,7 +122,7 @@ impl Running {
                 recipients: recipients.iter().map(recipient).collect(),
             },
             account: Some(AccountName::parse(account).unwrap()),
-            tenant: None,
+            tenant: (account == "shop").then(|| TenantName::parse("acme").unwrap()),
             route: Route::new(vec![UpstreamName::parse("main").unwrap()]).unwrap(),
             priority: Priority::High,
             accepted: self.clock.now(),
@@ -334,6 +330,7 @@ async fn ids_are_those_of_a_filter() {
     let shop = running.add("shop", &["b@example.net"]).await;
     running.add("printer", &["c@example.net"]).await;
     let account = Some("Shop".to_owned());
+    let tenant = Some("ACME".to_owned());
     let recipient = Some("B@".to_owned());
     for filter in [
         Filter {
@@ -342,6 +339,10 @@ async fn ids_are_those_of_a_filter() {
         },
         Filter {
             recipient,
+            ..Filter::default()
+        },
+        Filter {
+            tenant,
             ..Filter::default()
         },
         Filter {

@@ -74,6 +74,7 @@ impl<P: Clone> Index<P> {
             state,
             priorities,
             account,
+            tenant,
             upstream,
             reply,
             from: _,
@@ -82,6 +83,10 @@ impl<P: Clone> Index<P> {
         let has_account = |wanted: &str| {
             let account = self.parties.account(slot.party);
             account.is_some_and(|account| is_same_name(account.as_str(), wanted))
+        };
+        let has_tenant = |wanted: &str| {
+            let tenant = self.parties.tenant(slot.party);
+            tenant.is_some_and(|tenant| is_same_name(tenant.as_str(), wanted))
         };
         let may_take = |wanted: &str| {
             let route = self.lanes.route(slot.route);
@@ -95,6 +100,7 @@ impl<P: Clone> Index<P> {
                 .as_ref()
                 .is_none_or(|priorities| priorities.contains(&slot.priority))
             && account.as_deref().is_none_or(has_account)
+            && tenant.as_deref().is_none_or(has_tenant)
             && upstream.as_deref().is_none_or(may_take)
             && reply
                 .as_deref()
@@ -128,6 +134,10 @@ impl<P: Clone> Index<P> {
             let account = self.parties.account(slot.party).cloned();
             let account = census.accounts.entry(account);
             account.or_default().add(slot.size);
+            if let Some(tenant) = self.parties.tenant(slot.party) {
+                let tenant = census.tenants.entry(tenant.clone());
+                tenant.or_default().add(slot.size);
+            }
         }
         last
     }
