@@ -15,9 +15,7 @@ use tokio::task::JoinSet;
 
 use posthouse::clock::{Clock, SystemClock};
 use posthouse::identity::{AccountName, Route, UpstreamName};
-use posthouse::mail::{
-    BodyType, Envelope, ForwardPath, Mailbox, Priority, Recipient, Response, ReversePath,
-};
+use posthouse::mail::{Envelope, ForwardPath, Mailbox, Priority, Recipient, Response, ReversePath};
 use posthouse::spool::embedded::{EmbeddedSpool, Settings};
 use posthouse::spool::{Claim, Fate, Lease, Message, Settlement, Spool, SpoolAdmin, Wanted};
 
@@ -207,15 +205,10 @@ fn template() -> Outcome<Message> {
     let now = SystemClock.now();
     Ok(Message {
         envelope: Envelope {
-            reverse_path: ReversePath::Mailbox(Mailbox::parse("sender@example.com")?),
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envelope_id: None,
-            deliver_by: None,
             recipients: vec![Recipient::new(ForwardPath::from(Mailbox::parse(
                 "recipient@example.net",
             )?))],
+            ..Envelope::new(ReversePath::Mailbox(Mailbox::parse("sender@example.com")?))
         },
         account: Some(AccountName::parse("bench")?),
         tenant: None,

@@ -52,6 +52,21 @@ impl Timestamp {
         )
     }
 
+    /// Returns the point in time `span` earlier, or 1970 where that cannot be represented.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// Returns the same time without its fraction of a second, in RFC 3339: `2026-11-21T06:51:00Z`.
+    pub fn to_second(self) -> String {
+        let whole = Self(self.0 / 1000 * 1000).to_string();
+        whole.replace(".000", "")
+    }
+
     /// Returns how long after `earlier` this is; zero where the clock has gone back.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -168,6 +183,7 @@ mod tests {
     fn a_timestamp_prints_as_rfc_3339() {
         let time = Timestamp::from_unix_millis(1_795_243_860_123);
         assert_eq!(time.to_string(), "2026-11-21T06:51:00.123Z");
+        assert_eq!(time.to_second(), "2026-11-21T06:51:00Z");
     }
 
     #[test]
@@ -178,6 +194,13 @@ mod tests {
         }
         assert_eq!(Timestamp::parse("1969-12-31T23:59:59Z"), None);
         assert_eq!(Timestamp::parse("soon"), None);
+    }
+
+    #[test]
+    fn no_time_is_before_1970() {
+        let time = Timestamp::from_unix_millis(9);
+        assert_eq!(time.before(Duration::from_millis(4)).unix_millis(), 5);
+        assert_eq!(time.before(Duration::MAX), Timestamp::default());
     }
 
     #[test]

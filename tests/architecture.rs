@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["identity", "mail"]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
-    ("smtp", &["identity", "mail", "secret"]),
+    ("smtp", &["clock", "identity", "mail", "secret"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
     ("journal", &["clock", "mail"]),

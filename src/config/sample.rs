@@ -3,13 +3,15 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod journal;
+mod session;
+mod upstream;
+
 use std::fmt::{Display, Write as _};
 
 use super::raw;
 
-mod journal;
-mod upstream;
-
+use session::session;
 use upstream::{maildir, timeouts, upstream};
 
 /// Returns the sample configuration, which is also what `posthouse check --defaults` prints.
@@ -298,7 +300,7 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.shown(
         "priority_header",
         text(defaults.priority_header),
-        "What recipients see of it: \"keep\" what the client wrote, \"set\" X-Priority and Importance, \"strip\" them.",
+        "What recipients see of it: \"keep\" what the client wrote, \"set\" X-Priority and Importance, \"strip\" them.\nMT-Priority, which servers write for servers (RFC 6758), says what was decided, unless it is stripped.",
     );
     sample.shown(
         "strict_addresses",
@@ -319,74 +321,6 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
         "on_unauthorized",
         text(defaults.on_unauthorized),
         "When the sender is not authorized: \"reject\" (550 5.7.1), or \"alert\" (relayed, and logged as a warning).",
-    );
-}
-
-fn session(sample: &mut Sample, session: &raw::Session) {
-    let (limits, timeouts) = (&session.limits, &session.timeouts);
-    sample.table("[session]", "");
-    sample.shown(
-        "bare_newlines",
-        text(session.bare_newlines),
-        "A CR or LF alone in a message: \"repair\" makes it CRLF, \"refuse\" answers 550 5.6.11. It never ends the message.",
-    );
-    sample.table("[session.limits]", "Bounds of a session.");
-    sample.shown(
-        "message_size",
-        text(limits.message_size),
-        "The largest message.",
-    );
-    sample.shown(
-        "recipients",
-        limits.recipients,
-        "Recipients of a message, 1 to 65535.",
-    );
-    sample.shown("command_line", text(limits.command_line), "A command line.");
-    sample.shown(
-        "auth_line",
-        text(limits.auth_line),
-        "A line of a login (RFC 4954 section 4).",
-    );
-    sample.shown("data_line", text(limits.data_line), "A line of a message.");
-    sample.shown(
-        "errors",
-        limits.errors,
-        "Refused commands after which the session is closed.",
-    );
-    sample.shown(
-        "auth_failures",
-        limits.auth_failures,
-        "Failed logins after which the session is closed.",
-    );
-    sample.shown(
-        "idle_commands",
-        limits.idle_commands,
-        "Commands without effect between two messages.",
-    );
-    sample.shown("messages", limits.messages, "Messages of one session.");
-    session_timeouts(sample, timeouts);
-}
-
-fn session_timeouts(sample: &mut Sample, timeouts: &raw::Timeouts) {
-    sample.table(
-        "[session.timeouts]",
-        "How long a client may take (RFC 5321 section 4.5.3.2).",
-    );
-    sample.shown(
-        "before_auth",
-        text(timeouts.before_auth),
-        "From connecting to a successful login.",
-    );
-    sample.shown("command", text(timeouts.command), "For the next command.");
-    sample.shown(
-        "data",
-        text(timeouts.data),
-        "For the next octets of a message.",
-    );
-    sample.shown(
-        "handshake",
-        text(timeouts.handshake),
-        "For the TLS handshake.",
     );
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::address::{ForwardPath, ReversePath};
 use super::deliver_by::DeliverBy;
+use super::priority::MtPriority;
 
 /// The envelope of a message: reverse-path, parameters, recipients.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Envelope {
     pub envelope_id: Option<Box<str>>,
     /// BY= (RFC 2852), if given.
     pub deliver_by: Option<DeliverBy>,
+    /// The MT-PRIORITY (RFC 6710) that the next server is told, where MAIL or the header asked for one.
+    pub mt_priority: Option<MtPriority>,
     /// The recipients in the order of RCPT.
     pub recipients: Vec<Recipient>,
 }
@@ -34,6 +37,7 @@ impl Envelope {
             ret: None,
             envelope_id: None,
             deliver_by: None,
+            mt_priority: None,
             recipients: Vec::new(),
         }
     }

@@ -22,6 +22,6 @@ pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Send
 pub use outcome::{
     Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Response, Stage, TlsVia, Via,
 };
-pub use priority::{ByPriority, Priority};
+pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;
 pub use status::EnhancedStatusCode;

@@ -91,7 +91,8 @@ impl Failure {
             (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
             (None, _, Cause::Expired) => (4, 7),
             (None, _, Cause::Capability("SMTPUTF8")) => (6, 7),
-            (None, _, Cause::Capability(_)) => (6, 3),
+            (None, _, Cause::Capability("BINARYMIME")) => (6, 3),
+            (None, _, Cause::Capability(_)) => (3, 3),
             (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
             (None, Stage::Connect, _) => (4, 1),
             (None, Stage::Sender, _) => (1, 8),
@@ -239,6 +240,12 @@ mod tests {
     fn a_missing_smtputf8_has_status_5_6_7() {
         let failure = Failure::new(Stage::Recipient, Cause::Capability("SMTPUTF8"));
         assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.6.7");
+    }
+
+    #[test]
+    fn a_missing_extension_has_status_5_3_3() {
+        let failure = Failure::new(Stage::Sender, Cause::Capability("DELIVERBY"));
+        assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.3");
     }
 
     #[test]

@@ -50,30 +50,6 @@ impl Priority {
             Self::VeryLow => 5,
         }
     }
-
-    /// Makes a priority of an MT-PRIORITY value, −9 to 9 (RFC 6710): 6..9 → 1, 1..5 → 2, 0 → 3, −5..−1 → 4,
-    /// −9..−6 → 5.
-    pub const fn from_mt_priority(value: i8) -> Option<Self> {
-        match value {
-            6..=9 => Some(Self::VeryHigh),
-            1..=5 => Some(Self::High),
-            0 => Some(Self::Normal),
-            -5..=-1 => Some(Self::Low),
-            -9..=-6 => Some(Self::VeryLow),
-            _ => None,
-        }
-    }
-
-    /// Returns the MT-PRIORITY value that stands for this priority at an upstream: 6, 3, 0, −3, −6.
-    pub const fn to_mt_priority(self) -> i8 {
-        match self {
-            Self::VeryHigh => 6,
-            Self::High => 3,
-            Self::Normal => 0,
-            Self::Low => -3,
-            Self::VeryLow => -6,
-        }
-    }
 }
 
 /// One value for each priority.
@@ -117,6 +93,74 @@ impl fmt::Display for Priority {
     }
 }
 
+/// A value of MT-PRIORITY (RFC 6710 §5): −9 to 9, the largest the most urgent.
+///
+/// It is finer than [`Priority`], so it is kept as it came: the next server may have more steps than five.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct MtPriority(i8);
+
+impl MtPriority {
+    /// Makes a value; `None` where it is below −9 or above 9.
+    pub const fn new(value: i8) -> Option<Self> {
+        match value {
+            -9..=9 => Some(Self(value)),
+            _ => None,
+        }
+    }
+
+    /// Reads a digit with or without a minus before it, as MAIL and the field `MT-Priority:` have it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_number = digits.len() == 1 && digits.bytes().all(|octet| octet.is_ascii_digit());
+        is_number.then(|| text.parse().ok().and_then(Self::new))?
+    }
+
+    /// Returns the value, −9 to 9.
+    pub const fn value(self) -> i8 {
+        self.0
+    }
+
+    /// Returns itself where it stands for `priority`, else the value that does.
+    #[must_use]
+    pub fn within(self, priority: Priority) -> Self {
+        if self.priority() == priority {
+            self
+        } else {
+            Self::from(priority)
+        }
+    }
+
+    /// Returns the priority that it stands for here: 6..9 → 1, 1..5 → 2, 0 → 3, −5..−1 → 4, −9..−6 → 5.
+    pub const fn priority(self) -> Priority {
+        match self.0 {
+            6.. => Priority::VeryHigh,
+            1..=5 => Priority::High,
+            0 => Priority::Normal,
+            -5..=-1 => Priority::Low,
+            ..=-6 => Priority::VeryLow,
+        }
+    }
+}
+
+impl From<Priority> for MtPriority {
+    /// Gives the value that stands for a priority at other servers: 6, 3, 0, −3, −6.
+    fn from(priority: Priority) -> Self {
+        Self(match priority {
+            Priority::VeryHigh => 6,
+            Priority::High => 3,
+            Priority::Normal => 0,
+            Priority::Low => -3,
+            Priority::VeryLow => -6,
+        })
+    }
+}
+
+impl fmt::Display for MtPriority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,14 +173,21 @@ mod tests {
     #[test]
     fn every_priority_survives_the_way_through_mt_priority() {
         for priority in Priority::ALL {
-            assert_eq!(
-                Priority::from_mt_priority(priority.to_mt_priority()),
-                Some(priority)
-            );
+            assert_eq!(MtPriority::from(priority).priority(), priority);
             assert_eq!(Priority::from_number(priority.number()), Some(priority));
         }
-        assert_eq!(Priority::from_mt_priority(10), None);
-        assert_eq!(Priority::from_mt_priority(-10), None);
         assert_eq!(Priority::from_number(0), None);
+    }
+
+    #[test]
+    fn an_mt_priority_is_a_digit_with_or_without_a_minus() {
+        for value in -9..=9 {
+            let priority = MtPriority::new(value).unwrap();
+            assert_eq!(MtPriority::parse(&priority.to_string()), Some(priority));
+        }
+        for text in ["", "-", "10", "-10", "+1", "--1", "01", "1 ", "x", "٣"] {
+            assert_eq!(MtPriority::parse(text), None, "{text}");
+        }
+        assert_eq!((MtPriority::new(10), MtPriority::new(-10)), (None, None));
     }
 }

@@ -4,7 +4,9 @@ use mail_parser::parsers::MessageStream;
 
 use super::priority;
 use crate::mail::header::MAX_SENDERS;
-use crate::mail::{AddressList, AddressListError, Field, Header, Mailbox, Priority, Senders};
+use crate::mail::{
+    AddressList, AddressListError, Field, Header, Mailbox, MtPriority, Priority, Senders,
+};
 
 /// The most `Received:` fields of a message; more are a loop (RFC 5321 §6.3), refused with 554 5.4.6.
 pub const MAX_HOPS: usize = 50;
@@ -38,6 +40,8 @@ pub struct Inspected {
     pub priority: Option<Priority>,
     /// The field that asks for it.
     pub priority_field: Option<&'static str>,
+    /// The value of `MT-Priority:` (RFC 6758), which then is where the priority comes from.
+    pub mt_priority: Option<MtPriority>,
     /// How many `Received:` fields there are. More than [`MAX_HOPS`] are a loop.
     pub hops: usize,
     /// Whether an address in the fields read is international, so that the message needs SMTPUTF8 (RFC 6531 §3.6).
@@ -103,6 +107,7 @@ pub fn inspect(header: &Header<'_>, rule: AddressRule) -> Result<Inspected, Faul
     let mut inspected = Inspected {
         priority,
         priority_field,
+        mt_priority: priority::mt_of_header(header),
         message_id: header.find("Message-ID").find_map(message_id),
         hops: header.find("Received").count(),
         ..Inspected::default()

@@ -10,4 +10,4 @@ mod rewrite;
 
 pub use collect::{Collected, HeaderCollector};
 pub use inspect::{AddressRule, Fault, Inspected, MAX_HOPS, inspect};
-pub use rewrite::{Greeting, PriorityHeader, Tls, Trace, own_message_id, rewrite};
+pub use rewrite::{Greeting, PriorityHeader, ShownPriority, Tls, Trace, own_message_id, rewrite};

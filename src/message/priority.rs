@@ -2,16 +2,13 @@
 
 use mail_parser::parsers::MessageStream;
 
-use crate::mail::{Field, Header, Priority};
+use crate::mail::{Field, Header, MtPriority, Priority};
 
-/// The fields that carry a priority.
-pub(super) const FIELDS: [&str; 5] = [
-    "MT-Priority",
-    "X-Priority",
-    "Priority",
-    "Importance",
-    "X-MSMail-Priority",
-];
+/// The field of RFC 6758, which servers write for servers.
+pub(super) const MT_PRIORITY: &str = "MT-Priority";
+
+/// The fields that carry a priority for people and their programs.
+pub(super) const FIELDS: [&str; 4] = ["X-Priority", "Priority", "Importance", "X-MSMail-Priority"];
 
 /// Returns the priority of a message's own fields, and the name of the field that decided.
 ///
@@ -24,7 +21,8 @@ pub(super) fn of_header(header: &Header<'_>) -> Option<(Priority, &'static str)>
         let priority = values.filter_map(|value| read(&value)).min();
         priority.map(|priority| (priority, name))
     };
-    highest("MT-Priority", mt_priority)
+    mt_of_header(header)
+        .map(|asked| (asked.priority(), MT_PRIORITY))
         .or_else(|| highest("X-Priority", x_priority))
         .or_else(|| {
             let (first, second) = (
@@ -37,15 +35,24 @@ pub(super) fn of_header(header: &Header<'_>) -> Option<(Priority, &'static str)>
         .or_else(|| highest("X-MSMail-Priority", importance))
 }
 
+/// Returns the highest valid value of the fields `MT-Priority:` (RFC 6758).
+pub(super) fn mt_of_header(header: &Header<'_>) -> Option<MtPriority> {
+    header
+        .find(MT_PRIORITY)
+        .filter_map(mt_of_field)
+        .max_by_key(|priority| priority.value())
+}
+
+/// Returns the value of one field `MT-Priority:`, if it has a valid one.
+pub(super) fn mt_of_field(field: &Field<'_>) -> Option<MtPriority> {
+    MtPriority::parse(&text(field))
+}
+
 /// Returns a value without the white space around it, in lower case.
 fn text(field: &Field<'_>) -> String {
     let value = field.value().get(..MAX_VALUE).unwrap_or(field.value());
     let value = MessageStream::new(value).parse_raw();
     value.as_text().unwrap_or_default().to_ascii_lowercase()
-}
-
-fn mt_priority(value: &str) -> Option<Priority> {
-    Priority::from_mt_priority(value.parse().ok()?)
 }
 
 /// Reads `1` to `5`, alone or with a word behind it as in `1 (Highest)`.
@@ -124,6 +131,7 @@ mod tests {
             ("X-MSMail-Priority: High", 2),
             ("MT-Priority: 9", 1),
             ("MT-Priority: -6", 5),
+            ("MT-Priority: 1|MT-Priority: 6|MT-Priority: 10", 1),
         ] {
             assert_eq!(priority(fields), Some(expected), "{fields}");
         }

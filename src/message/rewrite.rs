@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::{Bytes, BytesMut};
 
 use super::priority::{self, importance_word, x_priority_text};
-use crate::mail::{Date, Domain, Field, ForwardPath, Header, Priority, QueueId};
+use crate::mail::{Date, Domain, Field, ForwardPath, Header, MtPriority, Priority, QueueId};
 
 /// What the `Received:` field tells of a transaction (RFC 5321 §4.4).
 #[derive(Clone, Copy, Debug)]
@@ -52,30 +52,66 @@ pub struct Tls<'a> {
 /// What becomes of the fields that carry a priority (`priority_header`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum PriorityHeader {
-    /// They stay as they are.
+    /// They stay as they are; `MT-Priority:` says what was decided.
     #[default]
     Keep,
     /// They are replaced by `X-Priority:` and `Importance:` of the effective priority.
     Set,
-    /// They are removed.
+    /// They are removed, `MT-Priority:` too.
     Strip,
+}
+
+/// What the stored header tells of a message's priority.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownPriority {
+    /// What becomes of the fields that people see.
+    pub fields: PriorityHeader,
+    /// The effective priority.
+    pub priority: Priority,
+    /// The effective MT-PRIORITY, where MAIL or the field `MT-Priority:` asked for one.
+    pub mt_priority: Option<MtPriority>,
+}
+
+/// What becomes of the field `MT-Priority:`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum MtField {
+    Keep,
+    Remove,
+    Replace(MtPriority),
+}
+
+impl ShownPriority {
+    /// RFC 6758 §3.3: a field `MT-Priority:` says what this relay decided, so that servers behind one without MT-PRIORITY
+    /// hear it. One that says it already stays octet for octet, for the sake of signatures.
+    fn mt_field(self, header: &Header<'_>) -> MtField {
+        let (mut fields, decided) = (header.find(priority::MT_PRIORITY), self.mt_priority);
+        match (self.fields, decided) {
+            (PriorityHeader::Strip, _) | (PriorityHeader::Set, None) => MtField::Remove,
+            (PriorityHeader::Keep, None) => MtField::Keep,
+            (PriorityHeader::Keep | PriorityHeader::Set, Some(value)) => {
+                let says_it = fields.next().and_then(priority::mt_of_field) == decided;
+                if says_it && fields.next().is_none() {
+                    MtField::Keep
+                } else {
+                    MtField::Replace(value)
+                }
+            }
+        }
+    }
 }
 
 /// Returns the header block to be stored, without the empty line behind it.
 ///
-/// `priority` is the effective one. A `Received:` comes first. `Date:` and `Message-ID:` are added at the end where they are missing. Removed are `Bcc:`
+/// A `Received:` comes first. `Date:` and `Message-ID:` are added at the end where they are missing. Removed are `Bcc:`
 /// and `Resent-Bcc:`, `Return-Path:` (RFC 5321 §4.4: only the last hop writes it), and an `Authentication-Results:` that
-/// claims to be of this relay (RFC 8601 §5). All other fields stay octet for octet, in their order.
-pub fn rewrite(
-    header: &Header<'_>,
-    trace: &Trace<'_>,
-    fields: PriorityHeader,
-    priority: Priority,
-) -> Bytes {
+/// claims to be of this relay (RFC 8601 §5). `MT-Priority:` says what this relay decided (RFC 6758). All other
+/// fields stay octet for octet, in their order.
+pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, shown: ShownPriority) -> Bytes {
+    let mt_field = shown.mt_field(header);
     let mut block = BytesMut::with_capacity(header.octets().len() + ROOM);
     block.extend_from_slice(trace.received().as_bytes());
     for field in header.fields() {
-        if !is_removed(field, trace.hostname, fields) {
+        if !is_removed(field, trace.hostname, shown.fields, mt_field) {
             block.extend_from_slice(field.octets());
         }
     }
@@ -87,10 +123,18 @@ pub fn rewrite(
         let id = own_message_id(trace.queue_id, trace.hostname);
         put(&mut added, format_args!("Message-ID: {id}\r\n"));
     }
-    match fields {
+    match mt_field {
+        MtField::Keep | MtField::Remove => {}
+        MtField::Replace(value) => {
+            let name = priority::MT_PRIORITY;
+            put(&mut added, format_args!("{name}: {value}\r\n"));
+        }
+    }
+    match shown.fields {
         PriorityHeader::Keep | PriorityHeader::Strip => {}
         PriorityHeader::Set => {
-            let (x_priority, importance) = (x_priority_text(priority), importance_word(priority));
+            let x_priority = x_priority_text(shown.priority);
+            let importance = importance_word(shown.priority);
             put(
                 &mut added,
                 format_args!("X-Priority: {x_priority}\r\nImportance: {importance}\r\n"),
@@ -189,13 +233,23 @@ fn harmless(text: &str) -> String {
     }
 }
 
-fn is_removed(field: &Field<'_>, hostname: &Domain, fields: PriorityHeader) -> bool {
+fn is_removed(
+    field: &Field<'_>,
+    hostname: &Domain,
+    fields: PriorityHeader,
+    mt_field: MtField,
+) -> bool {
     let is_one_of = |names: &[&str]| names.iter().any(|name| field.is_named(name));
     let is_priority = match fields {
         PriorityHeader::Keep => false,
         PriorityHeader::Set | PriorityHeader::Strip => is_one_of(&priority::FIELDS),
     };
+    let is_mt_priority = match mt_field {
+        MtField::Keep => false,
+        MtField::Remove | MtField::Replace(_) => field.is_named(priority::MT_PRIORITY),
+    };
     is_priority
+        || is_mt_priority
         || is_one_of(&["Bcc", "Resent-Bcc", "Return-Path"])
         || (field.is_named("Authentication-Results") && names_service(field.value(), hostname))
 }

@@ -70,10 +70,10 @@ impl Judgement {
     }
 
     fn deferred(&self, lease: &Lease, failure: &Failure, is_counted: bool) -> Fate {
-        let accepted = lease.message.accepted;
+        let begins = lease.message.begins();
         match self
             .plan
-            .after_deferral(accepted, lease.attempts + 1, self.now, self.spread)
+            .after_deferral(begins, lease.attempts + 1, self.now, self.spread)
         {
             Next::Expire => Fate::Expire(failure.clone()),
             // The upstream's own pause says when; the message keeps its place in the queue.

@@ -1,5 +1,7 @@
 //! The extensions a server offers in its reply to EHLO (RFC 5321 §4.1.1.1), read from an upstream's reply.
 
+use std::time::Duration;
+
 /// What an upstream offered. The default is what a server that knows only HELO offers: nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(
@@ -13,6 +15,9 @@ pub struct Extensions {
     pub auth: Mechanisms,
     /// CHUNKING (RFC 3030): BDAT.
     pub chunking: bool,
+    /// DELIVERBY (RFC 2852): the least time to deliver that it takes for a message which is to be returned when that is
+    /// over; zero where it names none.
+    pub deliver_by: Option<Duration>,
     /// DSN (RFC 3461).
     pub dsn: bool,
     /// MT-PRIORITY (RFC 6710).
@@ -70,6 +75,7 @@ impl Extensions {
             "8BITMIME" => self.eight_bit_mime = true,
             "AUTH" => self.auth.add(words),
             "CHUNKING" => self.chunking = true,
+            "DELIVERBY" => self.deliver_by = Some(least_time(words.next())),
             "DSN" => self.dsn = true,
             "MT-PRIORITY" => self.mt_priority = true,
             "PIPELINING" => self.pipelining = true,
@@ -84,6 +90,12 @@ impl Extensions {
             }
         }
     }
+}
+
+/// RFC 2852 §2: a missing value says nothing of a minimum.
+fn least_time(value: Option<&str>) -> Duration {
+    let seconds = value.and_then(|value| value.parse::<u32>().ok());
+    Duration::from_secs(seconds.unwrap_or_default().into())
 }
 
 impl Size {
@@ -126,6 +138,7 @@ mod tests {
             "8BITMIME",
             "SMTPUTF8",
             "CHUNKING",
+            "DELIVERBY 120",
             "DSN",
             "ENHANCEDSTATUSCODES",
             "MT-PRIORITY MIXER",
@@ -141,6 +154,7 @@ mod tests {
             eight_bit_mime: true,
             auth: mechanisms,
             chunking: true,
+            deliver_by: Some(Duration::from_mins(2)),
             dsn: true,
             mt_priority: true,
             pipelining: true,
@@ -186,6 +200,15 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn deliverby_without_a_usable_value_names_no_minimum() {
+        for line in ["DELIVERBY", "DELIVERBY 0", "deliverby x", "DELIVERBY -1"] {
+            let extensions = Extensions::parse(&["hi", line]);
+            assert_eq!(extensions.deliver_by, Some(Duration::ZERO), "{line}");
+        }
+        assert_eq!(Extensions::parse(&["hi", "HELP"]).deliver_by, None);
     }
 
     #[test]

@@ -11,4 +11,5 @@ pub mod replies;
 pub mod reply;
 pub mod sasl;
 pub mod server;
+pub mod timing;
 pub mod xtext;

@@ -1,7 +1,8 @@
 //! The parameters of MAIL and RCPT.
 
-use crate::mail::{BodyType, DsnReturn, Notify, OriginalRecipient};
+use crate::mail::{BodyType, DsnReturn, MtPriority, Notify, OriginalRecipient};
 
+use super::timing::{By, Hold};
 use super::xtext;
 
 /// The longest ENVID, in octets, as sent (RFC 3461 §4.4).
@@ -23,8 +24,12 @@ pub struct MailParameters {
     pub ret: Option<DsnReturn>,
     /// ENVID=, decoded.
     pub envelope_id: Option<Box<str>>,
-    /// MT-PRIORITY= (RFC 6710), −9 to 9.
-    pub mt_priority: Option<i8>,
+    /// MT-PRIORITY= (RFC 6710).
+    pub mt_priority: Option<MtPriority>,
+    /// BY= (RFC 2852).
+    pub by: Option<By>,
+    /// HOLDFOR= or HOLDUNTIL= (RFC 4865); never both.
+    pub hold: Option<Hold>,
     /// AUTH= (RFC 4954 §5) was given. Its value is not used: the identity is the session's own.
     pub auth: Option<()>,
 }
@@ -61,7 +66,14 @@ impl MailParameters {
                 "SMTPUTF8" => set(&mut parameters.smtputf8, value.is_none().then_some(())),
                 "RET" => set(&mut parameters.ret, value.and_then(ret)),
                 "ENVID" => set(&mut parameters.envelope_id, value.and_then(envelope_id)),
-                "MT-PRIORITY" => set(&mut parameters.mt_priority, value.and_then(mt_priority)),
+                "MT-PRIORITY" => set(
+                    &mut parameters.mt_priority,
+                    value.and_then(MtPriority::parse),
+                ),
+                "BY" => set(&mut parameters.by, value.and_then(By::parse)),
+                // One place for both: together they are refused (RFC 4865 §4).
+                "HOLDFOR" => set(&mut parameters.hold, value.and_then(Hold::parse_for)),
+                "HOLDUNTIL" => set(&mut parameters.hold, value.and_then(Hold::parse_until)),
                 "AUTH" => set(
                     &mut parameters.auth,
                     value.and_then(xtext::decode).map(|_| ()),
@@ -155,12 +167,6 @@ fn envelope_id(value: &str) -> Option<Box<str>> {
         .flatten()
 }
 
-fn mt_priority(value: &str) -> Option<i8> {
-    let digits = value.strip_prefix('-').unwrap_or(value);
-    let is_number = digits.len() == 1 && digits.bytes().all(|octet| octet.is_ascii_digit());
-    is_number.then(|| value.parse().ok()).flatten()
-}
-
 fn notify(value: &str) -> Option<Notify> {
     if value.eq_ignore_ascii_case("NEVER") {
         return Some(Notify::NEVER);
@@ -204,15 +210,17 @@ mod tests {
     #[test]
     fn all_parameters_of_mail_are_read() {
         let parameters =
-            mail(" size=5000 BODY=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb MT-PRIORITY=-9 AUTH=<>")
+            mail(" size=5000 BODY=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb MT-PRIORITY=-9 AUTH=<> by=60;rt holdfor=5")
                 .unwrap();
         assert_eq!(parameters.size, Some(5000));
         assert_eq!(parameters.body, Some(BodyType::EightBitMime));
         assert_eq!(parameters.smtputf8, Some(()));
         assert_eq!(parameters.ret, Some(DsnReturn::Headers));
         assert_eq!(parameters.envelope_id.as_deref(), Some("a+b"));
-        assert_eq!(parameters.mt_priority, Some(-9));
+        assert_eq!(parameters.mt_priority, MtPriority::new(-9));
         assert_eq!(parameters.auth, Some(()));
+        assert_eq!(parameters.by, By::parse("60;RT"));
+        assert_eq!(parameters.hold, Hold::parse_for("5"));
     }
 
     #[test]
@@ -241,6 +249,13 @@ mod tests {
             " MT-PRIORITY=10",
             " MT-PRIORITY=+1",
             " MT-PRIORITY=--1",
+            " BY",
+            " BY=0;R",
+            " BY=60;R BY=60;R",
+            " HOLDFOR=0",
+            " HOLDUNTIL=tomorrow",
+            " HOLDFOR=60 HOLDUNTIL=2026-11-21T06:51:00Z",
+            " HOLDUNTIL=2026-11-21T06:51:00Z HOLDFOR=60",
             "SIZE=1",
         ] {
             assert_eq!(mail(text), Err(ParameterError::Invalid), "{text}");

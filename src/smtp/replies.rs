@@ -3,8 +3,8 @@
 //! Texts are lower case, without configuration or error texts; what helps a person is put behind them by
 //! [`Reply::line_with`]. Greeting and EHLO, which are made of the configuration, are the session's own.
 
-use crate::mail::EnhancedStatusCode;
 use crate::mail::status::Class;
+use crate::mail::{EnhancedStatusCode, MtPriority};
 
 use super::reply::Reply;
 
@@ -41,6 +41,8 @@ replies! {
     AUTHENTICATED = 235 [2 7 0] "authentication succeeded";
     /// To a chunk that is not the last.
     CHUNK_RECEIVED = 250 [2 0 0] "chunk received";
+    /// To MAIL whose MT-PRIORITY is not honoured (RFC 6710 §9). The new one comes first, so [`new_priority`] is all of it.
+    PRIORITY_CHANGED = 250 [2 3 6] "";
     /// To QUIT.
     GOODBYE = 221 [2 0 0] "goodbye";
     /// To HELP.
@@ -99,8 +101,12 @@ replies! {
     AUTH_CANCELLED = 501 [5 7 0] "authentication cancelled";
     /// A response that is not base64.
     AUTH_MALFORMED = 501 [5 5 2] "cannot decode the response";
+    /// HOLDFOR or HOLDUNTIL beyond the limit (RFC 4865 §4); the limit follows.
+    HELD_TOO_LONG = 501 [5 5 4] "the message cannot be held so long";
     /// A parameter that makes no sense.
     INVALID_PARAMETER = 501 [5 5 4] "invalid parameter";
+    /// BY that is over when HOLDFOR or HOLDUNTIL releases the message.
+    LATE_BEFORE_RELEASE = 501 [5 5 4] "the message would be late before it is released: BY must lie behind HOLDFOR or HOLDUNTIL";
     /// Arguments that are missing or malformed.
     SYNTAX_ERROR = 501 [5 5 2] "syntax error";
     /// A reverse-path that is no address.
@@ -139,8 +145,15 @@ replies! {
     NOT_SMTP = 554 [5 5 1] "this is an SMTP server; closing connection";
     /// A parameter of an extension that is not offered.
     UNKNOWN_PARAMETER = 555 [5 5 4] "unknown parameter";
+    /// BY with mode R and less time than the limit (RFC 2852 §4); the limit follows.
+    DEADLINE_TOO_NEAR = 555 [5 5 4] "the time to deliver is too short";
     /// An international address without SMTPUTF8 (RFC 6531 §3.5).
     SMTPUTF8_REQUIRED = 553 [5 6 7] "an international address needs the SMTPUTF8 parameter";
+}
+
+/// Returns what stands in [`PRIORITY_CHANGED`]: the new priority, a space, and words for people (RFC 6710 §9).
+pub fn new_priority(priority: MtPriority) -> String {
+    format!("{priority} is the new priority assigned to the message")
 }
 
 #[cfg(test)]

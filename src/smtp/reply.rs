@@ -60,7 +60,8 @@ impl Reply {
         self.code < 400
     }
 
-    /// Returns the reply as a line; where there is a `detail`, it stands behind the text and a colon.
+    /// Returns the reply as a line; where there is a `detail`, it stands behind the text and a colon, or alone where there
+    /// is no text.
     ///
     /// Whatever is not printable ASCII in `detail` becomes `?`, so that it cannot begin another line. Where the line
     /// would exceed 512 octets (RFC 5321 §4.5.3.1.5) it is cut.
@@ -73,7 +74,7 @@ impl Reply {
             line.put_u8(b' ');
         }
         line.put_slice(self.text.as_bytes());
-        if !detail.is_empty() {
+        if !detail.is_empty() && !self.text.is_empty() {
             line.put_slice(b": ");
         }
         for octet in detail.bytes().take(MAX_LINE.saturating_sub(line.len() + 2)) {

@@ -10,8 +10,8 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
-    ForwardPath, Mailbox, Notify, OriginalRecipient, Priority, QueueId, Recipient, RecipientIndex,
-    Response, ReversePath, Stage,
+    ForwardPath, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient,
+    RecipientIndex, Response, ReversePath, Stage,
 };
 
 use super::{
@@ -88,16 +88,13 @@ pub(super) fn route(names: &[&str]) -> Route {
 pub(super) fn message_to(recipients: &[&str]) -> Message {
     Message {
         envelope: Envelope {
-            reverse_path: ReversePath::Mailbox(Mailbox::parse("s@example.com").unwrap()),
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envelope_id: None,
-            deliver_by: None,
             recipients: recipients
                 .iter()
                 .map(|path| Recipient::new(ForwardPath::from(Mailbox::parse(path).unwrap())))
                 .collect(),
+            ..Envelope::new(ReversePath::Mailbox(
+                Mailbox::parse("s@example.com").unwrap(),
+            ))
         },
         account: Some(AccountName::parse("alice").unwrap()),
         tenant: None,
@@ -122,6 +119,7 @@ pub(super) fn full_message() -> Message {
         mode: DeliverByMode::Return,
         trace: DeliverByTrace::On,
     });
+    message.envelope.mt_priority = MtPriority::new(-7);
     message.envelope.recipients[0].notify = Some(Notify {
         success: true,
         failure: false,

@@ -127,10 +127,9 @@ struct Slot<P> {
     token: u64,
     party: PartyKey,
     route: RouteKey,
+    priority: Priority,
     /// Its priority, or the higher one that it has reached by waiting.
     rank: Priority,
-    /// Its priority.
-    priority: Priority,
 }
 
 impl<P> Slot<P> {
@@ -212,8 +211,8 @@ impl<P: Clone> Index<P> {
                 .parties
                 .key(arrival.tenant.as_ref(), arrival.account.as_ref()),
             route,
-            rank: arrival.priority,
             priority: arrival.priority,
+            rank: arrival.priority,
         });
         self.octets = self.octets.saturating_add(slot.size);
         if slot.standing.is_held {
@@ -243,6 +242,25 @@ impl<P: Clone> Index<P> {
     /// Returns all ids with their places. Takes time in proportion to the queue.
     pub(super) fn places(&self) -> impl Iterator<Item = (QueueId, &P)> {
         self.slots.iter().map(|(id, slot)| (*id, &slot.place))
+    }
+
+    /// Returns all messages as they would arrive at a start that follows now.
+    pub(super) fn arrivals(&self) -> Vec<Arrival<P>> {
+        let arrival = |id: &QueueId, slot: &Slot<P>| {
+            let (tenant, account) = self.parties.names(slot.party);
+            Some(Arrival {
+                id: *id,
+                size: slot.size,
+                priority: slot.priority,
+                route: self.lanes.route(slot.route)?.clone(),
+                account: account.cloned(),
+                tenant: tenant.cloned(),
+                standing: slot.standing.clone(),
+                place: slot.place.clone(),
+            })
+        };
+        let slots = self.slots.iter();
+        slots.filter_map(|(id, slot)| arrival(id, slot)).collect()
     }
 
     /// Takes notice of the civil time, also of one that is known from elsewhere. Where the clock has been set back since

@@ -63,6 +63,19 @@ impl MemorySpool {
         }
     }
 
+    /// Lets the spool go on as after a crash of the process: what was committed and settled is there, leases are not.
+    pub fn restart(&self) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let arrivals = state.index.arrivals();
+        state.index = Index::default();
+        for arrival in arrivals {
+            state.index.insert(arrival, now);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -237,6 +237,14 @@ pub struct Message {
     pub message_id: Option<Box<str>>,
 }
 
+impl Message {
+    /// Returns when its lifetime begins: with its release, where it is scheduled, else with its acceptance. Days that it
+    /// was meant to wait are not days that it could not be relayed in.
+    pub fn begins(&self) -> Timestamp {
+        self.accepted.max(self.due)
+    }
+}
+
 /// What a dispatcher wants to attempt next.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {

@@ -39,6 +39,10 @@ impl Parties {
     pub(super) fn account(&self, key: PartyKey) -> Option<&AccountName> {
         self.accounts.name(key.account)
     }
+
+    pub(super) fn names(&self, key: PartyKey) -> (Option<&TenantName>, Option<&AccountName>) {
+        (self.tenants.name(key.tenant), self.account(key))
+    }
 }
 
 /// Names by number, from 1 on; 0 stands for no name.

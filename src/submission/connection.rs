@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::smtp::server::{Session, Settings, Step, TlsMode};
+use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
 use super::listeners::ServerParts;
@@ -41,9 +41,12 @@ pub(super) async fn serve(
     } = client;
     let neighbour = parts.authenticator.accounts().of_network(address);
     let label = format!("session {session}");
-    let now = parts.clock.instant();
+    let began = Began {
+        instant: parts.clock.instant(),
+        civil: parts.clock.now(),
+    };
     let decider = Decider::new(Arc::clone(&parts), address, session);
-    let session = Session::new(Arc::clone(&settings), neighbour, &label, now);
+    let session = Session::new(Arc::clone(&settings), neighbour, &label, began);
     let connection = Connection {
         session,
         settings,

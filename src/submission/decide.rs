@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::auth::{PasswordHash, Verdict as Login};
+use crate::clock::Timestamp;
 use crate::identity::{Identity, Proof};
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
 use crate::smtp::replies;
@@ -17,6 +18,7 @@ use crate::telemetry;
 use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Refusal, note_denied};
 use super::listeners::ServerParts;
+use super::terms::terms;
 
 /// Answers the questions of one session, and keeps its message in progress.
 pub(super) struct Decider {
@@ -152,7 +154,11 @@ impl Decider {
             tracing::warn!(account = %identity.account, ?pressure, "the spool is full; new mail is refused");
             return ask.refuse(session, &replies::SPOOL_FULL, "");
         }
-        ask.allow(session);
+        let now = self.parts.clock.now();
+        match terms(ask.parameters(), session.limits(), profile, now) {
+            Ok(terms) => ask.allow(session, terms),
+            Err(Refusal { reply, detail }) => ask.refuse(session, &reply, &detail),
+        }
     }
 
     async fn message(&mut self, ask: AskMessage, session: &mut Session) {
@@ -242,6 +248,8 @@ struct Accepted {
     size: u64,
     priority: u8,
     message_id: Option<Box<str>>,
+    /// When it is released, where it is scheduled.
+    due: Option<Timestamp>,
 }
 
 impl Accepted {
@@ -257,6 +265,7 @@ impl Accepted {
             size: draft.size(),
             priority: message.priority.number(),
             message_id: message.message_id.clone(),
+            due: Some(message.due).filter(|due| *due > message.accepted),
         }
     }
 
@@ -269,6 +278,7 @@ impl Accepted {
             size = self.size,
             priority = self.priority,
             message_id = self.message_id.as_deref(),
+            due = self.due.map(tracing::field::display),
             "accepted"
         );
     }

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, Priority};
+use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority};
 use crate::message::{
-    Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, Tls, Trace, own_message_id,
+    Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls, Trace,
+    own_message_id,
 };
 use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
 use crate::smtp::replies;
@@ -31,7 +32,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(reply: Reply, detail: &dyn Display) -> Self {
+    pub(super) fn new(reply: Reply, detail: &dyn Display) -> Self {
         Self {
             reply,
             detail: detail.to_string(),
@@ -61,7 +62,8 @@ pub(super) struct Origin {
 pub(super) struct Intake {
     origin: Origin,
     envelope: Envelope,
-    mt_priority: Option<i8>,
+    /// When it may first be relayed.
+    due: Timestamp,
     accepted: Timestamp,
     draft: Box<dyn Draft>,
     stage: Stage,
@@ -80,6 +82,8 @@ enum Stage {
 #[derive(Clone, Debug)]
 struct Judged {
     priority: Priority,
+    /// What the next server is told of it.
+    mt_priority: Option<MtPriority>,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
     grounds: Grounds,
@@ -96,14 +100,14 @@ pub(super) struct Complete {
 impl Intake {
     pub(super) fn new(
         origin: Origin,
-        (envelope, mt_priority): (Envelope, Option<i8>),
+        transaction: server::Transaction,
         draft: Box<dyn Draft>,
         accepted: Timestamp,
     ) -> Self {
         Self {
             origin,
-            envelope,
-            mt_priority,
+            envelope: transaction.envelope,
+            due: transaction.release.unwrap_or(accepted).max(accepted),
             accepted,
             draft,
             stage: Stage::Header(HeaderCollector::default()),
@@ -152,6 +156,7 @@ impl Intake {
                     own_priority: self.origin.profile.priority,
                     claimed: judged.claimed,
                 };
+                envelope.mt_priority = judged.mt_priority;
                 let message = Message {
                     envelope,
                     account: Some(self.origin.identity.account),
@@ -159,7 +164,7 @@ impl Intake {
                     route: self.origin.route,
                     priority: judged.priority,
                     accepted: self.accepted,
-                    due: self.accepted,
+                    due: self.due,
                     peer: Some(self.origin.peer),
                     message_id: judged.message_id,
                 };
@@ -184,20 +189,20 @@ impl Intake {
         }
         let grounds = self.authorize(&inspected)?;
         let claimed = story::claim(
-            self.mt_priority,
+            self.asked(&inspected).map(MtPriority::priority),
             inspected.priority,
             inspected.priority_field,
         );
-        let priority = story::effective(&self.origin.profile, claimed);
-        let fields = self.origin.profile.priority_header;
-        let rewritten = crate::message::rewrite(&header, &self.trace(), fields, priority);
+        let shown = self.priority(&inspected);
+        let rewritten = crate::message::rewrite(&header, &self.trace(), shown);
         let message_id = if header.has("Message-ID") {
             inspected.message_id
         } else {
             Some(own_message_id(self.draft.id(), &self.origin.hostname).into())
         };
         self.stage = Stage::Body(Judged {
-            priority,
+            priority: shown.priority,
+            mt_priority: shown.mt_priority,
             message_id,
             needs_smtputf8: inspected.needs_smtputf8,
             grounds,
@@ -248,6 +253,23 @@ impl Intake {
                 Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial))
             }
         }
+    }
+
+    /// Returns the effective priority, and what is told of it. What MAIL claims counts before the header.
+    fn priority(&self, inspected: &Inspected) -> ShownPriority {
+        let profile = &self.origin.profile;
+        let asked = self.asked(inspected);
+        let claimed = asked.map(MtPriority::priority).or(inspected.priority);
+        let priority = profile.effective_priority(claimed);
+        ShownPriority {
+            fields: profile.priority_header,
+            priority,
+            mt_priority: asked.map(|asked| asked.within(priority)),
+        }
+    }
+
+    fn asked(&self, inspected: &Inspected) -> Option<MtPriority> {
+        self.envelope.mt_priority.or(inspected.mt_priority)
     }
 
     fn trace(&self) -> Trace<'_> {

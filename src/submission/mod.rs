@@ -12,6 +12,7 @@ mod listeners;
 mod settings;
 mod story;
 mod stream;
+mod terms;
 
 pub use counts::{Counted, Counts};
 pub use directory::Directory;

@@ -146,6 +146,16 @@ pub struct Profile {
     pub address_rule: AddressRule,
 }
 
+impl Profile {
+    /// Returns the priority of a message that claims one: the higher of the account's and the message's, which
+    /// `max_priority` caps.
+    pub fn effective_priority(&self, claimed: Option<Priority>) -> Priority {
+        let capped =
+            claimed.map(|claimed| self.max_priority.map_or(claimed, |cap| claimed.max(cap)));
+        capped.map_or(self.priority, |claimed| claimed.min(self.priority))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,6 @@ use crate::policy::{Denial, Reason};
 use crate::smtp::server::TlsFacts;
 use crate::spool::Message;
 
-use super::settings::Profile;
-
 /// Why a message was taken.
 #[derive(Clone, Debug)]
 pub(super) enum Grounds {
@@ -35,22 +33,14 @@ pub(super) struct Story {
     pub(super) claimed: Option<Claimed>,
 }
 
-/// Returns what a message asks for: by MT-PRIORITY of MAIL, else by its fields.
+/// Returns what a message asks for: by MT-PRIORITY, else by its other fields.
 pub(super) fn claim(
-    mt_priority: Option<i8>,
+    mt_priority: Option<Priority>,
     of_header: Option<Priority>,
     field: Option<&'static str>,
 ) -> Option<Claimed> {
-    let by_mail = mt_priority.and_then(Priority::from_mt_priority);
-    let by_mail = by_mail.map(|claimed| (claimed, PriorityBasis::MtPriority));
-    by_mail.or_else(|| Some((of_header?, PriorityBasis::of_field(field?))))
-}
-
-/// Returns the effective priority: the higher of the account's and the message's, which `max_priority` caps.
-pub(super) fn effective(profile: &Profile, claimed: Option<Claimed>) -> Priority {
-    let capped =
-        claimed.map(|(claimed, _)| profile.max_priority.map_or(claimed, |cap| claimed.max(cap)));
-    capped.map_or(profile.priority, |claimed| claimed.min(profile.priority))
+    let exact = mt_priority.map(|claimed| (claimed, PriorityBasis::MtPriority));
+    exact.or_else(|| Some((of_header?, PriorityBasis::of_field(field?))))
 }
 
 impl Story {
@@ -118,10 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mail_comes_before_the_fields() {
+    fn mt_priority_comes_before_the_other_fields() {
         let field = Some("X-Priority");
         assert_eq!(
-            claim(Some(3), Some(Priority::Low), field),
+            claim(Some(Priority::High), Some(Priority::Low), field),
             Some((Priority::High, PriorityBasis::MtPriority))
         );
         assert_eq!(

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
     use crate::body::InMemory;
     use crate::clock::SystemClock;
-    use crate::mail::{BodyType, Domain, Envelope, ForwardPath, Priority, Recipient, ReversePath};
+    use crate::mail::{Domain, Envelope, ForwardPath, Priority, Recipient, ReversePath};
 
     fn envelope(recipients: &[&str]) -> Envelope {
         let here = Domain::parse("relay.example").unwrap();
@@ -231,13 +231,8 @@ mod tests {
             Recipient::new(path)
         };
         Envelope {
-            reverse_path: ReversePath::take("<a@example.com>").unwrap().0,
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envelope_id: None,
-            deliver_by: None,
             recipients: recipients.iter().map(recipient).collect(),
+            ..Envelope::new(ReversePath::take("<a@example.com>").unwrap().0)
         }
     }
 

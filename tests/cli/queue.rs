@@ -5,9 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use posthouse::clock::{Clock as _, SystemClock};
 use posthouse::identity::{AccountName, Route, UpstreamName};
-use posthouse::mail::{
-    BodyType, Domain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath,
-};
+use posthouse::mail::{Domain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath};
 use posthouse::spool::embedded::{EmbeddedSpool, Settings};
 use posthouse::spool::{Message, Spool as _};
 
@@ -47,13 +45,8 @@ fn message(account: &str, recipient: &str) -> Message {
     let now = SystemClock.now();
     Message {
         envelope: Envelope {
-            reverse_path: ReversePath::take("<a@example.com>").unwrap().0,
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envelope_id: None,
-            deliver_by: None,
             recipients: vec![Recipient::new(ForwardPath::take(&path, &here).unwrap().0)],
+            ..Envelope::new(ReversePath::take("<a@example.com>").unwrap().0)
         },
         account: Some(AccountName::parse(account).unwrap()),
         tenant: None,

@@ -9,8 +9,8 @@ use posthouse::clock::SystemClock;
 use posthouse::dns::StaticResolver;
 use posthouse::identity::UpstreamName;
 use posthouse::mail::{
-    Attempt, BodyType, Cause, Domain, Envelope, Failure, ForwardPath, Health, Mailbox, Outcome,
-    Priority, Recipient, RecipientIndex, ReversePath, Stage,
+    Attempt, Cause, Domain, Envelope, Failure, ForwardPath, Health, Mailbox, Outcome, Priority,
+    Recipient, RecipientIndex, ReversePath, Stage,
 };
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
@@ -101,13 +101,8 @@ pub(crate) fn mailbox(text: &str) -> Mailbox {
 pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
     let recipient = |text: &&str| Recipient::new(ForwardPath::from(mailbox(text)));
     Envelope {
-        reverse_path: ReversePath::Mailbox(mailbox("s@example.com")),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envelope_id: None,
-        deliver_by: None,
         recipients: recipients.iter().map(recipient).collect(),
+        ..Envelope::new(ReversePath::Mailbox(mailbox("s@example.com")))
     }
 }
 

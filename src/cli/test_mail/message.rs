@@ -4,9 +4,7 @@ use bytes::Bytes;
 
 use crate::body::{Body, InMemory};
 use crate::clock::Timestamp;
-use crate::mail::{
-    BodyType, Date, Domain, Envelope, ForwardPath, Mailbox, QueueId, Recipient, ReversePath,
-};
+use crate::mail::{Date, Domain, Envelope, ForwardPath, Mailbox, QueueId, Recipient, ReversePath};
 
 use crate::cli::failure::{Code, Failure};
 
@@ -37,13 +35,9 @@ impl TestMessage {
         );
         Ok(Self {
             envelope: Envelope {
-                reverse_path: ReversePath::Mailbox(from.clone()),
-                body: BodyType::SevenBit,
                 smtputf8: !(from.is_ascii() && to.is_ascii()),
-                ret: None,
-                envelope_id: None,
-                deliver_by: None,
                 recipients: vec![Recipient::new(path)],
+                ..Envelope::new(ReversePath::Mailbox(from.clone()))
             },
             octets: octets.into(),
         })

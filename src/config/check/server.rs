@@ -4,12 +4,14 @@ use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use toml::Spanned;
 
 use super::context::Context;
 use crate::config::checked::{Server, SpoolLimits, SystemMail};
 use crate::config::raw;
+use crate::config::units::Span;
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
@@ -99,6 +101,8 @@ pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server
             auth_failures: limits.auth_failures.to(),
             idle_commands: limits.idle_commands.to(),
             messages: limits.messages.to(),
+            future_release: offered(limits.future_release),
+            deliver_by_min: offered(limits.deliver_by_min),
         },
         timeouts: server::Timeouts {
             before_auth: timeouts.before_auth.get(),
@@ -107,6 +111,14 @@ pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server
             handshake: timeouts.handshake.get(),
         },
     }
+}
+
+/// Returns the limit of an extension; none, so that it is not offered, where that is zero. Seconds are whole: SMTP knows
+/// no others, and what is announced must be what is kept.
+fn offered(limit: Span<0>) -> Option<Duration> {
+    let seconds = limit.get().as_millis().div_ceil(1000);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// Returns where the certificate comes from, or `None` after an error.

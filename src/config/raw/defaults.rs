@@ -86,6 +86,8 @@ impl Default for Limits {
             auth_failures: Number::of(limits.auth_failures.into()),
             idle_commands: Number::of(limits.idle_commands.into()),
             messages: Number::of(limits.messages.into()),
+            future_release: Span::of(limits.future_release.unwrap_or_default()),
+            deliver_by_min: Span::of(limits.deliver_by_min.unwrap_or_default()),
         }
     }
 }

@@ -89,6 +89,8 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) auth_failures: Number<1, 1_000>,
     pub(in crate::config) idle_commands: Number<1, 1_000_000>,
     pub(in crate::config) messages: Number<1, 4_294_967_295>,
+    pub(in crate::config) future_release: Span<0>,
+    pub(in crate::config) deliver_by_min: Span<0>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,8 +12,7 @@ use crate::control::view::{Id, MessageView, State, SubmissionView, Time};
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::journal::{Deed, Event, Settings as JournalSettings};
 use crate::mail::{
-    BodyType, Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient,
-    ReversePath,
+    Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath,
 };
 use crate::spool::memory::MemorySpool;
 use crate::spool::{Message, Spool as _};
@@ -113,13 +112,8 @@ impl Running {
         };
         let message = Message {
             envelope: Envelope {
-                reverse_path: ReversePath::take("<a@example.com>").unwrap().0,
-                body: BodyType::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envelope_id: None,
-                deliver_by: None,
                 recipients: recipients.iter().map(recipient).collect(),
+                ..Envelope::new(ReversePath::take("<a@example.com>").unwrap().0)
             },
             account: Some(AccountName::parse(account).unwrap()),
             tenant: (account == "shop").then(|| TenantName::parse("acme").unwrap()),

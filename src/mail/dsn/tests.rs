@@ -31,13 +31,8 @@ impl Fixture {
             from: mailbox("postmaster@relay.example"),
             from_name: "Mail Delivery System".to_owned(),
             envelope: Envelope {
-                reverse_path: ReversePath::Mailbox(mailbox("me@own.example")),
-                body: BodyType::SevenBit,
-                smtputf8: false,
-                ret: None,
-                envelope_id: None,
-                deliver_by: None,
                 recipients: recipients.iter().map(recipient).collect(),
+                ..Envelope::new(ReversePath::Mailbox(mailbox("me@own.example")))
             },
             original: format!("{HEADER}\r\nThe body.\r\n").into_bytes(),
         }

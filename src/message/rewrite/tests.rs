@@ -41,9 +41,19 @@ fn date() -> Date {
 }
 
 fn rewritten(block: &str, fields: PriorityHeader) -> String {
+    with_mt_priority(block, fields, None)
+}
+
+/// Rewrites a header whose message has this MT-PRIORITY.
+fn with_mt_priority(block: &str, fields: PriorityHeader, mt_priority: Option<i8>) -> String {
     let fixture = Fixture::new();
     let header = Header::parse(block.as_bytes()).unwrap();
-    let stored = rewrite(&header, &fixture.trace(), fields, Priority::VeryHigh);
+    let shown = ShownPriority {
+        fields,
+        priority: Priority::VeryHigh,
+        mt_priority: mt_priority.and_then(MtPriority::new),
+    };
+    let stored = rewrite(&header, &fixture.trace(), shown);
     String::from_utf8(stored.to_vec()).unwrap()
 }
 
@@ -219,6 +229,33 @@ fn priority_fields_are_kept_set_or_stripped() {
         kept(&block, PriorityHeader::Set),
         format!("{PRESENT}X-Priority: 1 (Highest)\r\nImportance: high\r\n")
     );
+}
+
+#[test]
+fn mt_priority_says_what_was_decided_and_only_that() {
+    let mt = |fields: &str, rule, value| {
+        let block = format!("{PRESENT}{fields}");
+        let stored = with_mt_priority(&block, rule, value);
+        let lines = stored.lines().filter(|line| line.starts_with("MT-"));
+        lines.collect::<Vec<_>>().join("|")
+    };
+    for rule in [PriorityHeader::Keep, PriorityHeader::Set] {
+        assert_eq!(mt("", rule, Some(4)), "MT-Priority: 4");
+        let given = "MT-Priority: 9\r\nSubject: x\r\nMT-Priority: -3\r\n";
+        assert_eq!(mt(given, rule, Some(3)), "MT-Priority: 3");
+        assert_eq!(mt(given, rule, Some(9)), "MT-Priority: 9");
+        assert_eq!(
+            mt("MT-Priority:  3 \r\n", rule, Some(3)),
+            "MT-Priority:  3 "
+        );
+        assert_eq!(mt("", rule, None), "");
+    }
+    assert_eq!(
+        mt("MT-Priority: x\r\n", PriorityHeader::Keep, None),
+        "MT-Priority: x"
+    );
+    assert_eq!(mt("MT-Priority: 3\r\n", PriorityHeader::Strip, Some(3)), "");
+    assert_eq!(mt("", PriorityHeader::Strip, Some(3)), "");
 }
 
 proptest! {

@@ -10,6 +10,7 @@ use crate::smtp::parameter::{MailParameters, ParameterError};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::sasl::{Exchange, Mechanism, Next};
+use crate::smtp::timing::Hold;
 
 use super::question::{AskCredentials, AskMessage, AskRecipient, AskSender, Question};
 use super::session::{Client, Greeting, Session, Step};
@@ -206,6 +207,9 @@ impl Session {
         if parameters.smtputf8.is_none() && !reverse_path.is_ascii() {
             return self.reply(&replies::SMTPUTF8_REQUIRED, "");
         }
+        if let Some((reply, detail)) = self.fault_of_timing(&parameters) {
+            return self.reply(&reply, &detail);
+        }
         if self.counts.messages >= self.settings.limits.messages {
             return self.close(&replies::TOO_MANY_MESSAGES);
         }
@@ -213,6 +217,27 @@ impl Session {
             reverse_path,
             parameters,
         }));
+    }
+
+    /// Returns what is wrong with HOLDFOR, HOLDUNTIL and BY, as far as that needs no clock.
+    fn fault_of_timing(&self, parameters: &MailParameters) -> Option<(Reply, String)> {
+        let limits = &self.settings.limits;
+        match (parameters.hold, limits.future_release) {
+            (Some(_), None) => return Some((replies::UNKNOWN_PARAMETER, String::new())),
+            (Some(Hold::For(span)), Some(longest)) if span > longest => {
+                let detail = format!("the limit is {} seconds", longest.as_secs());
+                return Some((replies::HELD_TOO_LONG, detail));
+            }
+            (None, _) | (Some(Hold::For(_) | Hold::Until(_)), Some(_)) => {}
+        }
+        match (parameters.by, limits.deliver_by_min) {
+            (Some(_), None) => Some((replies::UNKNOWN_PARAMETER, String::new())),
+            (Some(by), Some(least)) if by.is_below(least) => {
+                let detail = format!("at least {} seconds", least.as_secs());
+                Some((replies::DEADLINE_TOO_NEAR, detail))
+            }
+            (None, _) | (Some(_), Some(_)) => None,
+        }
     }
 
     pub(super) fn refuse_size(&mut self) {

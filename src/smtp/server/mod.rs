@@ -12,9 +12,12 @@ mod session;
 mod settings;
 mod state;
 
-pub use question::{AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question};
-pub use session::{Client, Greeting, Session, Step, TlsFacts};
+pub use question::{
+    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Terms,
+};
+pub use session::{Began, Client, Greeting, Session, Step, TlsFacts};
 pub use settings::{AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};
+pub use state::Transaction;
 
 #[cfg(test)]
 mod tests;

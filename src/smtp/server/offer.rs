@@ -6,6 +6,15 @@ impl Session {
     /// Returns the reply to EHLO as it goes out.
     pub(super) fn offer(&self) -> Vec<u8> {
         let size = format!("SIZE {}", self.settings.limits.message_size);
+        let limits = &self.settings.limits;
+        let future_release = limits.future_release.map(|longest| {
+            // RFC 4865 §4: both how long and until when.
+            let latest = self.civil_time().after(longest).to_second();
+            format!("FUTURERELEASE {} {latest}", longest.as_secs())
+        });
+        let deliver_by = limits
+            .deliver_by_min
+            .map(|least| format!("DELIVERBY {}", least.as_secs()));
         let mut keywords = vec![
             "PIPELINING",
             size.as_str(),
@@ -14,8 +23,11 @@ impl Session {
             "CHUNKING",
             "DSN",
             "ENHANCEDSTATUSCODES",
+            // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
             "MT-PRIORITY",
         ];
+        keywords.extend(future_release.as_deref());
+        keywords.extend(deliver_by.as_deref());
         if self.offers_starttls() {
             keywords.push("STARTTLS");
         }

@@ -1,7 +1,8 @@
 //! What a session asks whoever drives it. A question is consumed by its answer: a second one does not compile.
 
+use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::mail::{BodyType, Envelope, Recipient, ReversePath};
+use crate::mail::{BodyType, DeliverBy, Envelope, MtPriority, Recipient, ReversePath};
 use crate::smtp::parameter::MailParameters;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -63,32 +64,51 @@ impl AskSender {
         &self.reverse_path
     }
 
-    /// Answers: yes.
-    pub fn allow(self, session: &mut Session) {
-        let mt_priority = self.parameters.mt_priority;
+    /// Returns what else MAIL asks for. All of it is offered, and within the limits that need no clock.
+    pub fn parameters(&self) -> &MailParameters {
+        &self.parameters
+    }
+
+    /// Answers: yes, on these terms.
+    pub fn allow(self, session: &mut Session, terms: Terms) {
         let envelope = Envelope {
             reverse_path: self.reverse_path,
             body: self.parameters.body.unwrap_or(BodyType::SevenBit),
             smtputf8: self.parameters.smtputf8.is_some(),
             ret: self.parameters.ret,
             envelope_id: self.parameters.envelope_id,
-            deliver_by: None,
+            deliver_by: terms.deliver_by,
+            mt_priority: self.parameters.mt_priority,
             recipients: Vec::new(),
         };
-        session.answer(
-            State::Transaction(Transaction {
-                envelope,
-                mt_priority,
-            }),
-            &replies::SENDER_OK,
-            "",
-        );
+        let state = State::Transaction(Transaction {
+            envelope,
+            release: terms.release,
+        });
+        match terms.new_priority {
+            Some(priority) => {
+                let detail = replies::new_priority(priority);
+                session.answer(state, &replies::PRIORITY_CHANGED, &detail);
+            }
+            None => session.answer(state, &replies::SENDER_OK, ""),
+        }
     }
 
     /// Answers: no.
     pub fn refuse(self, session: &mut Session, reply: &Reply, detail: &str) {
         session.answer(State::Ready, reply, detail);
     }
+}
+
+/// On which terms a message is taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Terms {
+    /// When it may first be relayed, where it is to be held (RFC 4865).
+    pub release: Option<Timestamp>,
+    /// By when it must have been delivered (RFC 2852).
+    pub deliver_by: Option<DeliverBy>,
+    /// The MT-PRIORITY that it gets instead of the one asked for (RFC 6710).
+    pub new_priority: Option<MtPriority>,
 }
 
 /// May the message go to this recipient?
@@ -140,10 +160,10 @@ impl AskMessage {
         &self.transaction.envelope
     }
 
-    /// Answers: yes. Returns the envelope and the MT-PRIORITY parameter (RFC 6710), −9 to 9, if it was given.
-    pub fn begin(self, session: &mut Session) -> (Envelope, Option<i8>) {
+    /// Answers: yes. Returns all that was said of the message.
+    pub fn begin(self, session: &mut Session) -> Transaction {
         session.begin_message(self.start);
-        (self.transaction.envelope, self.transaction.mt_priority)
+        self.transaction
     }
 
     /// Answers: no. The transaction stands; of BDAT the chunk is skipped first, and the transaction ends.

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 
 use super::question::Question;
-use super::settings::{AuthRule, Settings, TlsMode};
+use super::settings::{AuthRule, Limits, Settings, TlsMode};
 use super::state::{Part, Receiving, State};
 
 /// One client connection, from greeting to close (RFC 5321 §3), without the connection.
@@ -35,7 +36,9 @@ pub struct Session {
     output: BytesMut,
     splitter: LineSplitter,
     label: String,
-    started: Instant,
+    began: Began,
+    /// The time of the last poll.
+    now: Instant,
     waiting_since: Option<Instant>,
     /// When the message that is coming in began.
     message_since: Option<Instant>,
@@ -63,6 +66,15 @@ pub enum Step {
     StartTls,
     /// Write these octets, then poll.
     Write(Bytes),
+}
+
+/// When a session began, by both clocks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Began {
+    /// What deadlines are made of.
+    pub instant: Instant,
+    /// What a client is told in EHLO; nothing is decided by it.
+    pub civil: Timestamp,
 }
 
 /// What a TLS handshake came to.
@@ -118,7 +130,7 @@ impl Session {
         settings: Arc<Settings>,
         identity: Option<Identity>,
         label: &str,
-        now: Instant,
+        began: Began,
     ) -> Self {
         Self {
             settings,
@@ -138,7 +150,8 @@ impl Session {
             } else {
                 format!(" ({label})")
             },
-            started: now,
+            began,
+            now: began.instant,
             waiting_since: None,
             message_since: None,
             stopping: Stopping::No,
@@ -180,6 +193,19 @@ impl Session {
         self.stopping == Stopping::Soon
     }
 
+    /// Returns its bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// Returns the civil time of the last poll, as far as a clock that was not set meanwhile would tell it.
+    pub(super) fn civil_time(&self) -> Timestamp {
+        let began = self.began;
+        began
+            .civil
+            .after(self.now.saturating_duration_since(began.instant))
+    }
+
     /// Returns who the client is, if it has logged in or is known by its network.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
@@ -197,6 +223,7 @@ impl Session {
 
     /// Returns the next step. After [`Step::Close`] there is only another [`Step::Close`].
     pub fn poll(&mut self, now: Instant) -> Step {
+        self.now = now;
         loop {
             if let Some(step) = self.next_ready() {
                 return step;
@@ -281,7 +308,7 @@ impl Session {
         let State::Receiving(receiving) = &self.state else {
             self.message_since = None;
             let deadline = since + timeouts.command;
-            let login = self.started + timeouts.before_auth;
+            let login = self.began.instant + timeouts.before_auth;
             return match self.identity {
                 None if login < deadline => (login, &replies::LOGIN_TIMEOUT),
                 _ => (deadline, &replies::TIMEOUT),

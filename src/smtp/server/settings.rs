@@ -73,6 +73,11 @@ pub struct Limits {
     pub idle_commands: u32,
     /// Messages of one session.
     pub messages: u32,
+    /// How long a message may be held (FUTURERELEASE, RFC 4865), in whole seconds. `None`: not offered.
+    pub future_release: Option<Duration>,
+    /// The least time to deliver that a sender may ask for whose message is to be returned when it is over (DELIVERBY,
+    /// RFC 2852), in whole seconds. `None`: not offered.
+    pub deliver_by_min: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -87,6 +92,8 @@ impl Default for Limits {
             auth_failures: 3,
             idle_commands: 100,
             messages: 1_000_000,
+            future_release: Some(Duration::from_hours(30 * 24)),
+            deliver_by_min: Some(Duration::from_mins(1)),
         }
     }
 }

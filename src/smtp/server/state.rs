@@ -1,5 +1,6 @@
 //! Where a session stands. Each state owns what exists in it, and nothing else.
 
+use crate::clock::Timestamp;
 use crate::mail::Envelope;
 use crate::smtp::command::ChunkEnd;
 use crate::smtp::data::DataDecoder;
@@ -29,11 +30,13 @@ pub(super) enum State {
     Transaction(Transaction),
 }
 
-/// A message's envelope while it is being built: one value, dropped whole by RSET.
-#[derive(Debug)]
-pub(super) struct Transaction {
-    pub(super) envelope: Envelope,
-    pub(super) mt_priority: Option<i8>,
+/// What has been said of a message before it comes: one value, dropped whole by RSET.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Transaction {
+    /// Reverse-path, recipients, parameters. Its MT-PRIORITY is what the client asked for.
+    pub envelope: Envelope,
+    /// When the message may first be relayed, where it is to be held (RFC 4865).
+    pub release: Option<Timestamp>,
 }
 
 /// A message whose octets come in.

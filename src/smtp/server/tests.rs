@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::identity::{AccountName, Identity, Proof};
-use crate::mail::{Domain, Mailbox};
+use crate::mail::{Domain, Mailbox, Priority};
 use crate::smtp::replies;
 
 enum Input {
@@ -36,13 +36,21 @@ fn identity(name: &str, proof: Proof) -> Identity {
     }
 }
 
+/// 2026-11-21T06:51:00Z.
+const STARTED: Timestamp = Timestamp::from_unix_millis(1_795_243_860_000);
+
 fn settings() -> Settings {
     Settings {
         hostname: Domain::parse("relay.example").unwrap(),
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
         bare_newlines: BareNewlines::Repair,
-        limits: Limits::default(),
+        // What EHLO offers in the dialogues is what a session always offers.
+        limits: Limits {
+            future_release: None,
+            deliver_by_min: None,
+            ..Limits::default()
+        },
         timeouts: Timeouts::default(),
     }
 }
@@ -90,6 +98,7 @@ impl Dialogue {
         let (key, value) = line.split_once(' ').unwrap();
         let settings = &mut self.settings;
         let number = || value.parse::<u32>().unwrap();
+        let span = || Duration::from_secs(number().into());
         match (key, value) {
             ("tls", "off") => settings.tls = TlsMode::Off,
             ("tls", "implicit") => settings.tls = TlsMode::Implicit,
@@ -102,6 +111,8 @@ impl Dialogue {
             ("errors", _) => settings.limits.errors = number(),
             ("idle_commands", _) => settings.limits.idle_commands = number(),
             ("messages", _) => settings.limits.messages = number(),
+            ("future_release", _) => settings.limits.future_release = Some(span()),
+            ("deliver_by_min", _) => settings.limits.deliver_by_min = Some(span()),
             _ => panic!("unknown setting: {line}"),
         }
     }
@@ -144,7 +155,10 @@ impl Driver {
             Arc::new(dialogue.settings.clone()),
             dialogue.neighbour.clone(),
             "",
-            now,
+            Began {
+                instant: now,
+                civil: STARTED,
+            },
         );
         if dialogue.settings.tls == TlsMode::Implicit {
             session.tls_started(TlsFacts {
@@ -216,12 +230,21 @@ impl Driver {
                 }
             }
             Question::Sender(ask) => {
+                let asked = ask.parameters();
+                let terms = Terms {
+                    release: asked.hold.map(|hold| hold.release(STARTED)),
+                    deliver_by: asked.by.map(|by| by.deadline(STARTED)),
+                    new_priority: asked
+                        .mt_priority
+                        .filter(|asked| asked.value() > 5)
+                        .map(|asked| asked.within(Priority::High)),
+                };
                 let is_forbidden =
                     |mailbox: &Mailbox| mailbox.domain().as_ascii() == "forbidden.example";
                 if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
                     ask.refuse(session, &replies::SENDER_NOT_AUTHORIZED, "somebody else");
                 } else {
-                    ask.allow(session);
+                    ask.allow(session, terms);
                 }
             }
             Question::Recipient(ask) => {

@@ -233,11 +233,12 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 8] = [
+const CAPABILITIES: [&str; 9] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
     "CHUNKING",
+    "DELIVERBY",
     "DSN",
     "SIZE",
     "SMTPUTF8",

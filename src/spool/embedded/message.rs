@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Mailbox,
-    Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath,
+    MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath,
 };
 use crate::spool::Message;
 use crate::spool::standing::Standing;
@@ -110,6 +110,12 @@ fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
     }
     if let Some(deliver_by) = &envelope.deliver_by {
         fields.nested(DELIVER_BY, |fields| write_deliver_by(fields, deliver_by));
+    }
+    if let Some(priority) = envelope.mt_priority {
+        fields.octet(
+            MT_PRIORITY,
+            priority.value().wrapping_add(MT_ZERO).unsigned_abs(),
+        );
     }
     for recipient in &envelope.recipients {
         fields.nested(RECIPIENT, |fields| write_recipient(fields, recipient));
@@ -295,6 +301,7 @@ fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
             (RET, content) => envelope.ret = Some(read_ret(octet(content)?)?),
             (ENVELOPE_ID, content) => envelope.envelope_id = Some(text(content)?.into()),
             (DELIVER_BY, content) => envelope.deliver_by = Some(read_deliver_by(content)?),
+            (MT_PRIORITY, content) => envelope.mt_priority = Some(read_mt_priority(content)?),
             (RECIPIENT, content) => envelope.recipients.push(read_recipient(content)?),
             _ => {}
         }
@@ -317,6 +324,11 @@ fn read_deliver_by(fields: &[u8]) -> Result<DeliverBy, Malformed> {
         mode: mode.ok_or(Malformed)?,
         trace,
     })
+}
+
+fn read_mt_priority(content: &[u8]) -> Result<MtPriority, Malformed> {
+    let value = i8::try_from(octet(content)?).map_err(|_| Malformed)?;
+    MtPriority::new(value.wrapping_sub(MT_ZERO)).ok_or(Malformed)
 }
 
 fn read_mode(number: u8) -> Result<DeliverByMode, Malformed> {
@@ -422,6 +434,10 @@ const RECIPIENT: u8 = 18;
 /// The tag of the standing in every record that has one.
 pub(super) const STANDING: u8 = 19;
 const DELIVER_BY: u8 = 20;
+const MT_PRIORITY: u8 = 21;
+
+/// How an MT-PRIORITY of 0 is stored, so that −9 is 0.
+const MT_ZERO: i8 = 9;
 
 /// Inside a route.
 const ITEM: u8 = 1;

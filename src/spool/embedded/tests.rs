@@ -328,9 +328,10 @@ fn fields_of_a_later_date_are_skipped() {
 }
 
 #[test]
-fn a_message_of_an_earlier_date_has_no_deadline() {
+fn a_message_of_an_earlier_date_has_neither_deadline_nor_mt_priority() {
     let without = |mut message: Message| {
         message.envelope.deliver_by = None;
+        message.envelope.mt_priority = None;
         message
     };
     let mut fields = Fields::behind(0);

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::body::Body;
+use crate::clock::Timestamp;
 use crate::mail::{Envelope, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::Break;
@@ -40,6 +41,8 @@ pub(super) struct Transfer<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) recipients: &'a [RecipientIndex],
     pub(super) priority: Priority,
+    /// The civil time.
+    pub(super) now: Timestamp,
 }
 
 /// The largest message that is held in memory and may leave in one write with its envelope, in octets.
@@ -127,6 +130,7 @@ impl Connection {
             envelope: transfer.envelope,
             recipients: transfer.recipients,
             priority: transfer.priority,
+            now: transfer.now,
             content,
         };
         let mut exchange = Exchange::new(task, &self.extensions, self.after);

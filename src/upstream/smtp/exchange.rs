@@ -14,6 +14,7 @@ mod sending;
 
 use std::collections::VecDeque;
 
+use crate::clock::Timestamp;
 use crate::mail::{
     Cause, Envelope, Failure, Health, Outcome, Priority, RecipientIndex, Response, Stage,
 };
@@ -31,6 +32,8 @@ pub(super) struct Task<'a> {
     pub(super) recipients: &'a [RecipientIndex],
     /// For MT-PRIORITY.
     pub(super) priority: Priority,
+    /// The civil time, for what is left of a deadline.
+    pub(super) now: Timestamp,
     /// The message.
     pub(super) content: Content<'a>,
 }

@@ -73,6 +73,7 @@ impl SmtpUpstream {
             envelope: order.envelope,
             recipients: order.recipients,
             priority: order.priority,
+            now: self.clock.now(),
         };
         let (ended, via) = self
             .transact(transfer, &mut message, observer.as_ref())

@@ -4,8 +4,10 @@ use std::fmt;
 use std::io::Write as _;
 
 use crate::mail::{
-    BodyType, Cause, Failure, Mailbox, Outcome, Priority, Recipient, ReversePath, Stage,
+    BodyType, Cause, DeliverByMode, Failure, Mailbox, MtPriority, Outcome, Priority, Recipient,
+    ReversePath, Stage,
 };
+use crate::smtp::timing::By;
 use crate::upstream::smtp::framing::{Encoder, Framing};
 use crate::upstream::smtp::parameter;
 
@@ -27,6 +29,10 @@ impl Exchange<'_> {
         if !envelope.reverse_path.mailbox().is_none_or(is_sendable) {
             return lacks(Stage::Sender, "SMTPUTF8");
         }
+        if let Some(cause) = self.lateness() {
+            let failure = Failure::new(Stage::Sender, cause);
+            return Fate::Settled(Outcome::Rejected(failure));
+        }
         match self.recipient_at(place) {
             Some(recipient) if is_sendable(recipient.forward_path.mailbox()) => Fate::Waiting,
             Some(_) => lacks(Stage::Recipient, "SMTPUTF8"),
@@ -34,6 +40,22 @@ impl Exchange<'_> {
                 Stage::Recipient,
                 Cause::Broken("the envelope has no such recipient".into()),
             ))),
+        }
+    }
+
+    /// Returns why the upstream must not get a message that is to be returned rather than delivered late: whoever does
+    /// not know DELIVERBY would deliver it at any time (RFC 2852 §4.1.4). One whose sender is only to be told may go
+    /// anywhere.
+    fn lateness(&self) -> Option<Cause> {
+        let deliver_by = self.task.envelope.deliver_by?;
+        let left = By::left(&deliver_by, self.task.now);
+        match (deliver_by.mode, self.offer.deliver_by) {
+            (DeliverByMode::Notify, _) => None,
+            (DeliverByMode::Return, _) if !left.is_possible() => Some(Cause::Expired),
+            (DeliverByMode::Return, None) => Some(Cause::Capability("DELIVERBY")),
+            (DeliverByMode::Return, Some(least)) => left
+                .is_below(least)
+                .then_some(Cause::Capability("delivery in the time that is left")),
         }
     }
 
@@ -59,6 +81,14 @@ impl Exchange<'_> {
         envelope.smtputf8
             || !envelope.reverse_path.is_ascii()
             || (0..self.fates.len()).any(is_international)
+    }
+
+    /// Returns what is said with MT-PRIORITY (RFC 6710 §4.2): what was asked for, else what this relay made of it, where
+    /// that is not what silence means.
+    fn mt_priority(&self) -> Option<MtPriority> {
+        let own = Some(self.task.priority).filter(|priority| *priority != Priority::Normal);
+        let asked = self.task.envelope.mt_priority;
+        asked.or_else(|| own.map(MtPriority::from))
     }
 
     /// Returns whether BODY=8BITMIME is said: where the client said it, or the message shows that it should have.
@@ -98,9 +128,18 @@ impl Exchange<'_> {
         if offer.dsn {
             parameter::of_mail(envelope, out);
         }
-        if offer.mt_priority && self.task.priority != Priority::Normal {
-            let value = self.task.priority.to_mt_priority();
-            put(out, format_args!(" MT-PRIORITY={value}"));
+        if offer.deliver_by.is_some()
+            && let Some(deliver_by) = &envelope.deliver_by
+        {
+            put(
+                out,
+                format_args!(" BY={}", By::left(deliver_by, self.task.now)),
+            );
+        }
+        if offer.mt_priority
+            && let Some(priority) = self.mt_priority()
+        {
+            put(out, format_args!(" MT-PRIORITY={priority}"));
         }
         put(out, format_args!("\r\n"));
         self.asked.push_back(Command::Sender);

@@ -1,11 +1,17 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::mail::{BodyType, ForwardPath, Mailbox, Recipient, ReversePath};
+use crate::mail::{
+    DeliverBy, DeliverByMode, DeliverByTrace, ForwardPath, Mailbox, MtPriority, Recipient,
+    ReversePath,
+};
 use crate::smtp::extension::Size;
 use crate::smtp::reply::ReplyParser;
 
 const MESSAGE: &[u8] = b".dot\r\nend\r\n";
+const NOW: Timestamp = Timestamp::from_unix_millis(1_795_243_860_000);
 
 /// A transaction played against scripted octets.
 struct Played {
@@ -41,6 +47,8 @@ struct Scene {
     recipients: Vec<&'static str>,
     is_streamed: bool,
     after: After,
+    deliver_by: Option<DeliverBy>,
+    mt_priority: Option<MtPriority>,
     /// What happens when the script has ended.
     end: Break,
     /// The server's octets arrive in pieces of these sizes, in turn.
@@ -54,6 +62,8 @@ impl Default for Scene {
             recipients: vec!["r@example.net"],
             is_streamed: false,
             after: After::Clean,
+            deliver_by: None,
+            mt_priority: None,
             end: Break::Closed("closed".into()),
             cuts: vec![usize::MAX],
         }
@@ -78,6 +88,22 @@ impl Scene {
         play
     }
 
+    /// So much time is left, in milliseconds, and this is what happens when it is over.
+    fn by(mut self, left: u64, mode: DeliverByMode) -> Self {
+        self.deliver_by = Some(DeliverBy {
+            deadline: NOW.after(Duration::from_millis(left)),
+            mode,
+            trace: DeliverByTrace::On,
+        });
+        self
+    }
+
+    /// The upstream offers DELIVERBY with this minimum, in seconds.
+    fn offering_deliver_by(mut self, least: u64) -> Self {
+        self.offer.deliver_by = Some(Duration::from_secs(least));
+        self
+    }
+
     fn to(mut self, recipients: &[&'static str]) -> Self {
         self.recipients = recipients.to_vec();
         self
@@ -85,7 +111,11 @@ impl Scene {
 
     /// Plays; each element of `script` is what the server says to one flight.
     fn play(&self, script: &[&str]) -> Played {
-        let envelope = envelope(&self.recipients);
+        let envelope = Envelope {
+            deliver_by: self.deliver_by,
+            mt_priority: self.mt_priority,
+            ..envelope(&self.recipients)
+        };
         let recipients: Vec<RecipientIndex> = (0..envelope.recipients.len())
             .map(|place| RecipientIndex(u16::try_from(place).unwrap()))
             .collect();
@@ -93,6 +123,7 @@ impl Scene {
             envelope: &envelope,
             recipients: &recipients,
             priority: Priority::Normal,
+            now: NOW,
             content: if self.is_streamed {
                 Content::Streamed(MESSAGE.len() as u64)
             } else {
@@ -142,13 +173,10 @@ impl Scene {
 fn envelope(recipients: &[&str]) -> Envelope {
     let recipient = |text: &&str| Recipient::new(ForwardPath::from(Mailbox::parse(text).unwrap()));
     Envelope {
-        reverse_path: ReversePath::Mailbox(Mailbox::parse("s@example.com").unwrap()),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envelope_id: None,
-        deliver_by: None,
         recipients: recipients.iter().map(recipient).collect(),
+        ..Envelope::new(ReversePath::Mailbox(
+            Mailbox::parse("s@example.com").unwrap(),
+        ))
     }
 }
 
@@ -393,6 +421,7 @@ fn what_was_not_written_to_its_end_is_not_unknown() {
         envelope: &envelope,
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
+        now: NOW,
         content: Content::Whole(MESSAGE),
     };
     let scene = Scene::chunking();
@@ -435,8 +464,80 @@ fn any_scene() -> impl Strategy<Value = Scene> {
             after: if is_open { After::Reset } else { After::Clean },
             end: Break::Timeout,
             cuts,
+            ..Scene::default()
         },
     )
+}
+
+/// The answers to a transaction of one recipient, step by step.
+const TAKEN: [&str; 4] = ["250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 taken\r\n"];
+
+#[test]
+fn what_is_left_of_a_deadline_is_passed_on() {
+    let scene = Scene::default().offering_deliver_by(0);
+    let played = scene.clone().by(90_999, DeliverByMode::Return).play(&TAKEN);
+    assert_eq!(played.flights[0], "MAIL FROM:<s@example.com> BY=90;RT\r\n");
+    assert_eq!(played.outcomes(), ["relayed 250"]);
+    let mut late = scene.by(0, DeliverByMode::Notify);
+    late.deliver_by.as_mut().unwrap().deadline = NOW.before(Duration::from_secs(5));
+    let played = late.play(&TAKEN);
+    assert_eq!(played.flights[0], "MAIL FROM:<s@example.com> BY=-5;NT\r\n");
+    assert_eq!(played.outcomes(), ["relayed 250"]);
+}
+
+#[test]
+fn a_message_that_must_not_be_late_goes_to_no_server_that_may_be_late() {
+    let lacking = |scene: Scene| {
+        let played = scene.play(&TAKEN);
+        assert_eq!(played.flights, [""; 0]);
+        assert_eq!(played.ended.health, Health::Good);
+        let Outcome::Rejected(failure) = &played.ended.outcomes[0].1 else {
+            panic!("{:?}", played.outcomes());
+        };
+        failure.cause.to_string()
+    };
+    let scene = |left| Scene::default().by(left, DeliverByMode::Return);
+    assert_eq!(
+        lacking(scene(60_000)),
+        "the upstream does not offer DELIVERBY"
+    );
+    assert_eq!(
+        lacking(scene(60_000).offering_deliver_by(61)),
+        "the upstream does not offer delivery in the time that is left"
+    );
+    let over = Cause::Expired.to_string();
+    assert_eq!(lacking(scene(999)), over);
+    assert_eq!(lacking(scene(999).offering_deliver_by(0)), over);
+}
+
+#[test]
+fn a_message_whose_sender_is_only_told_goes_anywhere() {
+    let played = Scene::default().by(0, DeliverByMode::Notify).play(&TAKEN);
+    assert_eq!(played.flights[0], "MAIL FROM:<s@example.com>\r\n");
+    assert_eq!(played.outcomes(), ["relayed 250"]);
+    let scene = Scene::default().offering_deliver_by(3600);
+    let played = scene.by(1000, DeliverByMode::Notify).play(&TAKEN);
+    assert_eq!(played.flights[0], "MAIL FROM:<s@example.com> BY=1;NT\r\n");
+}
+
+#[test]
+fn an_mt_priority_is_passed_on_as_it_was_asked_for() {
+    let said = |value| {
+        let mut scene = Scene::default();
+        scene.offer.mt_priority = true;
+        scene.mt_priority = value;
+        scene.play(&TAKEN).flights[0].clone()
+    };
+    let mail = "MAIL FROM:<s@example.com>";
+    assert_eq!(
+        said(MtPriority::new(-5)),
+        format!("{mail} MT-PRIORITY=-5\r\n")
+    );
+    assert_eq!(
+        said(MtPriority::new(0)),
+        format!("{mail} MT-PRIORITY=0\r\n")
+    );
+    assert_eq!(said(None), format!("{mail}\r\n"));
 }
 
 proptest! {
@@ -488,6 +589,7 @@ proptest! {
             envelope: &envelope,
             recipients: &[RecipientIndex(0)],
             priority: Priority::Normal,
+            now: NOW,
             content: Content::Whole(MESSAGE),
         };
         let scene = Scene::pipelining();
