@@ -268,7 +268,7 @@ const HELD: u8 = 2;
 const COUNT: u8 = 3;
 const DUE: u8 = 4;
 const WAITING: u8 = 5;
-const OPERATORS_ROUTE: u8 = 6;
+const OPERATORS_ROUTE: u8 = 8;
 
 /// Inside a waiting recipient, beside [`DUE`].
 const INDEX: u8 = 1;
