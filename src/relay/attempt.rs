@@ -49,7 +49,7 @@ impl Relay {
         log_fates(&lease, &fates);
         self.journal.record(lease.id, || {
             let took = self.clock.instant().saturating_duration_since(began);
-            chronicle::attempt(&lease, lane.upstream.name(), &attempt, &fates, took)
+            chronicle::attempt(&lease, lane.upstream.name(), attempt.via, &fates, took)
         });
         if self.settle(lease, fates, counts(&attempt)).await == Recorded::No {
             // What cannot be recorded would be relayed twice after a crash, so there must not be much of it.

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::identity::UpstreamName;
 use crate::journal::{self, Event, MAX_NAMED, RecipientFate, RecipientNote};
-use crate::mail::{Attempt, Channel, QueueId, RecipientIndex};
+use crate::mail::{Channel, QueueId, RecipientIndex, Via};
 use crate::spool::{Fate, Lease, Report};
 
 /// Returns the event of an attempt.
 pub(super) fn attempt(
     lease: &Lease,
     upstream: &UpstreamName,
-    attempt: &Attempt,
+    via: Option<Via>,
     fates: &[(RecipientIndex, Fate)],
     took: Duration,
 ) -> Event {
@@ -19,15 +19,13 @@ pub(super) fn attempt(
     Event::Attempt(journal::Attempt {
         number: lease.attempts.saturating_add(1),
         upstream: upstream.to_string(),
-        address: attempt.via.map(|via| via.address),
-        channel: attempt
-            .via
-            .map_or(journal::Channel::Failed, |via| match via.channel {
-                Channel::Failed => journal::Channel::Failed,
-                Channel::Plain => journal::Channel::Plain,
-                Channel::Tls(_) => journal::Channel::Tls,
-            }),
-        tls: attempt.via.and_then(|via| match via.channel {
+        address: via.map(|via| via.address),
+        channel: via.map_or(journal::Channel::Failed, |via| match via.channel {
+            Channel::Failed => journal::Channel::Failed,
+            Channel::Plain => journal::Channel::Plain,
+            Channel::Tls(_) => journal::Channel::Tls,
+        }),
+        tls: via.and_then(|via| match via.channel {
             Channel::Tls(tls) => Some(tls.into()),
             Channel::Failed | Channel::Plain => None,
         }),
