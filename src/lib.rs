@@ -17,6 +17,7 @@ pub mod config;
 pub mod control;
 pub mod dns;
 pub mod identity;
+pub mod journal;
 pub mod mail;
 pub mod message;
 pub mod policy;

@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
+    ("journal", &["clock", "mail"]),
     (
         "spool",
         &["body", "clock", "identity", "mail", "schedule", "telemetry"],
@@ -53,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "clock",
             "identity",
+            "journal",
             "mail",
             "message",
             "policy",
@@ -70,6 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "body",
             "clock",
             "identity",
+            "journal",
             "mail",
             "schedule",
             "spool",
@@ -82,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "auth",
             "identity",
+            "journal",
             "mail",
             "message",
             "policy",
@@ -99,7 +103,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "control",
-        &["clock", "identity", "mail", "spool", "telemetry"],
+        &["clock", "identity", "journal", "mail", "spool", "telemetry"],
     ),
     ("app", &["*"]),
     ("cli", &["*"]),

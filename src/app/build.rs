@@ -11,6 +11,7 @@ use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::quota::{self, Quotas};
 use crate::relay::{self, Lane};
+use crate::route::Table;
 use crate::schedule::Chance;
 use crate::spool::embedded;
 use crate::submission::Directory;
@@ -18,6 +19,7 @@ use crate::telemetry;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
+use super::drain::Drained;
 use super::error::AppError;
 
 /// Makes the data directory, for its owner alone.
@@ -66,11 +68,14 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
     }
 }
 
-pub(super) fn directory(config: &Checked) -> Directory {
+/// Makes the directory, with the routes that mail takes while some upstreams are drained.
+pub(super) fn directory(config: &Checked, drained: &Drained) -> Directory {
     Directory {
         hostname: config.server.hostname.clone(),
         profiles: config.profiles.clone(),
-        routes: config.routes.clone(),
+        routes: routes(&config.routes, drained, |name| {
+            config.upstreams.contains_key(name)
+        }),
     }
 }
 
@@ -98,6 +103,17 @@ pub(super) fn quotas(config: &Checked, clock: &Arc<dyn Clock>) -> Arc<Quotas> {
 /// Returns the file of these counts.
 pub(super) fn quota_file(config: &Checked) -> PathBuf {
     config.server.data_dir.join("quota")
+}
+
+/// Returns the routes with stand-ins for drained upstreams, as far as these exist.
+pub(super) fn routes(
+    configured: &Table,
+    drained: &Drained,
+    exists: impl Fn(&UpstreamName) -> bool,
+) -> Table {
+    let mut stand_ins = drained.stand_ins();
+    stand_ins.retain(|_, to| exists(to));
+    configured.with_stand_ins(&stand_ins)
 }
 
 pub(super) fn relay_settings(config: &Checked) -> relay::Settings {

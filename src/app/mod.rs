@@ -4,11 +4,13 @@
 //! goes the other way: no new connections, messages in progress end, running attempts end, the spool closes.
 
 mod build;
+mod drain;
 mod error;
 mod operator;
 mod privileges;
 mod reload;
 mod run;
 
+pub use drain::Drained;
 pub use error::AppError;
 pub use run::{Options, serve};

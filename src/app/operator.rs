@@ -6,8 +6,11 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::config::Checked;
-use crate::control::server::{Operator, ReloadError};
+use crate::control::queue::Configured;
+use crate::control::server::{DrainError, Operator, ReloadError};
 use crate::control::view::{ListenerView, ServerView, SubmissionView, Time, UpstreamView};
+
+use crate::identity::{AccountName, Route, UpstreamName};
 
 use super::error::AppError;
 use super::reload::Reloader;
@@ -37,6 +40,18 @@ impl ServerOperator {
     }
 }
 
+impl Configured for ServerOperator {
+    fn route_of(&self, account: &AccountName) -> Option<Route> {
+        let directory = self.reloader.parts.directory();
+        directory.routes.configured_route(account)
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamName> {
+        let standings = self.reloader.relay.upstreams().into_iter();
+        standings.map(|standing| standing.name).collect()
+    }
+}
+
 #[async_trait]
 impl Operator for ServerOperator {
     async fn reload(&self) -> Result<Vec<String>, ReloadError> {
@@ -50,7 +65,32 @@ impl Operator for ServerOperator {
         })
     }
 
+    async fn drain(
+        &self,
+        upstream: UpstreamName,
+        to: Option<UpstreamName>,
+    ) -> Result<(), DrainError> {
+        let name = upstream.clone();
+        let drained = self
+            .reloader
+            .drain(move |drained| drained.begin(upstream, to));
+        drained.await.map_err(DrainError::Write)?;
+        tracing::info!(upstream = %name, "upstream drained");
+        Ok(())
+    }
+
+    async fn end_drain(&self, upstream: &str) -> Result<(), DrainError> {
+        let name = upstream.to_owned();
+        let ended = self.reloader.drain(move |drained| drained.end(&name));
+        if !ended.await.map_err(DrainError::Write)? {
+            return Err(DrainError::NotDrained(upstream.to_owned()));
+        }
+        tracing::info!(upstream, "upstream is no longer drained");
+        Ok(())
+    }
+
     fn describe(&self) -> ServerView {
+        let draining = self.reloader.draining();
         let upstreams = self
             .reloader
             .relay
@@ -59,6 +99,10 @@ impl Operator for ServerOperator {
             .map(|standing| UpstreamView {
                 name: standing.name.to_string(),
                 condition: standing.condition.to_owned(),
+                drained_to: draining
+                    .drained
+                    .stand_in(&standing.name)
+                    .map(ToString::to_string),
                 attempts: standing.attempts,
                 limit: standing.limit,
                 connections: standing.connections,

@@ -1,19 +1,23 @@
 //! Another configuration for the running server: load, check, swap. A bad file changes nothing.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
 use crate::dns::Resolver;
+use crate::identity::UpstreamName;
+use crate::journal;
 use crate::relay::{Arrangement, Lane, Relay};
+use crate::route::Table;
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{ListenerSettings, ServerParts};
+use crate::submission::{Directory, ListenerSettings, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
+use super::drain::Drained;
 use super::error::AppError;
 
 /// What a reload reaches.
@@ -26,7 +30,15 @@ pub(super) struct Reloader {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// The routes as configured, and the upstreams that are drained.
+    pub(super) draining: Mutex<Draining>,
     pub(super) fixed: Fixed,
+}
+
+/// What the routes are made of that mail takes.
+pub(super) struct Draining {
+    pub(super) routes: Table,
+    pub(super) drained: Drained,
 }
 
 /// What the server was started with and only another start changes.
@@ -36,6 +48,7 @@ pub(super) struct Fixed {
     log: Log,
     listeners: Vec<ListenerSettings>,
     spool: SpoolLimits,
+    journal: journal::Settings,
     system_mail: SystemMail,
 }
 
@@ -46,6 +59,7 @@ impl Fixed {
             log: config.log,
             listeners: config.listeners.clone(),
             spool: config.spool.clone(),
+            journal: config.journal.clone(),
             system_mail: config.system_mail.clone(),
         }
     }
@@ -95,7 +109,12 @@ impl Reloader {
         let lanes = self.lanes(&config)?;
         self.tls.replace(certificate);
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
-        self.parts.replace_directory(build::directory(&config));
+        let directory = {
+            let mut draining = self.draining();
+            draining.routes = config.routes.clone();
+            build::directory(&config, &draining.drained)
+        };
+        self.parts.replace_directory(directory);
         self.parts
             .quotas
             .replace(std::mem::take(&mut config.quotas));
@@ -119,10 +138,54 @@ impl Reloader {
 
     /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
+        self.relay.drain(self.draining().drained.upstreams());
         self.relay.replace(Arrangement {
             lanes,
             plan: config.retry,
             ageing: config.ageing,
+        });
+        self.reroute().await;
+    }
+
+    pub(super) fn draining(&self) -> MutexGuard<'_, Draining> {
+        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes which upstreams are drained, and lets accepted mail follow.
+    pub(super) async fn drain<T>(
+        &self,
+        change: impl FnOnce(&mut Drained) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T>
+    where
+        T: Send + 'static,
+    {
+        // Not while a reload exchanges the routes.
+        let _turn = self.turn.lock().await;
+        let mut drained = self.draining().drained.clone();
+        let changed = tokio::task::spawn_blocking(move || {
+            let told = change(&mut drained)?;
+            Ok::<_, std::io::Error>((told, drained))
+        });
+        let (told, drained) = changed.await.map_err(std::io::Error::other)??;
+        self.draining().drained = drained;
+        self.apply_drained().await;
+        Ok(told)
+    }
+
+    /// Puts in force which upstreams are drained.
+    async fn apply_drained(&self) {
+        let upstreams = self.relay.upstreams();
+        let exists = |name: &UpstreamName| upstreams.iter().any(|known| known.name == *name);
+        let (routes, drained) = {
+            let Draining { routes, drained } = &*self.draining();
+            let routes = build::routes(routes, drained, exists);
+            (routes, drained.upstreams())
+        };
+        self.relay.drain(drained);
+        let directory = self.parts.directory();
+        self.parts.replace_directory(Directory {
+            routes,
+            ..Directory::clone(&directory)
         });
         self.reroute().await;
     }
@@ -142,7 +205,7 @@ impl Reloader {
     }
 }
 
-const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool] or [system_mail] differ from what the \
+const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal] or [system_mail] differ from what the \
      server was started with; that part takes effect at the next start";
 
 fn log_report(report: &Report) {

@@ -1,7 +1,7 @@
 //! The life of the server: start, signals, stop.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,6 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
+use crate::journal::Journal;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
@@ -21,10 +22,11 @@ use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
+use super::drain::Drained;
 use super::error::AppError;
 use super::operator::ServerOperator;
 use super::privileges;
-use super::reload::{Fixed, Reloader};
+use super::reload::{Draining, Fixed, Reloader};
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
@@ -73,9 +75,12 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
     let tls = Arc::new(Reloadable::new(&config.tls)?);
     let quotas = build::quotas(&config, &clock);
+    let journal = Journal::open(config.journal.clone(), Arc::clone(&clock));
+    let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         quotas,
         config,
+        journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
         authenticator: Arc::new(authenticator),
@@ -84,6 +89,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let served = runtime.block_on(run(all, binding.bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    journal.close();
     drop(logging);
     served
 }
@@ -91,6 +97,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
 struct Parts {
     quotas: Arc<Quotas>,
     config: Checked,
+    journal: Arc<Journal>,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
@@ -143,6 +150,7 @@ async fn run(
     let reloader = Arc::new(parts.assemble(resolver, config_file)?);
     let Parts {
         config,
+        journal,
         spool,
         clock,
         quotas,
@@ -157,7 +165,7 @@ async fn run(
     let control = control::server::Server::bind(&config.server.data_dir)?;
     let stop_control = CancellationToken::new();
     let controlling = control.run(
-        Arc::clone(&spool) as _,
+        (Arc::clone(&spool) as _, journal),
         Arc::new(operator),
         stop_control.clone(),
     );
@@ -215,18 +223,20 @@ impl Parts {
         resolver: Arc<dyn Resolver>,
         config_file: PathBuf,
     ) -> Result<Reloader, AppError> {
+        let drained = drained(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
             build::relay_settings(&self.config),
             build::chance()?,
+            Arc::clone(&self.journal),
         );
         let parts = ServerParts::new(
             Arc::clone(&self.authenticator),
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
             Some(Arc::clone(&self.tls)),
-            build::directory(&self.config),
+            build::directory(&self.config, &drained),
         );
         Ok(Reloader {
             config_file,
@@ -235,15 +245,33 @@ impl Parts {
             parts: Arc::new(
                 parts
                     .with_limits(self.config.server.connections)
-                    .with_quotas(Arc::clone(&self.quotas)),
+                    .with_quotas(Arc::clone(&self.quotas))
+                    .with_journal(Arc::clone(&self.journal)),
             ),
             tls: Arc::clone(&self.tls),
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),
+            draining: Mutex::new(Draining {
+                routes: self.config.routes.clone(),
+                drained,
+            }),
             fixed: Fixed::of(&self.config),
         })
     }
+}
+
+/// Reads which upstreams are drained. Where that cannot be read, mail goes on.
+fn drained(data_dir: &Path) -> Drained {
+    let loaded = Drained::load(data_dir);
+    let drained = loaded.unwrap_or_else(|error| {
+        tracing::error!(%error, "the list of drained upstreams cannot be read; none is drained");
+        Drained::none(data_dir)
+    });
+    for upstream in drained.upstreams() {
+        tracing::warn!(%upstream, "upstream is drained; it gets no mail");
+    }
+    drained
 }
 
 /// One line for each port: the listener's name and the address.

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail, trial,
+    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail,
+    trace, trial,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -37,5 +38,6 @@ pub(super) enum Command {
     Serve(serve::Arguments),
     Status(status::Arguments),
     TestMail(test_mail::Arguments),
+    Trace(trace::Arguments),
     Try(trial::Arguments),
 }

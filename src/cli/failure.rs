@@ -150,15 +150,18 @@ impl From<ClientError> for Failure {
 impl From<Refusal> for Failure {
     fn from(Refusal { reason, message }: Refusal) -> Self {
         match reason {
-            Reason::Busy | Reason::Request | Reason::Spool => Self::new(Code::Unavailable, message),
+            Reason::Journal | Reason::Request | Reason::Spool => {
+                Self::new(Code::Unavailable, message)
+            }
             Reason::Configuration => Self::new(
                 Code::Configuration,
                 "the new configuration was refused; the server goes on with the old one",
             )
             .with_details(message),
             Reason::Missing => Self::new(Code::NoInput, message).with_hint(
-                "`posthouse queue list` shows what waits; what was relayed is in the log",
+                "`posthouse queue list` shows what waits, `posthouse trace` what became of others",
             ),
+            Reason::Upstream => Self::new(Code::NoInput, message),
             Reason::Version => Self::new(Code::Unavailable, message)
                 .with_hint("restart the server after an upgrade"),
         }

@@ -22,6 +22,7 @@ mod serve;
 mod status;
 mod table;
 mod test_mail;
+mod trace;
 mod trial;
 
 pub use run::run;

@@ -31,6 +31,15 @@ pub(super) enum Style {
     Red,
 }
 
+/// What a person says to a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Answer {
+    No,
+    /// There is no terminal to ask on.
+    Nobody,
+    Yes,
+}
+
 impl Output {
     /// Writes to standard output.
     pub(super) fn standard() -> Self {
@@ -84,6 +93,15 @@ impl Output {
         self.text(&(json.unwrap_or_default() + "\n"))
     }
 
+    /// Shows how far something has come, in the place of what was shown before. On a terminal only.
+    pub(super) fn progress(&mut self, text: impl Display) -> Result<(), Failure> {
+        if !self.is_terminal {
+            return Ok(());
+        }
+        let written = write!(self.writer, "\r{text}\u{1b}[K\r").and_then(|()| self.writer.flush());
+        written.map_err(|error| Failure::output(&error))
+    }
+
     /// Puts a word into a style, where there are colours.
     pub(super) fn paint(&self, style: Style, word: &str) -> String {
         let number = match style {
@@ -99,6 +117,21 @@ impl Output {
             word.to_owned()
         }
     }
+}
+
+/// Asks a person, on standard error, since standard output may go elsewhere.
+pub(super) fn ask(question: &str) -> Result<Answer, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(Answer::Nobody);
+    }
+    let failed = |error: io::Error| Failure::output(&error);
+    let mut error = io::stderr();
+    let shown = write!(error, "{question} [y/N] ").and_then(|()| error.flush());
+    shown.map_err(failed)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(failed)?;
+    let is_yes = matches!(answer.trim(), "y" | "Y" | "yes" | "Yes");
+    Ok(if is_yes { Answer::Yes } else { Answer::No })
 }
 
 /// Replaces control characters, so that no text from elsewhere commands the terminal.
@@ -127,6 +160,25 @@ pub(super) fn octets(count: u64) -> String {
         unit = larger;
     }
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+/// Writes a count with its word: `1,234 messages`.
+pub(super) fn messages(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} message{plural}", thousands(count as u64))
+}
+
+/// Writes a number in groups of three digits: `1,234`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Writes a length of time in its largest unit: `3 min`.
@@ -158,6 +210,14 @@ mod tests {
                 "1024.0 TiB"
             ]
         );
+    }
+
+    #[test]
+    fn a_number_is_written_in_groups() {
+        let written = [0, 12, 999, 1000, 1_234_567].map(thousands);
+        assert_eq!(written, ["0", "12", "999", "1,000", "1,234,567"]);
+        assert_eq!(messages(1), "1 message");
+        assert_eq!(messages(1234), "1,234 messages");
     }
 
     #[test]

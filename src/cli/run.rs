@@ -9,7 +9,8 @@ use super::arguments::{Arguments, Command};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
-    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail, trial,
+    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail,
+    trace, trial,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -48,6 +49,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Status(arguments) => status::run(&arguments, output),
         Command::TestMail(arguments) => test_mail::run(&arguments, output),
+        Command::Trace(arguments) => trace::run(&arguments, output),
         Command::Try(arguments) => trial::run(&arguments, output),
     }
 }

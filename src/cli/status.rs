@@ -89,7 +89,10 @@ fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Fail
     for upstream in upstreams {
         table.add([
             upstream.name.clone(),
-            upstream.condition.clone(),
+            match &upstream.drained_to {
+                Some(to) => format!("{} to {to}", upstream.condition),
+                None => upstream.condition.clone(),
+            },
             upstream.attempts.to_string(),
             upstream.limit.to_string(),
             upstream.connections.to_string(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use crate::auth::Accounts;
 use crate::identity::{AccountName, UpstreamName};
+use crate::journal;
 use crate::mail::{Domain, Mailbox};
 use crate::quota;
 use crate::route::Table;
@@ -46,6 +47,8 @@ pub struct Checked {
     pub ageing: Option<Duration>,
     /// Bounds of the spool.
     pub spool: SpoolLimits,
+    /// What is kept of the life of messages.
+    pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
     /// What somebody should look at.

@@ -101,9 +101,7 @@ fn check_root(
         .as_ref()
         .is_some_and(|all| all.accounts.is_empty() && !has_error_in(found, &accounts_file));
     if is_empty {
-        let message = format!("there is no account in {}", accounts_file.display());
-        let hint = "posthouse account add NAME makes one";
-        context.warning(root.accounts.file.span(), message, hint);
+        warn_of_no_account(context, root, &accounts_file);
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
@@ -127,10 +125,17 @@ fn check_root(
         retry: retry?,
         ageing: Some(root.relay.ageing.get()).filter(|ageing| !ageing.is_zero()),
         spool: check::spool(&root.spool, &server),
+        journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
         warnings: Vec::new(),
         server,
     })
+}
+
+fn warn_of_no_account(context: &mut Context, root: &raw::Root, accounts_file: &Path) {
+    let message = format!("there is no account in {}", accounts_file.display());
+    let hint = "posthouse account add NAME makes one";
+    context.warning(root.accounts.file.span(), message, hint);
 }
 
 fn has_error_in(found: &[Diagnostic], path: &Path) -> bool {

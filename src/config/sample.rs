@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod journal;
 mod limits;
 mod session;
 mod spool;
@@ -33,6 +34,7 @@ pub fn defaults_toml() -> String {
     accounts(&mut sample, &root.accounts);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
+    journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
     account(&mut sample, &raw::Account::default());
     sample.0

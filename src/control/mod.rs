@@ -11,4 +11,6 @@ pub mod client;
 pub mod protocol;
 pub mod queue;
 pub mod server;
+pub mod sums;
+pub mod trace;
 pub mod view;

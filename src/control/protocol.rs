@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::view::{Id, MessageView, State, StatsView, StatusView};
+use super::sums::CensusView;
+use super::trace::TraceView;
+use super::view::{Id, MessageView, State, StatusView, Time};
 
 /// The file name of the socket in the data directory.
 pub const SOCKET: &str = "control";
 
 /// The version of the protocol. A change that an older program would misunderstand gets another number.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest request, in octets with its line end.
 pub const MAX_REQUEST: usize = 64 << 10;
@@ -18,6 +20,12 @@ pub const MAX_RESPONSE: usize = 64 << 20;
 
 /// The most messages that one response lists.
 pub const MAX_LIST: usize = 500;
+
+/// The most ids that one response lists.
+pub const MAX_IDS: usize = 20_000;
+
+/// The most messages that one request changes.
+pub const MAX_CHANGE: usize = 1000;
 
 /// A request with the version it is written in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -34,25 +42,46 @@ pub struct Call {
 pub enum Request {
     /// About the queue, which can be asked of a spool without a server too.
     Queue(QueueRequest),
+    /// Lets an upstream get no new attempts.
+    Drain {
+        /// Which.
+        upstream: String,
+        /// Which other takes its place in routes meanwhile.
+        to: Option<String>,
+    },
+    /// Lets a drained upstream get attempts again.
+    EndDrain {
+        /// Which.
+        upstream: String,
+    },
     /// Reads the configuration again.
     Reload,
     /// What the server is doing.
     Status,
+    /// The life of one message.
+    Trace {
+        /// Which.
+        id: Id,
+    },
 }
 
 /// What can be asked about the queue.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum QueueRequest {
-    /// Removes a message without a report to its sender.
-    Delete {
+    /// Changes messages, at most [`MAX_CHANGE`].
+    Change {
         /// Which.
-        id: Id,
+        ids: Vec<Id>,
+        /// What is done to them.
+        verb: Verb,
     },
-    /// Keeps a message from being attempted.
-    Hold {
+    /// Lists ids of messages in their order, at most [`MAX_IDS`].
+    Ids {
+        /// Only those behind this one.
+        after: Option<Id>,
         /// Which.
-        id: Id,
+        filter: Filter,
     },
     /// Lists messages in the order of their ids.
     List {
@@ -63,23 +92,37 @@ pub enum QueueRequest {
         /// Which.
         filter: Filter,
     },
-    /// Ends a hold.
-    Release {
-        /// Which.
-        id: Id,
-    },
-    /// Makes a message due at once.
-    Retry {
-        /// Which.
-        id: Id,
-    },
     /// Shows one message.
     Show {
         /// Which.
         id: Id,
     },
     /// Returns the sums.
-    Stats,
+    Stats {
+        /// How many accounts and tenants at most.
+        top: usize,
+    },
+}
+
+/// What is done to messages.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Verb {
+    /// Removes them without a report to their senders.
+    Delete,
+    /// Keeps them from being attempted.
+    Hold,
+    /// Ends a hold.
+    Release,
+    /// Gives them upstreams which are stronger than their accounts'.
+    Reroute {
+        /// The upstreams in failover order.
+        to: Vec<String>,
+    },
+    /// Gives them their accounts' upstreams again.
+    ResetRoute,
+    /// Makes them due at once.
+    Retry,
 }
 
 /// Which messages are listed: those for which all that is given holds. Letter case does not count.
@@ -98,16 +141,33 @@ pub struct Filter {
     pub sender: Option<String>,
     /// A part of the address of a recipient that is not done.
     pub recipient: Option<String>,
+    /// A part of the reason of a recipient's last deferral.
+    pub reply: Option<String>,
+    /// The highest and the lowest priority.
+    pub priority: Option<(u8, u8)>,
+    /// Only messages accepted before.
+    pub accepted_before: Option<Time>,
+    /// Only messages accepted then or later.
+    pub accepted_from: Option<Time>,
 }
 
 /// What is answered.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
+    /// What has been done to messages, durably.
+    Changed(Changed),
     /// It has been done, and is durable.
     Done,
     /// It has not been done.
     Failed(Refusal),
+    /// Ids of messages.
+    Ids {
+        /// In their order, perhaps none, even if there are more.
+        ids: Vec<Id>,
+        /// Where the next list goes on; `None` at the end of the queue.
+        next: Option<Id>,
+    },
     /// One message.
     Message(Box<MessageView>),
     /// Several messages.
@@ -123,9 +183,26 @@ pub enum Response {
         warnings: Vec<String>,
     },
     /// The sums.
-    Stats(StatsView),
+    Stats(Box<CensusView>),
     /// What the server is doing.
     Status(Box<StatusView>),
+    /// The life of a message.
+    Trace(Box<TraceView>),
+}
+
+/// What has been done to messages.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Changed {
+    /// How many have been changed.
+    pub done: usize,
+    /// Those that were being attempted, and are as they were.
+    pub busy: Vec<Id>,
+    /// Those that are not in the queue.
+    pub missing: Vec<Id>,
+    /// Those whose change could not be recorded.
+    pub failed: Vec<Id>,
+    /// Why, for the last of these.
+    pub reason: Option<String>,
 }
 
 impl Response {
@@ -161,16 +238,18 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The message is being attempted at this moment.
-    Busy,
     /// The new configuration has errors, or cannot be put in force; the old one stays.
     Configuration,
+    /// The journal cannot be read.
+    Journal,
     /// There is no such message.
     Missing,
     /// The request is not understood, or its answer would be too long.
     Request,
-    /// The spool failed.
+    /// The spool, or another file of the server, failed.
     Spool,
+    /// There is no such upstream.
+    Upstream,
     /// The two programs speak different versions of the protocol.
     Version,
 }

@@ -16,12 +16,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::identity::UpstreamName;
+use crate::journal::Journal;
 use crate::spool::SpoolAdmin;
+use crate::telemetry;
 
 use super::protocol::{
     Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, VERSION,
 };
-use super::queue;
+use super::queue::{self, Configured, Desk};
+use super::trace;
 use super::view::{ServerView, StatusView};
 
 /// How long a client may take for a request, and for reading the response.
@@ -38,12 +42,29 @@ const BACKLOG: i32 = 32;
 
 /// What only the running server can do.
 #[async_trait]
-pub trait Operator: Send + Sync {
+pub trait Operator: Configured {
     /// Reads the configuration again and puts it in force; returns its warnings.
     ///
     /// # Errors
     /// [`ReloadError`]: the old configuration stays.
     async fn reload(&self) -> Result<Vec<String>, ReloadError>;
+
+    /// Lets an upstream get no new attempts until [`Operator::end_drain`], also after a restart. `to` takes its place in
+    /// routes meanwhile.
+    ///
+    /// # Errors
+    /// [`DrainError`]: nothing has changed.
+    async fn drain(
+        &self,
+        upstream: UpstreamName,
+        to: Option<UpstreamName>,
+    ) -> Result<(), DrainError>;
+
+    /// Lets a drained upstream get attempts again.
+    ///
+    /// # Errors
+    /// [`DrainError`]: nothing has changed.
+    async fn end_drain(&self, upstream: &str) -> Result<(), DrainError>;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -53,6 +74,17 @@ pub trait Operator: Send + Sync {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct ReloadError(pub String);
+
+/// Why upstreams are drained as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The upstream is not drained.
+    #[error("upstream `{0}` is not drained")]
+    NotDrained(String),
+    /// The list of drained upstreams cannot be written.
+    #[error("cannot write the list of drained upstreams")]
+    Write(#[source] io::Error),
+}
 
 /// Why the socket cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +116,7 @@ pub struct Server {
 /// What requests are answered from.
 struct Services {
     spool: Arc<dyn SpoolAdmin>,
+    journal: Arc<Journal>,
     operator: Arc<dyn Operator>,
 }
 
@@ -112,11 +145,15 @@ impl Server {
     /// Answers until `stop`; requests that are being answered then may end. Removes the socket.
     pub async fn run(
         self,
-        spool: Arc<dyn SpoolAdmin>,
+        (spool, journal): (Arc<dyn SpoolAdmin>, Arc<Journal>),
         operator: Arc<dyn Operator>,
         stop: CancellationToken,
     ) {
-        let services = Arc::new(Services { spool, operator });
+        let services = Arc::new(Services {
+            spool,
+            journal,
+            operator,
+        });
         let mut clients = JoinSet::new();
         loop {
             let has_room = clients.len() < MAX_CLIENTS;
@@ -172,6 +209,10 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 
 /// Answers the requests of one client.
 async fn serve(stream: UnixStream, services: Arc<Services>, stop: CancellationToken) {
+    let by = match stream.peer_cred() {
+        Ok(peer) => format!("uid {}", peer.uid()),
+        Err(_) => "an unknown user".to_owned(),
+    };
     let mut stream = BufReader::new(stream);
     loop {
         let line = tokio::select! {
@@ -179,7 +220,7 @@ async fn serve(stream: UnixStream, services: Arc<Services>, stop: CancellationTo
             line = timeout(PATIENCE, read_line(&mut stream)) => line,
         };
         let Ok(Ok(Some(line))) = line else { return };
-        let response = services.answer(&line).await;
+        let response = services.answer(&line, &by).await;
         let written = timeout(PATIENCE, stream.write_all(&encode(&response))).await;
         let is_over = line.len() >= MAX_REQUEST || !matches!(written, Ok(Ok(())));
         if is_over {
@@ -198,13 +239,21 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<
 }
 
 impl Services {
-    async fn answer(&self, line: &[u8]) -> Response {
+    async fn answer(&self, line: &[u8], by: &str) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
             Err(response) => return response,
         };
+        let desk = Desk {
+            spool: self.spool.as_ref(),
+            journal: &self.journal,
+            configured: &*self.operator,
+            by: by.to_owned(),
+        };
         match request {
-            Request::Queue(request) => queue::answer(self.spool.as_ref(), request).await,
+            Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
+            Request::EndDrain { upstream } => drained(self.operator.end_drain(&upstream).await),
+            Request::Queue(request) => queue::answer(&desk, request).await,
             Request::Reload => match self.operator.reload().await {
                 Ok(warnings) => Response::Reloaded { warnings },
                 Err(error) => Response::failed(Reason::Configuration, error.to_string()),
@@ -213,6 +262,33 @@ impl Services {
                 server: self.operator.describe(),
                 queue: self.spool.stats().await.into(),
             })),
+            Request::Trace { id } => trace::answer(&desk, id.0).await,
+        }
+    }
+
+    async fn drain(&self, upstream: &str, to: Option<&str>) -> Response {
+        let known = self.operator.upstreams();
+        let find = |name: &str| queue::find_upstream(&known, name);
+        let found = find(upstream).and_then(|upstream| Ok((upstream, to.map(find).transpose()?)));
+        match found {
+            Ok((upstream, Some(to))) if upstream == to => {
+                let message = "an upstream cannot take its own place";
+                Response::failed(Reason::Request, message)
+            }
+            Ok((upstream, to)) => drained(self.operator.drain(upstream, to).await),
+            Err(response) => response,
+        }
+    }
+}
+
+fn drained(result: Result<(), DrainError>) -> Response {
+    match result {
+        Ok(()) => Response::Done,
+        Err(error @ DrainError::NotDrained(_)) => {
+            Response::failed(Reason::Upstream, error.to_string())
+        }
+        Err(error @ DrainError::Write(_)) => {
+            Response::failed(Reason::Spool, telemetry::chain(&error))
         }
     }
 }

@@ -282,8 +282,10 @@ pub struct ListenerView {
 pub struct UpstreamView {
     /// Its name.
     pub name: String,
-    /// How it fares, in one word or two: `good`, `throttled`, `unreachable`, `parked`.
+    /// How it fares, in one word or two: `good`, `throttled`, `unreachable`, `parked`, `drained`.
     pub condition: String,
+    /// Which other upstream takes its place while it is drained.
+    pub drained_to: Option<String>,
     /// Attempts that run now.
     pub attempts: usize,
     /// Attempts that may run at once now.

@@ -20,7 +20,8 @@ pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{
-    Attempt, Cause, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response, Stage,
+    Attempt, Cause, Channel, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response,
+    Stage, TlsVia, Via,
 };
 pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;

@@ -1,6 +1,7 @@
 //! What became of an attempt to relay a message.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::status::{Class, EnhancedStatusCode};
@@ -18,6 +19,37 @@ pub struct Attempt {
     pub health: Health,
     /// The name of the host that was spoken to last, where one was.
     pub host: Option<Box<str>>,
+    /// The connection it went over, or the last address that was tried; `None` where there was none.
+    pub via: Option<Via>,
+}
+
+/// The connection that an attempt went over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Via {
+    /// The upstream's address and port.
+    pub address: SocketAddr,
+    /// What came about there.
+    pub channel: Channel,
+}
+
+/// What a connection is, as far as one came about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Channel {
+    /// None on which mail could be handed over.
+    Failed,
+    /// Plain text.
+    Plain,
+    /// Encrypted.
+    Tls(TlsVia),
+}
+
+/// How a connection was encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TlsVia {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// Such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
 }
 
 /// What became of one recipient.

@@ -38,6 +38,8 @@ pub struct Inspected {
     pub message_id: Option<Box<str>>,
     /// The priority that the fields ask for.
     pub priority: Option<Priority>,
+    /// The field that asks for it.
+    pub priority_field: Option<&'static str>,
     /// The value of `MT-Priority:` (RFC 6758), which then is where the priority comes from.
     pub mt_priority: Option<MtPriority>,
     /// How many `Received:` fields there are. More than [`MAX_HOPS`] are a loop.
@@ -101,8 +103,10 @@ impl Fault {
 /// # Errors
 /// [`Fault`] names the first field that is refused.
 pub fn inspect(header: &Header<'_>, rule: AddressRule) -> Result<Inspected, Fault> {
+    let (priority, priority_field) = priority::of_header(header).unzip();
     let mut inspected = Inspected {
-        priority: priority::of_header(header),
+        priority,
+        priority_field,
         mt_priority: priority::mt_of_header(header),
         message_id: header.find("Message-ID").find_map(message_id),
         hops: header.find("Received").count(),

@@ -10,25 +10,27 @@ pub(super) const MT_PRIORITY: &str = "MT-Priority";
 /// The fields that carry a priority for people and their programs.
 pub(super) const FIELDS: [&str; 4] = ["X-Priority", "Priority", "Importance", "X-MSMail-Priority"];
 
-/// Returns the priority of a message's own fields.
+/// Returns the priority of a message's own fields, and the name of the field that decided.
 ///
 /// The first of these that has a valid value decides: `MT-Priority` (RFC 6758), `X-Priority`, the higher of `Priority`
 /// (RFC 2156) and `Importance`, `X-MSMail-Priority`. Of a field that stands several times the highest valid value
 /// counts; values out of range and words that are not known count as absent.
-pub(super) fn of_header(header: &Header<'_>) -> Option<Priority> {
-    let highest = |name: &str, read: fn(&str) -> Option<Priority>| {
+pub(super) fn of_header(header: &Header<'_>) -> Option<(Priority, &'static str)> {
+    let highest = |name: &'static str, read: fn(&str) -> Option<Priority>| {
         let values = header.find(name).map(text);
-        values.filter_map(|value| read(&value)).min()
+        let priority = values.filter_map(|value| read(&value)).min();
+        priority.map(|priority| (priority, name))
     };
     mt_of_header(header)
-        .map(MtPriority::priority)
+        .map(|asked| (asked.priority(), MT_PRIORITY))
         .or_else(|| highest("X-Priority", x_priority))
         .or_else(|| {
             let (first, second) = (
                 highest("Priority", urgency),
                 highest("Importance", importance),
             );
-            first.into_iter().chain(second).min()
+            let both = first.into_iter().chain(second);
+            both.min_by_key(|(priority, _)| *priority)
         })
         .or_else(|| highest("X-MSMail-Priority", importance))
 }
@@ -110,7 +112,8 @@ mod tests {
 
     fn priority(fields: &str) -> Option<u8> {
         let block = fields.replace('|', "\r\n") + "\r\n";
-        of_header(&Header::parse(block.as_bytes()).unwrap()).map(Priority::number)
+        let decided = of_header(&Header::parse(block.as_bytes()).unwrap());
+        decided.map(|(priority, _)| priority.number())
     }
 
     #[test]
@@ -140,6 +143,13 @@ mod tests {
         assert_eq!(priority("Importance: high|X-Priority: 5"), Some(5));
         assert_eq!(priority("X-Priority: 1|MT-Priority: -3"), Some(4));
         assert_eq!(priority("Priority: non-urgent|Importance: high"), Some(2));
+    }
+
+    #[test]
+    fn the_field_that_decides_is_told() {
+        let block = b"X-MSMail-Priority: low\r\nImportance: high\r\n";
+        let decided = of_header(&Header::parse(block).unwrap());
+        assert_eq!(decided, Some((Priority::High, "Importance")));
     }
 
     #[test]

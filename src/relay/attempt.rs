@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 use crate::body::Body;
+use crate::journal::Event;
 use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, ReversePath, Stage};
 use crate::schedule::{Change, RetryPlan};
 use crate::spool::{Fate, Lease, Settlement, SpoolError, Warned};
@@ -13,6 +14,7 @@ use crate::telemetry;
 use crate::upstream::Order;
 
 use super::board::Lane;
+use super::chronicle;
 use super::dispatcher::{LEASE, Relay};
 use super::fate::{Judgement, Verdict};
 
@@ -38,7 +40,7 @@ impl Relay {
         let judgement = self.judgement(lane.plan);
         if judgement.has_lapsed(&lease) {
             // Recorded or owed, nobody relays it any more.
-            let _recorded = self.give_up(&judgement, lease).await;
+            let _recorded = self.attend_in_span(&judgement, lease).await;
             return;
         }
         let body = match self.spool.body(lease.id).await {
@@ -49,8 +51,13 @@ impl Relay {
         let attempt = self.hand_over(lane, &mut lease, body).await;
         self.note_health(lane, &attempt, began);
         let judgement = self.judgement(lane.plan);
+        let via = attempt.via;
         let verdict = judgement.verdict(&lease, attempt);
         log_fates(&lease, &verdict.fates);
+        self.journal.record(lease.id, || {
+            let took = self.clock.instant().saturating_duration_since(began);
+            chronicle::attempt(&lease, lane.upstream.name(), via, &verdict.fates, took)
+        });
         if self.settle(&judgement, lease, verdict).await == Recorded::No {
             // What cannot be recorded would be relayed twice after a crash, so there must not be much of it.
             tokio::time::sleep(RECORD_PAUSE).await;
@@ -117,6 +124,7 @@ impl Relay {
         tracing::error!(error = telemetry::chain(error), "cannot read the message");
         if matches!(error, SpoolError::Corrupt(_)) {
             // The spool has set it aside; there is nothing left to settle.
+            self.journal.record(lease.id, || Event::Damaged);
             return;
         }
         let reason = Failure::new(
@@ -135,40 +143,28 @@ impl Relay {
         let _recorded = self.settle(judgement, lease, verdict).await;
     }
 
-    /// Ends a message that waits although its lifetime is over, or the deadline after which it must not be relayed.
-    pub(super) async fn expire(&self, plan: RetryPlan, lease: Lease) -> Recorded {
+    /// Looks after a message that nobody attempts: ends it where its lifetime is over, or the deadline after which it must
+    /// not be relayed, and warns its sender where it is late. Gives the lease back where there is nothing to do.
+    pub(super) async fn attend(&self, plan: RetryPlan, lease: Lease) -> Recorded {
         let (judgement, span) = (self.judgement(plan), waiting_span(&lease));
-        self.give_up(&judgement, lease).instrument(span).await
+        self.attend_in_span(&judgement, lease)
+            .instrument(span)
+            .await
     }
 
-    async fn give_up(&self, judgement: &Judgement, lease: Lease) -> Recorded {
-        let Some(verdict) = judgement.overdue(&lease) else {
-            self.spool.give_back(lease).await;
-            return Recorded::Yes;
-        };
-        log_fates(&lease, &verdict.fates);
-        self.settle(judgement, lease, verdict).await
-    }
-
-    /// Warns the sender of a message that is late although nobody attempts it: its upstreams are left alone. Gives the
-    /// lease back where there is nothing to warn of.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the dispatcher does not look for late messages yet"
-        )
-    )]
-    pub(super) async fn warn(&self, plan: RetryPlan, lease: Lease) -> Recorded {
-        let (judgement, verdict) = (self.judgement(plan), Verdict::default());
+    async fn attend_in_span(&self, judgement: &Judgement, lease: Lease) -> Recorded {
+        if let Some(verdict) = judgement.overdue(&lease) {
+            log_fates(&lease, &verdict.fates);
+            self.journal
+                .record(lease.id, || chronicle::expired(&lease, &verdict.fates));
+            return self.settle(judgement, lease, verdict).await;
+        }
+        let verdict = Verdict::default();
         if judgement.news(&lease, &verdict).warned == Warned::default() {
             self.spool.give_back(lease).await;
             return Recorded::Yes;
         }
-        let span = waiting_span(&lease);
-        self.settle(&judgement, lease, verdict)
-            .instrument(span)
-            .await
+        self.settle(judgement, lease, verdict).await
     }
 
     fn judgement(&self, plan: RetryPlan) -> Judgement {
@@ -184,7 +180,7 @@ impl Relay {
     ///
     /// Where another batch of recipients follows at once, the sender is told of all of them together.
     async fn settle(&self, judgement: &Judgement, lease: Lease, verdict: Verdict) -> Recorded {
-        let (fates, counts) = (verdict.fates.clone(), verdict.counts);
+        let (id, fates, counts) = (lease.id, verdict.fates.clone(), verdict.counts);
         let whole = verdict.after(&lease.untold);
         let news = judgement.news(&lease, &whole);
         let (warned, untold, report) = if lease.has_more && !fates.is_empty() {
@@ -196,6 +192,11 @@ impl Relay {
         if warned != Warned::default() && report.is_some() {
             tracing::info!("sender warned of the delay");
         }
+        let events: Vec<_> = report
+            .iter()
+            .filter(|_| self.journal.is_on())
+            .map(|report| chronicle::report(id, report))
+            .collect();
         let settlement = Settlement {
             lease,
             fates,
@@ -205,7 +206,13 @@ impl Relay {
             reports: report.into_iter().collect(),
         };
         match self.spool.settle(settlement).await {
-            Ok(()) => Recorded::Yes,
+            Ok(reports) => {
+                for (report, event) in reports.into_iter().zip(events) {
+                    self.journal.record(id, || Event::Reported { report });
+                    self.journal.record(report, || event);
+                }
+                Recorded::Yes
+            }
             Err(error @ SpoolError::LeaseLost(_)) => {
                 tracing::warn!(
                     error = telemetry::chain(&error),

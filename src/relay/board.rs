@@ -388,6 +388,7 @@ mod tests {
 
     fn attempt(health: Health) -> Attempt {
         Attempt {
+            via: None,
             outcomes: Vec::new(),
             health,
             host: None,

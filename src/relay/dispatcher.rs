@@ -11,22 +11,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Steady};
 use crate::identity::{Route, UpstreamName};
-use crate::mail::{Domain, Mailbox, Priority, QueueId};
+use crate::journal::Journal;
+use crate::mail::{Domain, Mailbox, Priority};
 use crate::schedule::{Allowance, Chance, Taken};
 use crate::spool::{Claim, Lease, Spool, Wanted};
 use crate::telemetry;
 
-use super::attempt::Recorded;
 use super::board::{Arrangement, Board, Now, UpstreamStanding, Wake, Work};
+use super::neglect::{Neglect, Neglected};
 
 /// How long a lease lasts unless it is extended; it is extended at half of it.
 pub(super) const LEASE: Duration = Duration::from_mins(10);
 
-/// How often idle connections are looked after and overdue messages looked for.
+/// How often idle connections and neglected messages are looked after.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How many overdue messages are settled in one go.
-const OVERDUE_AT_ONCE: usize = 100;
 
 /// What the relay is told.
 #[derive(Clone, Debug)]
@@ -50,7 +48,9 @@ pub struct Relay {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
     pub(super) chance: Mutex<Chance>,
+    pub(super) journal: Arc<Journal>,
     board: Mutex<Board>,
+    pub(super) neglect: Mutex<Neglect>,
     steady: Steady,
     pub(super) changed: Notify,
     has_orphans: AtomicBool,
@@ -63,6 +63,7 @@ impl Relay {
         clock: Arc<dyn Clock>,
         settings: Settings,
         chance: Chance,
+        journal: Arc<Journal>,
     ) -> Arc<Self> {
         Arc::new(Self {
             spool,
@@ -70,7 +71,9 @@ impl Relay {
             clock,
             settings,
             chance: Mutex::new(chance),
+            journal,
             board: Mutex::new(Board::default()),
+            neglect: Mutex::default(),
             changed: Notify::new(),
             has_orphans: AtomicBool::new(false),
         })
@@ -108,7 +111,8 @@ impl Relay {
         while !stop.is_cancelled() {
             let work = self.dispatch(&mut attempts, &stop).await;
             if self.clock.instant() >= next_tick {
-                self.tick(&mut chores, work.stranded, &stop);
+                let (waiting, stranded) = (work.waiting, work.stranded);
+                self.tick(&mut chores, Neglected { waiting, stranded }, &stop);
                 next_tick = self.clock.instant() + TICK;
             }
             let until = self.next_look(work.wake, next_tick);
@@ -228,7 +232,7 @@ impl Relay {
         found
     }
 
-    async fn claim_as(&self, claim: Claim<'_>) -> Vec<Lease> {
+    pub(super) async fn claim_as(&self, claim: Claim<'_>) -> Vec<Lease> {
         match self.spool.claim(claim).await {
             Ok(leases) => leases,
             Err(error) => {
@@ -238,16 +242,16 @@ impl Relay {
         }
     }
 
-    /// Looks after idle connections and overdue messages, beside the work: what does not answer holds nothing up.
+    /// Looks after idle connections and neglected messages, beside the work: what does not answer holds nothing up.
     fn tick(
         self: &Arc<Self>,
         chores: &mut JoinSet<()>,
-        stranded: Vec<Route>,
+        neglected: Neglected,
         stop: &CancellationToken,
     ) {
         while let Some(ended) = chores.try_join_next() {
             if let Err(error) = ended {
-                tracing::error!(%error, "looking after idle connections or overdue messages failed");
+                tracing::error!(%error, "looking after idle connections or neglected messages failed");
             }
         }
         if !chores.is_empty() {
@@ -257,41 +261,16 @@ impl Relay {
         for lane in self.board().lanes() {
             chores.spawn(async move { lane.upstream.tidy(now).await });
         }
-        if !stranded.is_empty() {
-            chores.spawn(Arc::clone(self).expire_overdue(stranded, stop.clone()));
-        }
-    }
-
-    /// Ends messages whose lifetime is over while their upstreams are not even tried.
-    async fn expire_overdue(self: Arc<Self>, routes: Vec<Route>, stop: CancellationToken) {
-        for route in routes {
-            let plan = self.board().plan(&route);
-            let now = self.clock.now();
-            let Some(oldest) = plan.oldest_alive(now) else {
-                continue;
-            };
-            let wanted = Wanted::Aged {
-                from: QueueId::from_number(0),
-                before: QueueId::first_at(oldest),
-            };
-            let claim = self.claim_of(std::slice::from_ref(&route), wanted, OVERDUE_AT_ONCE);
-            let mut may_go_on = true;
-            for lease in self.claim_as(claim).await {
-                may_go_on &= !stop.is_cancelled();
-                if may_go_on {
-                    may_go_on = self.expire(plan, lease).await == Recorded::Yes;
-                } else {
-                    self.spool.give_back(lease).await;
-                }
-            }
-            if !may_go_on {
-                return;
-            }
-        }
+        chores.spawn(Arc::clone(self).look_after(neglected, stop.clone()));
     }
 
     /// Makes a claim for a lease of the usual length, with all recipients.
-    fn claim_of<'a>(&self, routes: &'a [Route], wanted: Wanted<'a>, at_most: usize) -> Claim<'a> {
+    pub(super) fn claim_of<'a>(
+        &self,
+        routes: &'a [Route],
+        wanted: Wanted<'a>,
+        at_most: usize,
+    ) -> Claim<'a> {
         let now = self.clock.now();
         Claim {
             routes,

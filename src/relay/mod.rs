@@ -4,8 +4,10 @@
 
 mod attempt;
 mod board;
+mod chronicle;
 mod dispatcher;
 mod fate;
+mod neglect;
 mod news;
 mod notify;
 

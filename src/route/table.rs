@@ -1,8 +1,8 @@
 //! The routing table.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::identity::{AccountName, Route, TenantName};
+use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 
 /// The master switch: whether mail is accepted at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -84,6 +84,25 @@ impl Table {
         self.accounts.get(account).cloned()
     }
 
+    /// Returns the table with other upstreams in the place of some. One that comes twice into a route stays where it is
+    /// first.
+    #[must_use]
+    pub fn with_stand_ins(&self, stand_ins: &BTreeMap<UpstreamName, UpstreamName>) -> Self {
+        let changed = |route: &Route| replaced(route, stand_ins);
+        let accounts = self.accounts.iter();
+        let tenants = self.tenants.iter();
+        Self {
+            sending: self.sending,
+            accounts: accounts
+                .map(|(name, route)| (name.clone(), changed(route)))
+                .collect(),
+            tenants: tenants
+                .map(|(name, route)| (name.clone(), changed(route)))
+                .collect(),
+            global: self.global.as_ref().map(changed),
+        }
+    }
+
     /// Returns the global route, which also takes the mail of posthouse itself that belongs to no account.
     pub fn global(&self) -> Option<&Route> {
         self.global.as_ref()
@@ -93,6 +112,21 @@ impl Table {
     pub fn sending(&self) -> Sending {
         self.sending
     }
+}
+
+fn replaced(route: &Route, stand_ins: &BTreeMap<UpstreamName, UpstreamName>) -> Route {
+    let mut upstreams: Vec<UpstreamName> = Vec::new();
+    for name in route.upstreams() {
+        let mut last = name;
+        // A stand-in may have one itself; a circle ends.
+        for _ in 0..stand_ins.len() {
+            last = stand_ins.get(last).unwrap_or(last);
+        }
+        if !upstreams.contains(last) {
+            upstreams.push(last.clone());
+        }
+    }
+    Route::new(upstreams).unwrap_or_else(|| route.clone())
 }
 
 fn inherited(name: &TenantName, tenants: &HashMap<TenantName, TenantRoute>) -> Option<Route> {
@@ -111,7 +145,6 @@ fn inherited(name: &TenantName, tenants: &HashMap<TenantName, TenantRoute>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::UpstreamName;
 
     fn route(name: &str) -> Route {
         Route::new(vec![UpstreamName::parse(name).unwrap()]).unwrap()
@@ -139,6 +172,40 @@ mod tests {
         let of_tenant = of_tenant.map(tenant);
         table.add_account(account("alice"), of_tenant.as_ref(), own.map(route));
         table.route(&account("alice"))
+    }
+
+    #[test]
+    fn a_stand_in_takes_the_place_of_an_upstream() {
+        let names = |list: &[&str]| {
+            list.iter()
+                .map(|n| UpstreamName::parse(n).unwrap())
+                .collect()
+        };
+        let route = |list: &[&str]| Route::new(names(list)).unwrap();
+        let stand_ins = |list: &[(&str, &str)]| {
+            let name = |text: &str| UpstreamName::parse(text).unwrap();
+            list.iter()
+                .map(|(from, to)| (name(from), name(to)))
+                .collect()
+        };
+        let global = Some(route(&["main", "spare"]));
+        let mut table = Table::new(Sending::Enabled, global, &HashMap::new());
+        table.add_account(account("alice"), None, None);
+        for (list, expected) in [
+            (&[][..], &["main", "spare"][..]),
+            (&[("main", "other")], &["other", "spare"]),
+            (&[("main", "spare")], &["spare"]),
+            (
+                &[("main", "other"), ("other", "third")],
+                &["third", "spare"],
+            ),
+        ] {
+            let changed = table.with_stand_ins(&stand_ins(list));
+            assert_eq!(changed.route(&account("alice")), Some(route(expected)));
+            assert_eq!(changed.global(), Some(&route(expected)));
+        }
+        let circle = stand_ins(&[("main", "spare"), ("spare", "main")]);
+        assert!(table.with_stand_ins(&circle).global().is_some());
     }
 
     #[test]

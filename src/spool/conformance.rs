@@ -16,11 +16,13 @@ use crate::mail::{
 
 use super::{
     Claim, EntryState, Fate, Lease, Message, Report, Settlement, Spool, SpoolAdmin, SpoolError,
-    Untold, VerbError, Wanted, Warned,
+    Untold, VerbError, Wanted, Warned, Which,
 };
 
+mod operators;
 mod order;
 
+pub(super) use operators::*;
 pub(super) use order::*;
 
 pub(super) trait Engine: Spool + SpoolAdmin {}
@@ -261,6 +263,8 @@ macro_rules! suite {
             higher_priority_comes_first_then_age
             the_order_holds_across_routes
             only_older_messages_are_claimed_where_that_is_asked
+            those_that_were_warned_are_left_out_where_that_is_asked
+            a_deadline_is_looked_after_once
             other_routes_are_left_alone
             no_more_is_claimed_than_asked_for
             accounts_take_turns
@@ -309,6 +313,12 @@ macro_rules! suite {
             backlog_leaves_out_what_is_leased_or_held
             rerouted_messages_follow_their_account
             stats_add_up
+            a_selection_takes_what_has_all_that_is_wanted
+            a_selection_goes_on_where_it_ended
+            a_change_tells_how_each_message_fared
+            an_operators_route_is_stronger_than_the_accounts
+            an_operators_route_is_taken_back
+            a_census_counts_every_message
             a_commit_wakes_whoever_waits
             a_lease_given_back_wakes_whoever_waits
             a_deferral_wakes_whoever_waits

@@ -12,9 +12,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::{Priority, QueueId, RecipientIndex};
 
+mod operate;
+
 use super::lanes::{Lanes, RouteKey, Wait};
 use super::parties::{Parties, PartyKey};
 use super::standing::{Recipients, Standing};
+use super::times::{Deadlines, Times};
 use super::{Backlog, EntryState, Settlement, SpoolError, Stats, VerbError};
 
 mod claim;
@@ -48,9 +51,6 @@ const LONGEST_LEASE: Duration = Duration::from_hours(24 * 365);
 /// How far the civil clock may go back before what waits by it is looked at again.
 const STEP: Duration = Duration::from_mins(1);
 
-/// How long after its first octet a message is accepted at the latest; what is due later than that was scheduled.
-const LONGEST_RECEPTION: Duration = Duration::from_hours(1);
-
 /// A message that becomes known to the index.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival<P> {
@@ -60,6 +60,7 @@ pub(super) struct Arrival<P> {
     pub(super) route: Route,
     pub(super) account: Option<AccountName>,
     pub(super) tenant: Option<TenantName>,
+    pub(super) times: Times,
     pub(super) standing: Standing,
     pub(super) place: P,
 }
@@ -121,6 +122,8 @@ struct Slot<P> {
     place: P,
     size: u64,
     standing: Standing,
+    /// When its lifetime begins.
+    begins: Timestamp,
     phase: Phase,
     /// The last lease's; 0 where no lease may settle this message.
     token: u64,
@@ -129,6 +132,7 @@ struct Slot<P> {
     priority: Priority,
     /// Its priority, or the higher one that it has reached by waiting.
     rank: Priority,
+    is_scheduled: bool,
 }
 
 impl<P> Slot<P> {
@@ -143,13 +147,9 @@ impl<P> Slot<P> {
     }
 
     /// Returns whether the message waits for a time that was wanted: the civil clock decides, whatever it did before.
-    fn is_scheduled(&self, id: QueueId) -> bool {
-        let Recipients::All { due, .. } = self.standing.recipients else {
-            return false;
-        };
-        let reception = u64::try_from(LONGEST_RECEPTION.as_millis()).unwrap_or(u64::MAX);
-        let begin = Timestamp::from_unix_millis(due.unix_millis().saturating_sub(reception));
-        id < QueueId::first_at(begin)
+    fn waits_as_wanted(&self) -> bool {
+        let is_untouched = matches!(self.standing.recipients, Recipients::All { .. });
+        self.is_scheduled && is_untouched
     }
 
     fn state(&self) -> EntryState {
@@ -168,6 +168,7 @@ pub(super) struct Index<P> {
     lanes: Lanes,
     parties: Parties,
     leases: BTreeSet<(Instant, QueueId)>,
+    deadlines: Deadlines,
     /// The latest civil time that was seen.
     latest: Timestamp,
     last_token: u64,
@@ -185,6 +186,7 @@ impl<P> Default for Index<P> {
             lanes: Lanes::default(),
             parties: Parties::default(),
             leases: BTreeSet::new(),
+            deadlines: Deadlines::default(),
             latest: Timestamp::default(),
             last_token: 0,
             aged: None,
@@ -198,19 +200,26 @@ impl<P> Default for Index<P> {
 impl<P: Clone> Index<P> {
     /// Adds a message; one of the same id must not be there.
     pub(super) fn insert(&mut self, arrival: Arrival<P>, now: Timestamp) {
+        let route = arrival.standing.route.as_ref();
+        let route = self.lanes.enter(route.unwrap_or(&arrival.route));
         let slot = Box::new(Slot {
             place: arrival.place,
             size: arrival.size,
             standing: arrival.standing,
+            begins: arrival.times.begins,
             phase: Phase::Idle,
             token: 0,
             party: self
                 .parties
                 .key(arrival.tenant.as_ref(), arrival.account.as_ref()),
-            route: self.lanes.enter(&arrival.route),
+            route,
             priority: arrival.priority,
             rank: arrival.priority,
+            is_scheduled: arrival.times.is_scheduled,
         });
+        if let Some(deadline) = arrival.times.deadline {
+            self.deadlines.insert(arrival.id, deadline);
+        }
         self.octets = self.octets.saturating_add(slot.size);
         if slot.standing.is_held {
             self.held += 1;
@@ -252,6 +261,11 @@ impl<P: Clone> Index<P> {
                 route: self.lanes.route(slot.route)?.clone(),
                 account: account.cloned(),
                 tenant: tenant.cloned(),
+                times: Times {
+                    begins: slot.begins,
+                    is_scheduled: slot.is_scheduled,
+                    deadline: self.deadlines.of(*id),
+                },
                 standing: slot.standing.clone(),
                 place: slot.place.clone(),
             })
@@ -269,7 +283,7 @@ impl<P: Clone> Index<P> {
         }
         self.latest = now;
         for (id, slot) in &mut self.slots {
-            if slot.standing.is_due_by(now) || slot.is_scheduled(*id) {
+            if slot.standing.is_due_by(now) || slot.waits_as_wanted() {
                 continue;
             }
             let waits = slot.phase == Phase::Idle && !slot.standing.is_held;
@@ -435,10 +449,17 @@ impl<P: Clone> Index<P> {
         self.held -= u64::from(slot.standing.is_held);
         let Some(standing) = standing else {
             let slot = self.slots.remove(&id)?;
+            self.deadlines.remove(id);
             self.lanes.leave(slot.route);
             self.octets = self.octets.saturating_sub(slot.size);
             return Some(slot.place);
         };
+        if let Some(route) = &standing.route
+            && self.lanes.route(slot.route) != Some(route)
+        {
+            self.lanes.leave(slot.route);
+            slot.route = self.lanes.enter(route);
+        }
         slot.standing = standing;
         slot.phase = Phase::Idle;
         if slot.standing.is_held {
@@ -465,16 +486,6 @@ impl<P: Clone> Index<P> {
                 },
                 highest: first.highest,
             })
-            .collect()
-    }
-
-    /// See [`SpoolAdmin::list`](super::SpoolAdmin::list).
-    pub(super) fn list(&self, after: Option<QueueId>, limit: usize) -> Vec<Listed<P>> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.slots
-            .range((from, Bound::Unbounded))
-            .take(limit)
-            .filter_map(|(id, slot)| self.listed(*id, slot))
             .collect()
     }
 
@@ -507,6 +518,10 @@ impl<P: Clone> Index<P> {
         let mut last = None;
         for (id, slot) in self.slots.range_mut((from, Bound::Unbounded)).take(limit) {
             last = Some(*id);
+            if slot.standing.route.is_some() {
+                // What an operator has decided is stronger.
+                continue;
+            }
             let Some(route) = self.parties.account(slot.party).and_then(route_of) else {
                 continue;
             };

@@ -9,15 +9,15 @@ use tokio::sync::Notify;
 
 use crate::body::{Body, InMemory};
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{AccountName, Route};
 use crate::mail::{Priority, QueueId};
 
-use super::index::{Arrival, Claimed, Index, Listed, Moment, Outcome, Verb};
+use super::index::{Arrival, Claimed, Index, Listed, Moment, Outcome};
 use super::pressure::Level;
 use super::standing::Standing;
+use super::times::Times;
 use super::{
-    Backlog, Claim, Draft, Entry, Lease, Message, Pressure, Settlement, Spool, SpoolAdmin,
-    SpoolError, Stats, VerbError,
+    Backlog, Census, Change, Claim, Draft, Entry, Lease, Message, Page, Pressure, RouteOf,
+    Selection, Settlement, Spool, SpoolAdmin, SpoolError, Stats, VerbError,
 };
 
 /// How many messages are given a new route before others may have the lock.
@@ -87,11 +87,11 @@ impl MemorySpool {
             .map_or(Ok(()), |_| Err(SpoolError::Full))
     }
 
-    fn apply(&self, id: QueueId, verb: Verb) -> Result<(), VerbError> {
+    fn apply(&self, id: QueueId, change: &Change) -> Result<(), VerbError> {
         let moment = Moment::of(&*self.clock);
         let now = moment.civil;
         let mut state = self.state();
-        match state.index.begin_change(id, verb, moment)? {
+        match state.index.begin(id, change, moment)? {
             Outcome::Nothing => {}
             Outcome::Gone => {
                 state.index.conclude(id, None, now);
@@ -115,6 +115,7 @@ impl State {
             route: message.route.clone(),
             account: message.account.clone(),
             tenant: message.tenant.clone(),
+            times: Times::of(&message),
             standing: Standing::fresh(message.envelope.recipients.len(), message.due),
             place: Stored {
                 message: Arc::new(message),
@@ -183,18 +184,20 @@ impl Spool for MemorySpool {
         Ok(())
     }
 
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
+    async fn settle(&self, settlement: Settlement) -> Result<Vec<QueueId>, SpoolError> {
         let now = self.clock.now();
         let mut state = self.state();
         let standing = state.index.begin_settlement(&settlement)?;
         state.index.conclude(settlement.lease.id, standing, now);
+        let mut reports = Vec::new();
         for report in settlement.reports {
             let id = state.next_id(now);
+            reports.push(id);
             state.insert(id, report.message, report.octets, now);
         }
         drop(state);
         self.changed.notify_one();
-        Ok(())
+        Ok(reports)
     }
 
     async fn give_back(&self, lease: Lease) {
@@ -226,35 +229,37 @@ impl Spool for MemorySpool {
 
 #[async_trait]
 impl SpoolAdmin for MemorySpool {
-    async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, SpoolError> {
-        let listed = self.state().index.list(after, limit);
-        Ok(listed.iter().map(entry).collect())
+    async fn select(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+        selection: &Selection,
+    ) -> Result<Page<Entry>, SpoolError> {
+        let portion = |after, limit| self.state().index.select(after, limit, selection);
+        let Page { items, next } = super::gather(after, limit, portion).await;
+        let items = items.iter().map(entry).collect();
+        Ok(Page { items, next })
+    }
+
+    async fn ids(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+        selection: &Selection,
+    ) -> Page<QueueId> {
+        let portion = |after, limit| self.state().index.select_ids(after, limit, selection);
+        super::gather(after, limit, portion).await
     }
 
     async fn show(&self, id: QueueId) -> Result<Option<Entry>, SpoolError> {
         Ok(self.state().index.show(id).as_ref().map(entry))
     }
 
-    async fn retry(&self, id: QueueId) -> Result<(), VerbError> {
-        self.apply(id, Verb::Retry)
+    async fn change(&self, ids: &[QueueId], change: &Change) -> Vec<Result<(), VerbError>> {
+        ids.iter().map(|id| self.apply(*id, change)).collect()
     }
 
-    async fn hold(&self, id: QueueId) -> Result<(), VerbError> {
-        self.apply(id, Verb::Hold)
-    }
-
-    async fn release(&self, id: QueueId) -> Result<(), VerbError> {
-        self.apply(id, Verb::Release)
-    }
-
-    async fn delete(&self, id: QueueId) -> Result<(), VerbError> {
-        self.apply(id, Verb::Delete)
-    }
-
-    async fn reroute(
-        &self,
-        route_of: &(dyn for<'a> Fn(&'a AccountName) -> Option<Route> + Send + Sync),
-    ) {
+    async fn reroute(&self, route_of: &RouteOf<'_>) {
         let now = self.clock.now();
         let mut after = None;
         loop {
@@ -268,6 +273,26 @@ impl SpoolAdmin for MemorySpool {
             after = last;
         }
         self.changed.notify_one();
+    }
+
+    async fn reroute_some(&self, ids: &[QueueId], route_of: &RouteOf<'_>) {
+        let now = self.clock.now();
+        for id in ids {
+            let mut state = self.state();
+            state.index.reroute_one(*id, route_of, now);
+        }
+        self.changed.notify_one();
+    }
+
+    async fn census(&self) -> Census {
+        let (mut census, mut after) = (Census::default(), None);
+        loop {
+            after = self.state().index.count(after, &mut census);
+            if after.is_none() {
+                return census;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn stats(&self) -> Stats {

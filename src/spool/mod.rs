@@ -25,13 +25,16 @@ pub mod embedded;
 mod index;
 mod lanes;
 pub mod memory;
+pub mod operators;
 mod parties;
 mod pressure;
 mod shared;
 mod shelf;
 mod standing;
+mod times;
 
-use shared::{foreign_draft, with_route};
+pub use operators::{Census, Change, Page, Selection, Sum};
+use shared::{foreign_draft, gather, only, with_route};
 
 /// The verbs of submission and relay.
 #[async_trait]
@@ -66,13 +69,13 @@ pub trait Spool: Send + Sync {
     async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), SpoolError>;
 
     /// Records what became of a lease's recipients, together with the reports that follow from it, and ends the
-    /// lease. Durable when it returns; fates and reports are recorded together or not at all.
+    /// lease. Returns the ids of the reports, in their order. Durable when it returns; fates and reports are recorded together or not at all.
     ///
     /// # Errors
     /// [`SpoolError::LeaseLost`]: somebody else answers for the message now, nothing was recorded. On other errors
     /// the record is owed: the engine makes it when it can, and nobody attempts the message before. Only a crash that
     /// comes first makes the message due again.
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError>;
+    async fn settle(&self, settlement: Settlement) -> Result<Vec<QueueId>, SpoolError>;
 
     /// Gives a lease back unused: the message is due again at once.
     async fn give_back(&self, lease: Lease);
@@ -98,11 +101,25 @@ pub trait Spool: Send + Sync {
 /// The verbs of operators. Shared by command line and panel.
 #[async_trait]
 pub trait SpoolAdmin: Send + Sync {
-    /// Lists messages in the order of their ids, from `after` on, at most `limit`.
+    /// Lists messages of a selection in the order of their ids, behind `after`, at most `limit`. Looks through so many
+    /// messages at most that it does not take long, so a page may have fewer or none although more follow.
     ///
     /// # Errors
     /// [`SpoolError::Unavailable`].
-    async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, SpoolError>;
+    async fn select(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+        selection: &Selection,
+    ) -> Result<Page<Entry>, SpoolError>;
+
+    /// Lists the ids of messages of a selection as [`SpoolAdmin::select`] does, without reading the messages.
+    async fn ids(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+        selection: &Selection,
+    ) -> Page<QueueId>;
 
     /// Returns one message, or `None` where there is none of that id.
     ///
@@ -110,41 +127,76 @@ pub trait SpoolAdmin: Send + Sync {
     /// [`SpoolError::Unavailable`].
     async fn show(&self, id: QueueId) -> Result<Option<Entry>, SpoolError>;
 
+    /// Changes messages, side by side; returns for each, in their order, how that went. Durable when it returns.
+    async fn change(&self, ids: &[QueueId], change: &Change) -> Vec<Result<(), VerbError>>;
+
+    /// Lists messages in the order of their ids, behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`SpoolError::Unavailable`].
+    async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, SpoolError> {
+        let (mut entries, mut after, everything) = (Vec::new(), after, Selection::default());
+        loop {
+            let wanted = limit.saturating_sub(entries.len());
+            let page = self.select(after, wanted, &everything).await?;
+            entries.extend(page.items);
+            after = page.next;
+            if after.is_none() || entries.len() >= limit {
+                return Ok(entries);
+            }
+        }
+    }
+
     /// Makes a message due at once. Durable when it returns.
     ///
     /// # Errors
     /// [`VerbError`].
-    async fn retry(&self, id: QueueId) -> Result<(), VerbError>;
+    async fn retry(&self, id: QueueId) -> Result<(), VerbError> {
+        only(id, self.change(&[id], &Change::Retry).await)
+    }
 
     /// Keeps a message from being attempted until it is released. Durable when it returns.
     ///
     /// # Errors
     /// [`VerbError`].
-    async fn hold(&self, id: QueueId) -> Result<(), VerbError>;
+    async fn hold(&self, id: QueueId) -> Result<(), VerbError> {
+        only(id, self.change(&[id], &Change::Hold).await)
+    }
 
     /// Ends a hold. Durable when it returns.
     ///
     /// # Errors
     /// [`VerbError`].
-    async fn release(&self, id: QueueId) -> Result<(), VerbError>;
+    async fn release(&self, id: QueueId) -> Result<(), VerbError> {
+        only(id, self.change(&[id], &Change::Release).await)
+    }
 
     /// Removes a message without a report to its sender. Durable when it returns.
     ///
     /// # Errors
     /// [`VerbError`].
-    async fn delete(&self, id: QueueId) -> Result<(), VerbError>;
+    async fn delete(&self, id: QueueId) -> Result<(), VerbError> {
+        only(id, self.change(&[id], &Change::Delete).await)
+    }
 
-    /// Gives every message the route that `route_of` names for its account; `None` leaves it as it is.
+    /// Gives every message the route that `route_of` names for its account; `None` leaves it as it is, and so does an
+    /// operator's route.
     ///
     /// Not stored: called after every start and every reload.
-    async fn reroute(
-        &self,
-        route_of: &(dyn for<'a> Fn(&'a AccountName) -> Option<Route> + Send + Sync),
-    );
+    async fn reroute(&self, route_of: &RouteOf<'_>);
+
+    /// Does what [`SpoolAdmin::reroute`] does for these messages alone.
+    async fn reroute_some(&self, ids: &[QueueId], route_of: &RouteOf<'_>);
 
     /// Returns the sums.
     async fn stats(&self) -> Stats;
+
+    /// Counts all messages by several criteria. Takes time in proportion to the queue, and lets the mail go on.
+    async fn census(&self) -> Census;
 }
+
+/// Names the route of an account, if it has one.
+pub type RouteOf<'a> = dyn for<'b> Fn(&'b AccountName) -> Option<Route> + Send + Sync + 'a;
 
 /// A message that is being received.
 #[async_trait]
@@ -216,13 +268,18 @@ pub struct Claim<'a> {
 /// Which messages are claimed, and in which order.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted<'a> {
-    /// Those that were accepted in a certain time, the oldest first, to look after them rather than to send them.
+    /// Those that have waited for long, the first accepted first, to look after them rather than to send them.
     Aged {
         /// The smallest id.
         from: QueueId,
-        /// The id behind the largest.
-        before: QueueId,
+        /// They began to wait before this: see [`Message::begins`].
+        before: Timestamp,
+        /// Which of them.
+        which: Which,
     },
+    /// Those whose deadline (RFC 2852) has passed, whatever their route, each once in the life of the process: to look
+    /// after them rather than to send them.
+    Late,
     /// Those that are next to be sent: a higher priority first; within a priority fair by octets between tenants, and
     /// between the accounts of a tenant; of an account the oldest first.
     Next {
@@ -235,6 +292,15 @@ pub enum Wanted<'a> {
         /// long; `None` for ever.
         ageing: Option<Duration>,
     },
+}
+
+/// Which of the messages that have waited for long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Which {
+    /// All.
+    Any,
+    /// Those whose senders have not been warned of a delay.
+    Unwarned,
 }
 
 /// The right to attempt a message, for one holder at a time.

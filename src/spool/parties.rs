@@ -32,6 +32,10 @@ impl Parties {
         }
     }
 
+    pub(super) fn tenant(&self, key: PartyKey) -> Option<&TenantName> {
+        self.tenants.name(key.tenant)
+    }
+
     pub(super) fn account(&self, key: PartyKey) -> Option<&AccountName> {
         self.accounts.name(key.account)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::identity::Route;
 use crate::mail::{Failure, RecipientIndex};
 
 use super::{Fate, Settlement, Untold, Warned};
@@ -17,6 +18,8 @@ pub(super) struct Standing {
     pub(super) warned: Warned,
     /// Of whom its sender is still to be told.
     pub(super) untold: Box<[Untold]>,
+    /// The route that an operator has given it, which is stronger than its account's.
+    pub(super) route: Option<Route>,
     /// Those that are not done.
     pub(super) recipients: Recipients,
 }
@@ -66,6 +69,7 @@ impl Standing {
             is_held: false,
             warned: Warned::default(),
             untold: Box::default(),
+            route: None,
             recipients: Recipients::All { count, due },
         }
     }
@@ -197,6 +201,7 @@ impl Standing {
             is_held: self.is_held,
             warned,
             untold: settlement.untold.clone().into(),
+            route: self.route.clone(),
             recipients: Recipients::Some(waiting.into()),
         })
     }
@@ -220,6 +225,25 @@ impl Standing {
         };
         Self {
             recipients,
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether somebody was deferred with this in the reason. The text is in lower case.
+    pub(super) fn has_reason_with(&self, text: &str) -> bool {
+        match &self.recipients {
+            Recipients::All { .. } => false,
+            Recipients::Some(waiting) => waiting
+                .iter()
+                .filter_map(|waiting| waiting.reason.as_ref())
+                .any(|reason| reason.to_string().to_lowercase().contains(text)),
+        }
+    }
+
+    /// Returns the same standing with an operator's route, or without one.
+    pub(super) fn with_route(&self, route: Option<Route>) -> Self {
+        Self {
+            route,
             ..self.clone()
         }
     }

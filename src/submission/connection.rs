@@ -45,8 +45,8 @@ pub(super) async fn serve(
         instant: parts.clock.instant(),
         civil: parts.clock.now(),
     };
+    let decider = Decider::new(Arc::clone(&parts), address, session);
     let session = Session::new(Arc::clone(&settings), neighbour, &label, began);
-    let decider = Decider::new(Arc::clone(&parts), address);
     let connection = Connection {
         session,
         settings,

@@ -29,6 +29,7 @@ use super::terms::terms;
 pub(super) struct Decider {
     parts: Arc<ServerParts>,
     peer: IpAddr,
+    session: u64,
     /// The hash that the client's password has matched, once it has logged in.
     password: Option<PasswordHash>,
     /// The session as it is counted for its account.
@@ -37,10 +38,11 @@ pub(super) struct Decider {
 }
 
 impl Decider {
-    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr) -> Self {
+    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr, session: u64) -> Self {
         Self {
             parts,
             peer,
+            session,
             password: None,
             pass: None,
             intake: None,
@@ -251,6 +253,7 @@ impl Decider {
             identity,
             hostname: directory.hostname.clone(),
             peer: self.peer,
+            session: self.session,
             client: session.client().clone(),
             tls: session.tls().cloned(),
             counts: Arc::clone(&self.parts.counts),
@@ -267,8 +270,12 @@ impl Decider {
             Ok(complete) => quota::charge(&self.parts, &mut reservation, complete),
             Err(refusal) => Err(refusal),
         };
-        let Complete { draft, message } = match finished {
-            Ok(complete) => complete,
+        let (draft, message, story) = match finished {
+            Ok(Complete {
+                draft,
+                message,
+                story,
+            }) => (draft, message, story),
             Err(Refusal { reply, detail }) => {
                 self.parts.counts.count(Event::Refused);
                 let account = session.identity();
@@ -279,11 +286,16 @@ impl Decider {
             }
         };
         let accepted = Accepted::of(&*draft, &message);
+        let journal = &self.parts.journal;
+        let event = journal.is_on().then(|| story.tell(&message, draft.size()));
         match self.parts.spool.commit(draft, message).await {
             Ok(queue_id) => {
                 reservation.keep();
                 self.parts.counts.count(Event::Accepted);
                 accepted.log(queue_id);
+                if let Some(event) = event {
+                    journal.record(queue_id, || event);
+                }
                 ask.committed(session, &queue_id.to_string());
             }
             Err(error) => {

@@ -22,6 +22,7 @@ use crate::spool::{Draft, Message, Spool, SpoolError};
 use super::counts::{Counts, Event};
 use super::decide::spool_reply;
 use super::settings::Profile;
+use super::story::{self, Claimed, Grounds, Story};
 
 /// Why a message is not taken: told to the client at its end.
 #[derive(Clone, Debug)]
@@ -50,6 +51,7 @@ pub(super) struct Origin {
     pub(super) route: Route,
     pub(super) hostname: Domain,
     pub(super) peer: IpAddr,
+    pub(super) session: u64,
     pub(super) client: server::Client,
     pub(super) tls: Option<server::TlsFacts>,
     pub(super) counts: Arc<Counts>,
@@ -84,12 +86,15 @@ struct Judged {
     mt_priority: Option<MtPriority>,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
+    grounds: Grounds,
+    claimed: Option<Claimed>,
 }
 
 /// A whole message, ready to be committed.
 pub(super) struct Complete {
     pub(super) draft: Box<dyn Draft>,
     pub(super) message: Message,
+    pub(super) story: Story,
 }
 
 impl Intake {
@@ -142,6 +147,15 @@ impl Intake {
             Stage::Body(judged) => {
                 let mut envelope = self.envelope;
                 envelope.smtputf8 |= judged.needs_smtputf8;
+                let story = Story {
+                    session: self.origin.session,
+                    peer: self.origin.peer,
+                    tls: self.origin.tls,
+                    identity: self.origin.identity.clone(),
+                    grounds: judged.grounds,
+                    own_priority: self.origin.profile.priority,
+                    claimed: judged.claimed,
+                };
                 envelope.mt_priority = judged.mt_priority;
                 let message = Message {
                     envelope,
@@ -157,6 +171,7 @@ impl Intake {
                 Ok(Complete {
                     draft: self.draft,
                     message,
+                    story,
                 })
             }
             Stage::Refused(refusal) => Err(refusal),
@@ -172,7 +187,12 @@ impl Intake {
         if inspected.hops > MAX_HOPS {
             return Err(Refusal::new(replies::MAIL_LOOP, &""));
         }
-        self.authorize(&inspected)?;
+        let grounds = self.authorize(&inspected)?;
+        let claimed = story::claim(
+            self.asked(&inspected).map(MtPriority::priority),
+            inspected.priority,
+            inspected.priority_field,
+        );
         let shown = self.priority(&inspected);
         if self.origin.spool.pressure(shown.priority).is_some() {
             return Err(Refusal::of_spool(&SpoolError::Full));
@@ -188,6 +208,8 @@ impl Intake {
             mt_priority: shown.mt_priority,
             message_id,
             needs_smtputf8: inspected.needs_smtputf8,
+            grounds,
+            claimed,
         });
         for piece in [rewritten, rest] {
             let written = self.draft.write(piece).await;
@@ -197,7 +219,7 @@ impl Intake {
     }
 
     /// Judges every sender that the message claims, also in names: many readers show people nothing but the name.
-    fn authorize(&self, inspected: &Inspected) -> Result<(), Refusal> {
+    fn authorize(&self, inspected: &Inspected) -> Result<Grounds, Refusal> {
         let rules = &self.origin.profile.rules;
         let verdict = authorize(
             rules,
@@ -213,7 +235,7 @@ impl Intake {
         match (verdict, rules.on_unauthorized) {
             (Verdict::Allow(reason), _) => {
                 log_allowed(&reason);
-                Ok(())
+                Ok(Grounds::Allowed(reason))
             }
             (Verdict::Deny(denial), OnUnauthorized::Alert) => {
                 note_denied(
@@ -222,7 +244,7 @@ impl Intake {
                     &denial,
                     rules.on_unauthorized,
                 );
-                Ok(())
+                Ok(Grounds::Unauthorized(denial))
             }
             (Verdict::Deny(denial), OnUnauthorized::Reject) => {
                 note_denied(
@@ -239,7 +261,7 @@ impl Intake {
     /// Returns the effective priority, and what is told of it. What MAIL claims counts before the header.
     fn priority(&self, inspected: &Inspected) -> ShownPriority {
         let profile = &self.origin.profile;
-        let asked = self.envelope.mt_priority.or(inspected.mt_priority);
+        let asked = self.asked(inspected);
         let claimed = asked.map(MtPriority::priority).or(inspected.priority);
         let priority = profile.effective_priority(claimed);
         ShownPriority {
@@ -247,6 +269,10 @@ impl Intake {
             priority,
             mt_priority: asked.map(|asked| asked.within(priority)),
         }
+    }
+
+    fn asked(&self, inspected: &Inspected) -> Option<MtPriority> {
+        self.envelope.mt_priority.or(inspected.mt_priority)
     }
 
     fn trace(&self) -> Trace<'_> {

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
+use crate::journal::Journal;
 use crate::quota::{Quotas, Table};
 use crate::smtp::replies;
 use crate::smtp::server::Settings;
@@ -180,6 +181,8 @@ pub struct ServerParts {
     pub quotas: Arc<Quotas>,
     /// How often things have happened.
     pub counts: Arc<Counts>,
+    /// Who is told what happened to messages.
+    pub journal: Arc<Journal>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
 }
@@ -197,6 +200,7 @@ impl ServerParts {
             quotas: Quotas::new(Arc::clone(&clock), Table::default()),
             authenticator,
             spool,
+            journal: Arc::new(Journal::off(Arc::clone(&clock))),
             clock,
             tls,
             counts: Arc::default(),
@@ -216,6 +220,13 @@ impl ServerParts {
     #[must_use]
     pub fn with_limits(mut self, limits: super::limits::ConnectionLimits) -> Self {
         self.gate = Gate::new(limits);
+        self
+    }
+
+    /// Sets who is told what happened to messages; nobody is by default.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = journal;
         self
     }
 

@@ -11,6 +11,7 @@ mod limits;
 mod listeners;
 mod quota;
 mod settings;
+mod story;
 mod stream;
 mod terms;
 

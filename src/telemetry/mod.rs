@@ -2,7 +2,7 @@
 //!
 //! Messages are constant phrases; values are fields, and a field means one thing everywhere: `session`, `peer`,
 //! `local_port`, `account`, `reverse_path`, `forward_path`, `queue_id`, `message_id`, `size`, `priority`,
-//! `upstream`, `attempt`, `code`, `reply`, `due`, `error`.
+//! `upstream`, `attempt`, `code`, `reply`, `due`, `verb`, `by`, `error`.
 
 mod chain;
 mod output;

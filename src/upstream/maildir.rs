@@ -145,6 +145,7 @@ fn all(recipients: &[RecipientIndex], outcome: &Outcome, health: Health) -> Atte
             .collect(),
         health,
         host: None,
+        via: None,
     }
 }
 

@@ -110,7 +110,7 @@ fn what_is_done_to_the_queue_of_a_stopped_server_lasts() {
 fn options_choose_which_messages_a_verb_means() {
     let configured = Configured::new();
     let ids = fill(&configured, "bob", &["b@example.net", "c@typo.example"]);
-    let arguments = ["queue", "delete", "--all", "--recipient", "@typo.example"];
+    let arguments = ["queue", "delete", "--yes", "--recipient", "@typo.example"];
     assert_eq!(
         configured.run(&arguments).exits(0).stdout,
         "1 message deleted\n"
@@ -162,7 +162,10 @@ fn a_spool_whose_server_does_not_run_is_read_itself() {
     assert_eq!((&stats["messages"], &stats["held"]), (&0.into(), &0.into()));
     let list = configured.run(&["queue", "list", "--json"]).exits(0).json();
     assert_eq!(list, serde_json::json!([]));
-    let done = configured.run(&["queue", "retry", "--all"]).exits(0).stdout;
+    let done = configured
+        .run(&["queue", "retry", "--all", "--yes"])
+        .exits(0)
+        .stdout;
     assert_eq!(done, "0 messages due now\n");
 }
 
@@ -226,4 +229,158 @@ fn a_sender_that_the_account_may_not_use_is_told_before_anything_is_sent() {
         .exits(77)
         .says("a@evil.example in MAIL FROM is not allowed");
     assert_eq!(failed.field("authorization"), "refused");
+}
+
+#[test]
+fn filters_choose_by_priority_age_and_account() {
+    let configured = Configured::new();
+    let ids = fill(&configured, "bob", &["b@example.net"]);
+    let id = ids[0].to_string();
+    for (arguments, is_listed) in [
+        (&["--priority", "4"][..], true),
+        (&["--priority", "1-3"], false),
+        (&["--priority", "4-5", "--account", "BOB"], true),
+        (&["--older", "1h"], false),
+        (&["--newer", "1h"], true),
+        (&["--reply", "451"], false),
+        (&["--upstream", "main"], true),
+        (&["--sender", "a@", "--recipient", "b@"], true),
+        (&["--tenant", "acme"], false),
+    ] {
+        let mut all = vec!["queue", "list"];
+        all.extend(arguments);
+        let list = configured.run(&all).exits(0).stdout;
+        assert_eq!(list.starts_with(&id), is_listed, "{arguments:?}: {list}");
+    }
+}
+
+#[test]
+fn a_list_goes_on_behind_a_message() {
+    let configured = Configured::new();
+    let ids = fill(&configured, "bob", &["b@example.net", "c@example.net"]);
+    let arguments = ["queue", "list", "--after", &ids[0].to_string()];
+    let list = configured.run(&arguments).exits(0).stdout;
+    assert_eq!(list.lines().count(), 1);
+    assert!(list.starts_with(&ids[1].to_string()), "{list}");
+}
+
+#[test]
+fn a_wrong_filter_is_explained() {
+    let configured = Configured::new();
+    for (arguments, words) in [
+        (["--priority", "6"], "from 1 (very high) to 5"),
+        (["--priority", "3-1"], "ends before it begins"),
+        (["--older", "10"], "it has no unit"),
+        (
+            ["--state", "lost"],
+            "possible values: pending, leased, held",
+        ),
+    ] {
+        let mut all = vec!["queue", "list"];
+        all.extend(arguments);
+        configured.run(&all).exits(64).says(words);
+    }
+}
+
+#[test]
+fn a_set_of_messages_is_not_changed_without_a_yes() {
+    let configured = Configured::new();
+    fill(&configured, "bob", &["b@example.net", "c@example.net"]);
+    configured
+        .run(&["queue", "delete", "--account", "bob"])
+        .exits(64)
+        .says("2 messages would be changed, and nobody can be asked");
+    let list = configured.run(&["queue", "list"]).exits(0).stdout;
+    assert_eq!(list.lines().count(), 2);
+}
+
+#[test]
+fn a_verb_must_be_told_which_messages() {
+    let configured = Configured::new();
+    let failed = configured.run(&["queue", "hold", "--yes"]).exits(64);
+    failed.says("it is not said which messages are meant");
+    let both = ["queue", "hold", "038FX65ZSR000", "--account", "bob"];
+    configured.run(&both).exits(64).says("exclude each other");
+}
+
+#[test]
+fn a_message_of_a_stopped_server_is_rerouted_and_traced() {
+    let configured = Configured::new();
+    let id = fill(&configured, "bob", &["b@example.net"])[0].to_string();
+    let nowhere = ["queue", "reroute", &id, "--to", "nowhere"];
+    let failed = configured.run(&nowhere).exits(66);
+    failed.says("there is no upstream `nowhere`; defined are: main");
+    let to = ["queue", "reroute", &id, "--to", "main"];
+    let done = configured.run(&to).exits(0).stdout;
+    assert_eq!(done, "1 message rerouted\n");
+    let reset = ["queue", "reroute", &id, "--reset"];
+    configured.run(&reset).exits(0);
+    let trace = configured.run(&["trace", &id, "--json"]).exits(0).json();
+    let events = trace["events"].as_array().unwrap();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (&event["verb"], &event["by"], &event["route"]))
+        .collect();
+    let (verb, by) = (&"reroute".into(), &"command line".into());
+    let (main, none) = (&serde_json::json!(["main"]), &serde_json::Value::Null);
+    assert_eq!(told, [(verb, by, main), (verb, by, none)]);
+    assert_eq!(trace["message"]["state"], "pending");
+    let text = configured.run(&["trace", &id]).exits(0).stdout;
+    assert!(
+        text.contains("\trerouted\tby command line: by upstream main\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_is_known_of_a_message_that_never_was() {
+    let configured = Configured::new();
+    std::fs::create_dir_all(configured.path("data/spool")).unwrap();
+    configured
+        .run(&["trace", "038FX65ZSR000"])
+        .exits(66)
+        .says("nothing is known of message 038FX65ZSR000");
+    configured.run(&["trace", "not-an-id"]).exits(64);
+}
+
+#[test]
+fn an_upstream_is_drained_for_the_next_start() {
+    let configured = Configured::new();
+    std::fs::create_dir_all(configured.path("data/spool")).unwrap();
+    let drain = |arguments: &[&str]| {
+        let mut all = vec!["queue", "drain"];
+        all.extend(arguments);
+        configured.run(&all)
+    };
+    drain(&["nowhere"])
+        .exits(66)
+        .says("there is no upstream `nowhere`");
+    drain(&["main", "--to", "main"]).exits(64);
+    drain(&["--end", "main"]).exits(66).says("is not drained");
+    let done = drain(&["main"]).exits(0).stdout;
+    assert!(done.contains("counts from the next start"), "{done}");
+    let file = std::fs::read_to_string(configured.path("data/drained")).unwrap();
+    assert!(file.contains("\"main\""), "{file}");
+    drain(&["--end", "main"]).exits(0);
+}
+
+#[test]
+fn stats_are_by_priority_upstream_and_account() {
+    let configured = Configured::new();
+    fill(&configured, "bob", &["b@example.net", "c@example.net"]);
+    let stats = configured
+        .run(&["queue", "stats", "--json"])
+        .exits(0)
+        .json();
+    let sum = |name: &str| serde_json::json!([{"name": name, "messages": 2, "octets": 28}]);
+    assert_eq!(
+        (&stats["messages"], &stats["pending"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(stats["priorities"], sum("4"));
+    assert_eq!(stats["upstreams"], sum("main"));
+    assert_eq!(stats["accounts"], sum("bob"));
+    assert!(stats["oldest"].is_string(), "{stats}");
+    let text = configured.run(&["queue", "stats"]).exits(0).stdout;
+    assert!(text.contains("account\tbob\t2\t28 B\n"), "{text}");
 }

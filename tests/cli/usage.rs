@@ -81,7 +81,7 @@ fn a_filter_does_not_choose_messages_silently() {
     let id = "038FX65ZSR000";
     run(&["queue", "delete", id, "--account", "shop"])
         .exits(64)
-        .says("--all");
+        .says("exclude each other");
 }
 
 #[test]

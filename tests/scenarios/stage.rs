@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -290,6 +290,30 @@ pub(crate) fn toml_text(path: &Path) -> String {
 /// The program under test.
 pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_posthouse"))
+}
+
+/// Runs the program with a scenario's configuration.
+#[track_caller]
+pub(crate) fn command(setup: &Setup, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).arg("--config");
+    command.arg(setup.path().join("posthouse.toml"));
+    let ended = command.stdin(Stdio::null()).output();
+    ended.expect("posthouse runs")
+}
+
+/// Runs the program; returns what it prints.
+#[track_caller]
+pub(crate) fn says(setup: &Setup, arguments: &[&str]) -> String {
+    let output = command(setup, arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
+/// Runs the program; returns the JSON that it prints.
+#[track_caller]
+pub(crate) fn json(setup: &Setup, arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&says(setup, arguments)).expect("it prints JSON")
 }
 
 fn listener(name: &str, tls: &str, more: &str) -> String {

@@ -187,7 +187,7 @@ impl Spool for ProcessSpool {
         self.machine.disk.extend(lease, until).await
     }
 
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
+    async fn settle(&self, settlement: Settlement) -> Result<Vec<QueueId>, SpoolError> {
         let course = self.begin("settle").await;
         let (id, fates) = (settlement.lease.id, settlement.fates.clone());
         let is_report = settlement.lease.message.envelope.reverse_path == ReversePath::Null;

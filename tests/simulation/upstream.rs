@@ -167,6 +167,7 @@ impl SimulatedUpstream {
     fn all(order: &Order<'_>, outcome: &Outcome, health: Health) -> Attempt {
         let outcomes = order.recipients.iter();
         Attempt {
+            via: None,
             outcomes: outcomes.map(|index| (*index, outcome.clone())).collect(),
             health,
             host: None,
@@ -266,6 +267,7 @@ impl Upstream for SimulatedUpstream {
                 let outcomes = order.recipients.iter();
                 let outcomes = outcomes.map(|index| (*index, self.answer(mood, id, *index)));
                 let attempt = Attempt {
+                    via: None,
                     outcomes: outcomes.collect(),
                     health: Health::Good,
                     host: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use posthouse::clock::Clock as _;
 use posthouse::identity::{AccountName, Route, TenantName, UpstreamName};
+use posthouse::journal::Journal;
 use posthouse::mail::{
     BodyType, Domain, Envelope, ForwardPath, Mailbox, Priority, QueueId, Recipient, ReversePath,
 };
@@ -210,7 +211,16 @@ impl World {
         };
         let clock = Arc::clone(&self.machine.clock);
         let chance = Chance::new(self.dice.next());
-        let relay = Relay::new(Arc::clone(&spool) as _, clock as _, settings, chance);
+        let relay = {
+            let journal = Arc::new(Journal::off(Arc::clone(&clock) as _));
+            Relay::new(
+                Arc::clone(&spool) as _,
+                clock as _,
+                settings,
+                chance,
+                journal,
+            )
+        };
         relay.replace(self.arrangement.clone());
         self.reroute(&spool).await;
         let stop = CancellationToken::new();

@@ -415,7 +415,7 @@ async fn the_dialogue_is_shown_without_secrets_and_content() {
         "C: EHLO relay.example",
         "S: 250-PIPELINING",
         "C: STARTTLS",
-        "-- TLSv1_3 with",
+        "-- TLSv1.3 with",
         "C: AUTH LOGIN",
         "C: ***",
         "C: MAIL FROM:<s@example.com> SIZE=28",

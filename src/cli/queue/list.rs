@@ -1,20 +1,23 @@
 //! `posthouse queue list`.
 
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::control::view::{MessageView, State};
+use crate::control::view::{Id, MessageView, State};
+use crate::mail::QueueId;
 
 use crate::cli::configuration::ConfigurationOption;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, octets, span};
+use crate::cli::output::{Output, messages, octets, span};
 use crate::cli::table::Table;
 
-use super::filter::{FilterOptions, Pages};
+use super::filter::{FilterOptions, Pages, queue_id};
 use super::source::Source;
 
 /// List the messages that wait, the oldest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthouse queue list
+  posthouse queue list --priority 1-2 --older 10m
+  posthouse queue list --reply \"451 4.7.1\" --limit 50
   posthouse queue list --account shop --recipient @example.com
   posthouse queue list --state held --json")]
 pub(super) struct Arguments {
@@ -25,6 +28,9 @@ pub(super) struct Arguments {
     /// How many messages at most
     #[arg(long, value_name = "NUMBER", default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
+    /// Only messages behind this one: the last of the list before
+    #[arg(long, value_name = "QUEUE_ID", value_parser = queue_id)]
+    after: Option<QueueId>,
     /// Print them as JSON
     #[arg(long)]
     json: bool,
@@ -32,20 +38,30 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let mut source = Source::open(&arguments.configuration)?;
-    let mut pages = Pages::new(arguments.filter.into(), arguments.limit);
+    let mut pages = Pages::new(
+        arguments.filter.into(),
+        arguments.after.map(Id),
+        arguments.limit,
+    );
     if arguments.json {
         return print_json(&mut source, &mut pages, output);
     }
-    let mut count = 0;
+    let (mut count, mut last) = (0, None);
     while let Some(messages) = pages.next(&mut source)? {
         count += messages.len();
+        last = messages.last().map(|message| message.id).or(last);
         print(&messages, output)?;
     }
-    match count {
-        0 if output.is_terminal => output.line("No message waits."),
-        1 if output.is_terminal => output.line("1 message"),
-        count if output.is_terminal => output.line(format_args!("{count} messages")),
-        _ => Ok(()),
+    if !output.is_terminal {
+        return Ok(());
+    }
+    match (last, pages.rest()) {
+        (None, _) => output.line("No message waits."),
+        (Some(_), None) => output.line(messages(count)),
+        (Some(Id(last)), Some(_)) => output.line(format_args!(
+            "{}; others may follow: --after {last}",
+            messages(count)
+        )),
     }
 }
 
@@ -101,7 +117,7 @@ fn print(messages: &[MessageView], output: &mut Output) -> Result<(), Failure> {
     table.print(output)
 }
 
-pub(super) fn state(state: State) -> &'static str {
+pub(in crate::cli) fn state(state: State) -> &'static str {
     match state {
         State::Held => "held",
         State::Leased => "leased",
@@ -114,7 +130,7 @@ pub(super) fn sender(message: &MessageView) -> String {
 }
 
 /// Returns when the next attempt is, in words.
-pub(super) fn due(message: &MessageView, now: Timestamp) -> String {
+pub(in crate::cli) fn due(message: &MessageView, now: Timestamp) -> String {
     match message.state {
         State::Held => "after release".to_owned(),
         State::Leased => "now".to_owned(),

@@ -5,10 +5,15 @@
 
 mod change;
 mod command;
+mod drain;
 mod filter;
 mod list;
 mod show;
 mod source;
 mod stats;
+mod target;
 
 pub(super) use command::{Arguments, run};
+pub(super) use filter::queue_id;
+pub(super) use list::{due, state};
+pub(super) use source::Source;

@@ -7,11 +7,17 @@ use std::sync::Arc;
 
 use tokio::runtime::{self, Runtime};
 
+use crate::app::Drained;
 use crate::clock::SystemClock;
 use crate::config::{Checked, SpoolLimits};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{QueueRequest, Request, Response};
-use crate::control::queue;
+use crate::control::queue::{self, Configured, Desk};
+use crate::control::trace;
+use crate::control::view::Id;
+use crate::identity::{AccountName, Route, UpstreamName};
+use crate::journal::Journal;
+use crate::route::Table;
 use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::{EmbeddedSpool, OpenError, Settings};
 
@@ -19,23 +25,42 @@ use crate::cli::configuration::ConfigurationOption;
 use crate::cli::failure::{Code, Failure};
 
 /// Where the queue is asked.
-pub(super) enum Source {
+pub(in crate::cli) enum Source {
     Server(Client),
-    Spool(Offline),
+    Spool(Box<Offline>),
 }
 
 /// A spool whose server does not run. Closed when it is dropped.
-pub(super) struct Offline {
+pub(in crate::cli) struct Offline {
     runtime: Runtime,
     spool: EmbeddedSpool,
+    journal: Arc<Journal>,
+    configured: OfflineConfiguration,
+}
+
+/// What a server would go by.
+struct OfflineConfiguration {
+    routes: Table,
+    upstreams: Vec<UpstreamName>,
+}
+
+impl Configured for OfflineConfiguration {
+    fn route_of(&self, account: &AccountName) -> Option<Route> {
+        self.routes.configured_route(account)
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamName> {
+        self.upstreams.clone()
+    }
 }
 
 impl Source {
-    pub(super) fn open(configuration: &ConfigurationOption) -> Result<Self, Failure> {
+    pub(in crate::cli) fn open(configuration: &ConfigurationOption) -> Result<Self, Failure> {
         match Client::connect(&configuration.data_dir()?) {
             Ok(client) => Ok(Self::Server(client)),
             Err(ClientError::NotRunning { .. }) => {
-                Offline::open(&configuration.load()?).map(Self::Spool)
+                let offline = Offline::open(configuration.load()?)?;
+                Ok(Self::Spool(Box::new(offline)))
             }
             Err(
                 error @ (ClientError::Denied { .. }
@@ -49,15 +74,27 @@ impl Source {
     pub(super) fn ask(&mut self, request: QueueRequest) -> Result<Response, Failure> {
         match self {
             Self::Server(client) => Ok(client.call(Request::Queue(request))?),
-            Self::Spool(Offline { runtime, spool }) => {
-                Ok(runtime.block_on(queue::answer(spool, request)))
+            Self::Spool(offline) => {
+                let desk = offline.desk();
+                Ok(offline.runtime.block_on(queue::answer(&desk, request)))
+            }
+        }
+    }
+
+    /// Asks for the life of a message.
+    pub(in crate::cli) fn trace(&mut self, id: Id) -> Result<Response, Failure> {
+        match self {
+            Self::Server(client) => Ok(client.call(Request::Trace { id })?),
+            Self::Spool(offline) => {
+                let desk = offline.desk();
+                Ok(offline.runtime.block_on(trace::answer(&desk, id.0)))
             }
         }
     }
 }
 
 impl Offline {
-    fn open(config: &Checked) -> Result<Self, Failure> {
+    fn open(config: Checked) -> Result<Self, Failure> {
         let directory = &config.spool.directory;
         check_owner(directory)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
@@ -67,20 +104,43 @@ impl Offline {
             EmbeddedSpool::open(settings(&config.spool), Arc::new(SystemClock))
         };
         let spool = opened.map_err(|error| failed(&error))?;
-        let routes = &config.routes;
-        runtime.block_on(spool.reroute(&|account| routes.configured_route(account)));
-        Ok(Self { runtime, spool })
+        let journal = Journal::open(config.journal, Arc::new(SystemClock));
+        let journal = journal.map_err(|error| Failure::of(Code::Unavailable, &error))?;
+        let drained = Drained::load(&config.server.data_dir);
+        let stand_ins = drained.map(|drained| drained.stand_ins());
+        let configured = OfflineConfiguration {
+            // A server that cannot read which upstreams are drained drains none.
+            routes: config.routes.with_stand_ins(&stand_ins.unwrap_or_default()),
+            upstreams: config.upstreams.into_keys().collect(),
+        };
+        runtime.block_on(spool.reroute(&|account| configured.route_of(account)));
+        Ok(Self {
+            runtime,
+            spool,
+            journal: Arc::new(journal),
+            configured,
+        })
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        Desk {
+            spool: &self.spool,
+            journal: &self.journal,
+            configured: &self.configured,
+            by: "command line".to_owned(),
+        }
     }
 }
 
 impl Drop for Offline {
     fn drop(&mut self) {
         self.runtime.block_on(self.spool.close());
+        self.journal.close();
     }
 }
 
 /// Refuses to make files that the server could not write afterwards.
-fn check_owner(directory: &Path) -> Result<(), Failure> {
+pub(super) fn check_owner(directory: &Path) -> Result<(), Failure> {
     let owner = match fs::metadata(directory) {
         Ok(metadata) => metadata.uid(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -13,6 +13,6 @@ pub(super) use accounts::{CheckedAccounts, Tables, accounts};
 pub(super) use context::Context;
 pub(super) use listeners::listeners;
 pub(super) use quotas::quotas;
-pub(super) use server::{server, session, spool, system_mail, tls};
+pub(super) use server::{journal, server, session, spool, system_mail, tls};
 pub(super) use tenants::relay;
 pub(super) use upstreams::{plan, upstreams};

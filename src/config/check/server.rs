@@ -12,6 +12,7 @@ use super::context::Context;
 use crate::config::checked::{Server, SpoolLimits, SystemMail};
 use crate::config::raw;
 use crate::config::units::Span;
+use crate::journal;
 use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
 use crate::submission::ConnectionLimits;
@@ -213,6 +214,15 @@ pub(in crate::config) fn spool(raw: &raw::Spool, server: &Server) -> SpoolLimits
         max_octets: raw.max_size.get(),
         max_memory: raw.max_memory.get(),
         min_free: raw.min_free.get(),
+    }
+}
+
+/// Returns what is kept of the life of messages.
+pub(in crate::config) fn journal(raw: &raw::Journal, server: &Server) -> journal::Settings {
+    journal::Settings {
+        directory: server.data_dir.join("journal"),
+        keep: raw.keep.get(),
+        max_size: raw.max_size.get(),
     }
 }
 

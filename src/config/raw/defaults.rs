@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Limits, List, Listener, Log, Named,
+    Account, AccountDefaults, Accounts, AuthRule, Journal, Limits, List, Listener, Log, Named,
     OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates, Relay, Retry, Root, Server,
     Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
     UpstreamTimeouts,
@@ -42,6 +42,7 @@ impl Default for Root {
             tenant: Named::new(),
             accounts: Accounts::default(),
             spool: Spool::default(),
+            journal: Journal::default(),
             system_mail: SystemMail::default(),
         }
     }
@@ -245,6 +246,15 @@ impl Default for Spool {
             max_size: ByteSize::of(100 << 30),
             max_memory: ByteSize::of(1 << 30),
             min_free: ByteSize::of(256 << 20),
+        }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            keep: Span::of(Duration::from_hours(7 * 24)),
+            max_size: ByteSize::of(1 << 30),
         }
     }
 }

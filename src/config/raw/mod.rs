@@ -13,7 +13,7 @@ pub(super) use choices::{
 };
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Limits, Listener, Log, Maildir, Named,
-    OwnRetry, Relay, Retry, Root, SecretSource, Server, Session, Smtp, Spool, SystemMail, Tenant,
-    Timeouts, Tls, Upstream, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Maildir,
+    Named, OwnRetry, Relay, Retry, Root, SecretSource, Server, Session, Smtp, Spool, SystemMail,
+    Tenant, Timeouts, Tls, Upstream, UpstreamTimeouts,
 };

@@ -29,6 +29,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) tenant: Named<Tenant>,
     pub(in crate::config) accounts: Accounts,
     pub(in crate::config) spool: Spool,
+    pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
 }
 
@@ -275,6 +276,13 @@ pub(in crate::config) struct Spool {
     pub(in crate::config) max_size: ByteSize<{ 1 << 20 }>,
     pub(in crate::config) max_memory: ByteSize<{ 1 << 20 }>,
     pub(in crate::config) min_free: ByteSize<0>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Journal {
+    pub(in crate::config) keep: Span<0>,
+    pub(in crate::config) max_size: ByteSize<{ 1 << 20 }>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -95,7 +95,7 @@ fn every_key_of_an_account_is_described() {
 fn what_is_shown_as_a_default_is_the_default() {
     let (shown, default) = (reading(&everything()).raw, raw::Root::default());
     let written = |root: &raw::Root| {
-        let (session, spool) = (&root.session, &root.spool);
+        let (session, spool) = (&root.session, (&root.spool, &root.journal));
         format!(
             "{session:?} {spool:?} {:?} {:?}",
             root.log, root.accounts.defaults

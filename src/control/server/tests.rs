@@ -7,9 +7,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::control::client::{Client, ClientError};
-use crate::control::protocol::{Filter, QueueRequest};
+use crate::control::protocol::{Changed, Filter, MAX_CHANGE, QueueRequest, Verb};
 use crate::control::view::{Id, MessageView, State, SubmissionView, Time};
-use crate::identity::{AccountName, Route, UpstreamName};
+use crate::identity::{AccountName, Route, TenantName, UpstreamName};
+use crate::journal::{Deed, Event, Settings as JournalSettings};
 use crate::mail::{
     Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath,
 };
@@ -27,8 +28,34 @@ struct Running {
 
 struct FakeOperator;
 
+impl Configured for FakeOperator {
+    fn route_of(&self, _: &AccountName) -> Option<Route> {
+        Route::new(vec![UpstreamName::parse("main").unwrap()])
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamName> {
+        ["main", "spare"]
+            .iter()
+            .map(|name| UpstreamName::parse(name).unwrap())
+            .collect()
+    }
+}
+
 #[async_trait]
 impl Operator for FakeOperator {
+    async fn drain(
+        &self,
+        upstream: UpstreamName,
+        to: Option<UpstreamName>,
+    ) -> Result<(), DrainError> {
+        let told = format!("{upstream} to {to:?}");
+        Err(DrainError::Write(io::Error::other(told)))
+    }
+
+    async fn end_drain(&self, upstream: &str) -> Result<(), DrainError> {
+        Err(DrainError::NotDrained(upstream.to_owned()))
+    }
+
     async fn reload(&self) -> Result<Vec<String>, ReloadError> {
         Err(ReloadError("posthouse.toml:1:1: nonsense".to_owned()))
     }
@@ -56,7 +83,13 @@ impl Running {
         let server = Server::bind(folder.path()).unwrap();
         let mut tasks = JoinSet::new();
         let admin: Arc<dyn SpoolAdmin> = Arc::clone(&spool) as _;
-        tasks.spawn(server.run(admin, Arc::new(FakeOperator), stop.clone()));
+        let settings = JournalSettings {
+            directory: folder.path().join("journal"),
+            keep: Duration::from_hours(1),
+            max_size: 1 << 20,
+        };
+        let journal = Arc::new(Journal::open(settings, Arc::clone(&clock) as _).unwrap());
+        tasks.spawn(server.run((admin, journal), Arc::new(FakeOperator), stop.clone()));
         Self {
             folder,
             spool,
@@ -83,7 +116,7 @@ impl Running {
                 ..Envelope::new(ReversePath::take("<a@example.com>").unwrap().0)
             },
             account: Some(AccountName::parse(account).unwrap()),
-            tenant: None,
+            tenant: (account == "shop").then(|| TenantName::parse("acme").unwrap()),
             route: Route::new(vec![UpstreamName::parse("main").unwrap()]).unwrap(),
             priority: Priority::High,
             accepted: self.clock.now(),
@@ -106,6 +139,15 @@ impl Running {
 
     async fn queue(&self, request: QueueRequest) -> Response {
         self.ask(Request::Queue(request)).await
+    }
+
+    async fn change(&self, ids: &[QueueId], verb: Verb) -> Changed {
+        let ids = ids.iter().map(|id| Id(*id)).collect();
+        let response = self.queue(QueueRequest::Change { ids, verb }).await;
+        let Response::Changed(changed) = response else {
+            panic!("{response:?}");
+        };
+        changed
     }
 
     async fn show(&self, id: QueueId) -> MessageView {
@@ -172,25 +214,142 @@ async fn a_message_is_shown_with_all_that_is_known() {
 async fn hold_and_release_change_the_state() {
     let running = Running::start();
     let id = running.add("shop", &["b@example.net"]).await;
-    let done = running.queue(QueueRequest::Hold { id: Id(id) }).await;
-    assert_eq!(done, Response::Done);
+    assert_eq!(running.change(&[id], Verb::Hold).await.done, 1);
     assert_eq!(running.show(id).await.state, State::Held);
-    running.queue(QueueRequest::Release { id: Id(id) }).await;
+    running.change(&[id], Verb::Release).await;
     assert_eq!(running.show(id).await.state, State::Pending);
 }
 
 #[tokio::test]
 async fn a_deleted_message_is_missing() {
     let running = Running::start();
-    let id = Id(running.add("shop", &["b@example.net"]).await);
+    let id = running.add("shop", &["b@example.net"]).await;
+    assert_eq!(running.change(&[id], Verb::Delete).await.done, 1);
+    let response = running.queue(QueueRequest::Show { id: Id(id) }).await;
+    assert_eq!(reason(&response), Reason::Missing);
+    let changed = running.change(&[id], Verb::Retry).await;
+    assert_eq!((changed.done, changed.missing), (0, vec![Id(id)]));
+}
+
+#[tokio::test]
+async fn more_messages_than_may_be_changed_at_once_are_refused() {
+    let running = Running::start();
+    let ids = vec![Id(QueueId::from_number(1)); MAX_CHANGE + 1];
+    let verb = Verb::Hold;
+    let response = running.queue(QueueRequest::Change { ids, verb }).await;
+    assert_eq!(reason(&response), Reason::Request);
+}
+
+#[tokio::test]
+async fn a_message_is_rerouted_and_given_back_to_its_account() {
+    let running = Running::start();
+    let id = running.add("shop", &["b@example.net"]).await;
+    let to = |name: &str| Verb::Reroute {
+        to: vec![name.to_owned()],
+    };
+    let verb = to("nowhere");
+    let ids = vec![Id(id)];
+    let response = running.queue(QueueRequest::Change { ids, verb }).await;
+    assert_eq!(reason(&response), Reason::Upstream);
+    assert_eq!(running.change(&[id], to("spare")).await.done, 1);
+    assert_eq!(running.show(id).await.route, ["spare"]);
+    assert_eq!(running.change(&[id], Verb::ResetRoute).await.done, 1);
+    assert_eq!(running.show(id).await.route, ["main"]);
+}
+
+#[tokio::test]
+async fn a_trace_has_what_operators_did_and_the_present_state() {
+    let running = Running::start();
+    let id = running.add("shop", &["b@example.net"]).await;
+    running.change(&[id], Verb::Hold).await;
+    let response = running.ask(Request::Trace { id: Id(id) }).await;
+    let Response::Trace(trace) = response else {
+        panic!("{response:?}");
+    };
+    let by = format!("uid {}", rustix::process::geteuid().as_raw());
+    let [record] = trace.events.as_slice() else {
+        panic!("{trace:?}");
+    };
+    let expected = Event::Operator {
+        verb: Deed::Hold,
+        by,
+        route: Vec::new(),
+    };
+    assert_eq!(record.event, expected);
+    assert_eq!(trace.message.unwrap().state, State::Held);
+}
+
+#[tokio::test]
+async fn only_upstreams_that_exist_are_drained() {
+    let running = Running::start();
+    let drain = |upstream: &str, to: Option<&str>| Request::Drain {
+        upstream: upstream.to_owned(),
+        to: to.map(str::to_owned),
+    };
+    for (request, expected) in [
+        (drain("nowhere", None), Reason::Upstream),
+        (drain("main", Some("nowhere")), Reason::Upstream),
+        (drain("main", Some("main")), Reason::Request),
+        (drain("main", Some("spare")), Reason::Spool),
+    ] {
+        assert_eq!(reason(&running.ask(request).await), expected);
+    }
+    let upstream = "main".to_owned();
+    let response = running.ask(Request::EndDrain { upstream }).await;
+    assert_eq!(reason(&response), Reason::Upstream);
+}
+
+#[tokio::test]
+async fn the_sums_are_by_account_and_tenant() {
+    let running = Running::start();
+    running.add("shop", &["b@example.net"]).await;
+    running.add("shop", &["b@example.net"]).await;
+    running.add("printer", &["b@example.net"]).await;
+    let Response::Stats(stats) = running.queue(QueueRequest::Stats { top: 1 }).await else {
+        panic!("no sums");
+    };
+    assert_eq!((stats.messages, stats.pending), (3, 3));
+    assert_eq!(stats.accounts[0].name.as_deref(), Some("shop"));
     assert_eq!(
-        running.queue(QueueRequest::Delete { id }).await,
-        Response::Done
+        (stats.accounts[0].messages, stats.accounts_left_out),
+        (2, 1)
     );
-    let response = running.queue(QueueRequest::Show { id }).await;
-    assert_eq!(reason(&response), Reason::Missing);
-    let response = running.queue(QueueRequest::Retry { id }).await;
-    assert_eq!(reason(&response), Reason::Missing);
+    assert_eq!(stats.tenants[0].name.as_deref(), Some("acme"));
+    assert_eq!(stats.upstreams[0].messages, 3);
+}
+
+#[tokio::test]
+async fn ids_are_those_of_a_filter() {
+    let running = Running::start();
+    let shop = running.add("shop", &["b@example.net"]).await;
+    running.add("printer", &["c@example.net"]).await;
+    let account = Some("Shop".to_owned());
+    let tenant = Some("ACME".to_owned());
+    let recipient = Some("B@".to_owned());
+    for filter in [
+        Filter {
+            account,
+            ..Filter::default()
+        },
+        Filter {
+            recipient,
+            ..Filter::default()
+        },
+        Filter {
+            tenant,
+            ..Filter::default()
+        },
+        Filter {
+            accepted_from: Some(Time(running.clock.now())),
+            account: Some("shop".to_owned()),
+            ..Filter::default()
+        },
+    ] {
+        let after = None;
+        let response = running.queue(QueueRequest::Ids { after, filter }).await;
+        let ids = vec![Id(shop)];
+        assert_eq!(response, Response::Ids { ids, next: None });
+    }
 }
 
 #[tokio::test]
@@ -268,14 +427,14 @@ async fn a_refused_reload_tells_the_diagnostics() {
 #[tokio::test]
 async fn another_version_is_told_so() {
     let running = Running::start();
-    let line = b"{\"version\":2,\"request\":{\"dance\":{}}}\n".to_vec();
+    let line = b"{\"version\":1,\"request\":{\"dance\":{}}}\n".to_vec();
     assert_eq!(reason(&running.say(line).await), Reason::Version);
 }
 
 #[tokio::test]
 async fn nonsense_is_answered() {
     let running = Running::start();
-    for line in ["hello\n", "{\"version\":1,\"request\":\"dance\"}\n"] {
+    for line in ["hello\n", "{\"version\":2,\"request\":\"dance\"}\n"] {
         let response = running.say(line.into()).await;
         assert_eq!(reason(&response), Reason::Request, "{line}");
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{Route, UpstreamName};
+use crate::journal::Journal;
 use crate::mail::{
     DeliverBy, DeliverByMode, DeliverByTrace, Domain, Duty, Envelope, Handover, Mailbox, Priority,
     QueueId, Recipient, Response,
@@ -14,7 +15,7 @@ use crate::mail::{
 use crate::relay::Settings;
 use crate::schedule::{Bounds, Chance};
 use crate::spool::memory::MemorySpool;
-use crate::spool::{Claim, Message, Spool, Wanted};
+use crate::spool::{Claim, Message, Spool, Wanted, Which};
 use crate::upstream::Upstream;
 
 const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -40,9 +41,10 @@ impl Bench {
         };
         let relay = Relay::new(
             Arc::<MemorySpool>::clone(&spool),
-            shared,
+            Arc::clone(&shared),
             settings,
             Chance::new(1),
+            Arc::new(Journal::off(Arc::clone(&shared))),
         );
         Self {
             relay,
@@ -81,7 +83,8 @@ impl Bench {
             routes: &[route()],
             wanted: Wanted::Aged {
                 from: QueueId::from_number(0),
-                before: QueueId::from_number(u64::MAX),
+                before: Timestamp::MAX,
+                which: Which::Any,
             },
             at_most: 9,
             recipients: 9,
@@ -152,6 +155,7 @@ impl Upstream for Willing {
             outcomes: outcomes.map(|index| (*index, relayed.clone())).collect(),
             health: Health::Good,
             host: None,
+            via: None,
         }
     }
 
@@ -166,7 +170,7 @@ async fn a_message_that_nobody_attempts_is_warned_of_once_and_stays_due() {
     let warn = async |since: Duration| {
         bench.clock.advance(since);
         let lease = bench.claim_one(0).await;
-        assert_eq!(bench.relay.warn(plan, lease).await, Recorded::Yes);
+        assert_eq!(bench.relay.attend(plan, lease).await, Recorded::Yes);
         let leases = bench.claim().await;
         let count = leases.len();
         bench.give_back(leases).await;

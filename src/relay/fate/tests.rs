@@ -70,6 +70,7 @@ fn fate_of_deferral(lease: &Lease, now: Timestamp, stage: Stage, health: Health)
         outcomes: vec![(RecipientIndex(0), Outcome::Deferred(timeout(stage)))],
         health,
         host: None,
+        via: None,
     };
     at(now).verdict(lease, attempt).fates.remove(0).1
 }

@@ -98,6 +98,7 @@ fn told(
         outcomes: (0..).map(RecipientIndex).zip(outcomes).collect(),
         health: Health::Good,
         host: None,
+        via: None,
     };
     let judgement = judgement(since);
     let verdict = judgement.verdict(lease, attempt);

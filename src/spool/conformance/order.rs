@@ -33,28 +33,83 @@ pub(in crate::spool) async fn the_order_holds_across_routes(fixture: Fixture) {
     assert_eq!(claimed, ids);
 }
 
+/// A claim of what has waited since before a time.
+fn aged(routes: &[Route], before: Timestamp, which: Which, now: Timestamp) -> Claim<'_> {
+    Claim {
+        wanted: Wanted::Aged {
+            from: QueueId::from_number(0),
+            before,
+            which,
+        },
+        ..next_of(routes, 9, now, now.after(minutes(1)))
+    }
+}
+
 pub(in crate::spool) async fn only_older_messages_are_claimed_where_that_is_asked(
     fixture: Fixture,
 ) {
     let first = fixture.simple().await;
-    let mut urgent = message_to(&["a@example.com"]);
-    urgent.priority = Priority::VeryHigh;
-    let second = fixture.commit(urgent, b"x").await;
-    let now = fixture.clock.now();
-    let routes = [route(&["main"])];
-    let older = |before| Claim {
-        wanted: Wanted::Aged {
-            from: QueueId::from_number(0),
-            before,
-        },
-        ..next_of(&routes, 9, now, now.after(minutes(1)))
+    let mut scheduled = message_to(&["a@example.com"]);
+    scheduled.due = START.after(minutes(5));
+    fixture.commit(scheduled, b"x").await;
+    fixture.clock.advance(minutes(6));
+    let (routes, now) = ([route(&["main"])], fixture.clock.now());
+    let older = async |before| {
+        let claim = aged(&routes, before, Which::Any, now);
+        let leases = fixture.spool.claim(claim).await.unwrap();
+        leases.iter().map(|lease| lease.id).collect::<Vec<_>>()
     };
-    assert!(fixture.spool.claim(older(first)).await.unwrap().is_empty());
-    let claimed = fixture.spool.claim(older(second)).await.unwrap();
-    assert_eq!(
-        claimed.iter().map(|lease| lease.id).collect::<Vec<_>>(),
-        [first]
-    );
+    assert_eq!(older(START).await, []);
+    // The other was accepted before that time too, but it began to wait at its release.
+    assert_eq!(older(START.after(minutes(5))).await, [first]);
+}
+
+pub(in crate::spool) async fn those_that_were_warned_are_left_out_where_that_is_asked(
+    fixture: Fixture,
+) {
+    fixture.simple().await;
+    fixture.clock.advance(minutes(1));
+    let (routes, now) = ([route(&["main"])], fixture.clock.now());
+    let claim = aged(&routes, now, Which::Unwarned, now);
+    let lease = fixture.spool.claim(claim).await.unwrap().pop().unwrap();
+    let settlement = Settlement {
+        warned: Warned {
+            of_delay: true,
+            of_deadline: false,
+        },
+        counts: false,
+        ..settlement(lease, &[])
+    };
+    fixture.spool.settle(settlement).await.unwrap();
+    assert!(fixture.spool.claim(claim).await.unwrap().is_empty());
+    let claim = aged(&routes, now, Which::Any, now);
+    assert_eq!(fixture.spool.claim(claim).await.unwrap().len(), 1);
+}
+
+pub(in crate::spool) async fn a_deadline_is_looked_after_once(fixture: Fixture) {
+    let mut message = message_to(&["a@example.com"]);
+    message.envelope.deliver_by = Some(DeliverBy {
+        deadline: START.after(minutes(5)),
+        mode: DeliverByMode::Notify,
+        trace: DeliverByTrace::Off,
+    });
+    let id = fixture.commit(message, b"x").await;
+    let routes = [route(&["elsewhere"])];
+    let late = async || {
+        let now = fixture.clock.now();
+        let claim = Claim {
+            wanted: Wanted::Late,
+            ..next_of(&routes, 9, now, now.after(minutes(1)))
+        };
+        fixture.spool.claim(claim).await.unwrap().pop()
+    };
+    assert!(late().await.is_none());
+    fixture.clock.advance(minutes(5));
+    let lease = late().await.unwrap();
+    assert_eq!(lease.id, id);
+    fixture.spool.give_back(lease).await;
+    assert!(late().await.is_none());
+    assert_eq!(fixture.claim(1).await[0].id, id);
 }
 
 pub(in crate::spool) async fn other_routes_are_left_alone(fixture: Fixture) {

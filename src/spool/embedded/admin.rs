@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use crate::identity::{AccountName, Route};
 use crate::mail::QueueId;
-use crate::spool::index::{Listed, Moment, Outcome, Verb};
-use crate::spool::{Entry, Message, SpoolAdmin, SpoolError, Stats, VerbError, with_route};
+use crate::spool::index::{Listed, Moment, Outcome};
+use crate::spool::{
+    Census, Change, Entry, Message, Page, RouteOf, Selection, SpoolAdmin, SpoolError, Stats,
+    VerbError, gather, with_route,
+};
 
 use super::change;
 use super::engine::EmbeddedSpool;
@@ -23,9 +25,31 @@ const REROUTE_PORTION: usize = 1000;
 
 #[async_trait]
 impl SpoolAdmin for EmbeddedSpool {
-    async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Entry>, SpoolError> {
-        let listed = self.shared.state().index.list(after, limit);
-        self.entries(listed).await
+    async fn select(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+        selection: &Selection,
+    ) -> Result<Page<Entry>, SpoolError> {
+        let portion = |after, limit| self.shared.state().index.select(after, limit, selection);
+        let Page { items, next } = gather(after, limit, portion).await;
+        let items = self.entries(items).await?;
+        Ok(Page { items, next })
+    }
+
+    async fn ids(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+        selection: &Selection,
+    ) -> Page<QueueId> {
+        let index = |after, limit| {
+            self.shared
+                .state()
+                .index
+                .select_ids(after, limit, selection)
+        };
+        gather(after, limit, index).await
     }
 
     async fn show(&self, id: QueueId) -> Result<Option<Entry>, SpoolError> {
@@ -34,26 +58,24 @@ impl SpoolAdmin for EmbeddedSpool {
         Ok(entries.pop())
     }
 
-    async fn retry(&self, id: QueueId) -> Result<(), VerbError> {
-        self.change(id, Verb::Retry).await
+    async fn change(&self, ids: &[QueueId], change: &Change) -> Vec<Result<(), VerbError>> {
+        // All are begun before the first is awaited, so that they share the syncs of the log.
+        let mut begun = Vec::with_capacity(ids.len());
+        for id in ids {
+            begun.push(self.begin(*id, change).await);
+        }
+        let mut results = Vec::with_capacity(begun.len());
+        for begun in begun {
+            results.push(match begun {
+                Ok(Some(done)) => done.await.map_err(VerbError::Spool),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            });
+        }
+        results
     }
 
-    async fn hold(&self, id: QueueId) -> Result<(), VerbError> {
-        self.change(id, Verb::Hold).await
-    }
-
-    async fn release(&self, id: QueueId) -> Result<(), VerbError> {
-        self.change(id, Verb::Release).await
-    }
-
-    async fn delete(&self, id: QueueId) -> Result<(), VerbError> {
-        self.change(id, Verb::Delete).await
-    }
-
-    async fn reroute(
-        &self,
-        route_of: &(dyn for<'a> Fn(&'a AccountName) -> Option<Route> + Send + Sync),
-    ) {
+    async fn reroute(&self, route_of: &RouteOf<'_>) {
         let now = self.shared.clock.now();
         let mut after = None;
         loop {
@@ -70,6 +92,26 @@ impl SpoolAdmin for EmbeddedSpool {
         self.shared.changed.notify_one();
     }
 
+    async fn reroute_some(&self, ids: &[QueueId], route_of: &RouteOf<'_>) {
+        let now = self.shared.clock.now();
+        for id in ids {
+            let mut state = self.shared.state();
+            state.index.reroute_one(*id, route_of, now);
+        }
+        self.shared.changed.notify_one();
+    }
+
+    async fn census(&self) -> Census {
+        let (mut census, mut after) = (Census::default(), None);
+        loop {
+            after = self.shared.state().index.count(after, &mut census);
+            if after.is_none() {
+                return census;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn stats(&self) -> Stats {
         Stats {
             damaged: self.shared.gauge.damaged.load(Ordering::Relaxed),
@@ -79,27 +121,36 @@ impl SpoolAdmin for EmbeddedSpool {
 }
 
 impl EmbeddedSpool {
-    async fn change(&self, id: QueueId, verb: Verb) -> Result<(), VerbError> {
+    /// Begins a change; returns what waits until it is durable, or nothing where there is nothing to do.
+    async fn begin(
+        &self,
+        id: QueueId,
+        change: &Change,
+    ) -> Result<Option<impl Future<Output = Result<(), SpoolError>> + use<'_>>, VerbError> {
         let slot = self.shared.queue.slot().await.map_err(VerbError::Spool)?;
         let now = Moment::of(&*self.shared.clock);
         // From here to the push nothing waits: a dropped call leaves no message half-changed.
-        let begun = self.shared.state().index.begin_change(id, verb, now)?;
+        let begun = self.shared.state().index.begin(id, change, now)?;
         let standing = match begun {
-            Outcome::Nothing => return Ok(()),
+            Outcome::Nothing => return Ok(None),
             Outcome::Gone => None,
             Outcome::Stands(standing) => Some(standing),
         };
-        let kind = match verb {
-            Verb::Delete => Kind::Delete,
-            Verb::Hold => Kind::Hold,
-            Verb::Release => Kind::Release,
-            Verb::Retry => Kind::Retry,
+        let kind = match change {
+            Change::Delete => Kind::Delete,
+            Change::Hold => Kind::Hold,
+            Change::Release => Kind::Release,
+            Change::Retry => Kind::Retry,
+            Change::Route(_) | Change::RouteOfAccount => Kind::Standing,
         };
         let mut fields = Fields::behind(FRAME);
         change::write(&mut fields, id, standing.as_ref());
         let record = Record::bare(self.shared.mark, kind, fields);
-        let done = self.push(slot, record, Effect::Change { id, standing });
-        done.await.map_err(VerbError::Spool)
+        Ok(Some(self.push(
+            slot,
+            record,
+            Effect::Change { id, standing },
+        )))
     }
 
     async fn entries(&self, listed: Vec<Listed<Place>>) -> Result<Vec<Entry>, SpoolError> {

@@ -8,7 +8,7 @@ use crate::spool::Warned;
 use crate::spool::standing::{Recipients, Standing, Waiting};
 
 use super::fields::{Fields, Malformed, Reader, number, octet, text};
-use super::message::{ID, STANDING};
+use super::message::{self, ID, STANDING};
 use super::untold;
 
 /// A change of one message.
@@ -89,6 +89,11 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
     for untold in &standing.untold {
         fields.nested(UNTOLD, |fields| untold::write(fields, untold));
     }
+    if let Some(route) = &standing.route {
+        fields.nested(OPERATORS_ROUTE, |fields| {
+            message::write_route(fields, route);
+        });
+    }
     match &standing.recipients {
         Recipients::All { count, due } => {
             fields.number(COUNT, u64::from(*count));
@@ -105,7 +110,7 @@ pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
 pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
     let (mut attempts, mut is_held, mut count, mut due) = (0, false, None, None);
     let (mut warned, mut waiting) = (Warned::default(), Vec::new());
-    let mut untold = Vec::new();
+    let (mut untold, mut route) = (Vec::new(), None);
     for field in Reader::new(fields) {
         match field? {
             (ATTEMPTS, content) => {
@@ -113,6 +118,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
             }
             (HELD, _) => is_held = true,
             (WARNED, content) => warned = warned_of_octet(octet(content)?),
+            (OPERATORS_ROUTE, content) => route = Some(message::read_route(content)?),
             (COUNT, content) => {
                 count = Some(u16::try_from(number(content)?).map_err(|_| Malformed)?);
             }
@@ -139,6 +145,7 @@ pub(super) fn read_standing(fields: &[u8]) -> Result<Standing, Malformed> {
         is_held,
         warned,
         untold: untold.into(),
+        route,
         recipients,
     })
 }
@@ -286,6 +293,7 @@ const DUE: u8 = 4;
 const WAITING: u8 = 5;
 const WARNED: u8 = 6;
 const UNTOLD: u8 = 7;
+const OPERATORS_ROUTE: u8 = 8;
 
 /// The bits of [`WARNED`].
 const OF_DELAY: u8 = 1;

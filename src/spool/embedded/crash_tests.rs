@@ -189,6 +189,7 @@ async fn settle_one(
             ..settlement(lease, &fates)
         })
         .await
+        .map(drop)
 }
 
 /// Changes any of the messages.

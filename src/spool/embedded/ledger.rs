@@ -57,6 +57,7 @@ impl Ledger<'_> {
             route: summary.route,
             account: summary.account,
             tenant: summary.tenant,
+            times: summary.times,
             standing: summary.standing,
             place,
         };

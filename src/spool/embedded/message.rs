@@ -10,6 +10,7 @@ use crate::mail::{
 };
 use crate::spool::Message;
 use crate::spool::standing::Standing;
+use crate::spool::times::Times;
 
 use super::change;
 use super::fields::{Fields, Malformed, Reader, number, octet, text};
@@ -45,6 +46,7 @@ pub(super) struct Summary {
     pub(super) route: Route,
     pub(super) account: Option<AccountName>,
     pub(super) tenant: Option<TenantName>,
+    pub(super) times: Times,
     pub(super) standing: Standing,
 }
 
@@ -61,11 +63,7 @@ pub(super) fn write(
     fields.octet(PRIORITY, message.priority.number());
     fields.number(ACCEPTED, message.accepted.unix_millis());
     fields.number(DUE, message.due.unix_millis());
-    fields.nested(ROUTE, |fields| {
-        for name in message.route.upstreams() {
-            fields.text(ITEM, name);
-        }
-    });
+    fields.nested(ROUTE, |fields| write_route(fields, &message.route));
     if let Some(account) = &message.account {
         fields.text(ACCOUNT, account);
     }
@@ -81,6 +79,13 @@ pub(super) fn write(
         fields.text(MESSAGE_ID, message_id);
     }
     write_envelope(fields, &message.envelope);
+}
+
+/// Writes the upstreams of a route.
+pub(super) fn write_route(fields: &mut Fields, route: &Route) {
+    for name in route.upstreams() {
+        fields.text(ITEM, name);
+    }
 }
 
 fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
@@ -220,14 +225,18 @@ fn read_inline(content: &[u8]) -> Result<BodyPlace, Malformed> {
 pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
     let (mut id, mut size, mut priority, mut route) = (None, None, None, None);
     let (mut account, mut tenant, mut standing) = (None, None, None);
-    let (mut has_file, mut due, mut recipients) = (false, Timestamp::default(), 0);
+    let (mut has_file, mut recipients) = (false, 0);
+    let (mut accepted, mut due) = (Timestamp::default(), Timestamp::default());
+    let mut deadline = None;
     for field in Reader::new(head) {
         match field? {
             (ID, content) => id = Some(QueueId::from_number(number(content)?)),
             (SIZE, content) => size = Some(number(content)?),
             (FILE, _) => has_file = true,
             (PRIORITY, content) => priority = Priority::from_number(octet(content)?),
+            (ACCEPTED, content) => accepted = Timestamp::from_unix_millis(number(content)?),
             (DUE, content) => due = Timestamp::from_unix_millis(number(content)?),
+            (DELIVER_BY, content) => deadline = Some(read_deliver_by(content)?.deadline),
             (ROUTE, content) => route = Some(read_route(content)?),
             (ACCOUNT, content) => account = Some(read_name(content, AccountName::parse)?),
             (TENANT, content) => tenant = Some(read_name(content, TenantName::parse)?),
@@ -244,6 +253,7 @@ pub(super) fn summarize(head: &[u8]) -> Result<Summary, Malformed> {
         route: route.ok_or(Malformed)?,
         account,
         tenant,
+        times: Times::new(accepted, due, deadline),
         standing: standing.unwrap_or_else(|| Standing::fresh(recipients, due)),
     })
 }
@@ -389,7 +399,8 @@ fn read_ret(number: u8) -> Result<DsnReturn, Malformed> {
     }
 }
 
-fn read_route(fields: &[u8]) -> Result<Route, Malformed> {
+/// Reads what [`write_route`] writes.
+pub(super) fn read_route(fields: &[u8]) -> Result<Route, Malformed> {
     let names: Result<Vec<_>, _> = Reader::new(fields)
         .map(|field| read_name(field?.1, UpstreamName::parse))
         .collect();

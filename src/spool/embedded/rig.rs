@@ -160,7 +160,7 @@ impl Bench {
 
     pub(super) async fn settle(&mut self, settlement: Settlement) -> Result<(), SpoolError> {
         let settle = self.rig.spool.settle(settlement);
-        drive(&mut self.rig.committer, settle).await
+        drive(&mut self.rig.committer, settle).await.map(drop)
     }
 
     pub(super) async fn relay_one(&mut self) -> QueueId {

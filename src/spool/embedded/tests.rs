@@ -13,6 +13,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::identity::{Route, UpstreamName};
 use crate::mail::{Cause, Duty, Failure, Handover, Priority, QueueId, RecipientIndex, Stage};
 use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
@@ -84,6 +85,22 @@ async fn messages_are_there_after_a_restart() {
     assert_eq!(seen.collect::<Vec<_>>(), [(small, 4000), (large, 400_000)]);
     assert_eq!(*entries[0].message, full_message());
     assert_eq!(spool.stats().await.held, 1);
+}
+
+#[tokio::test]
+async fn an_operators_route_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(settings(directory.path())).unwrap();
+    let id = commit(&spool, vec![]).await.unwrap();
+    let spare = Route::new(vec![UpstreamName::parse("operators").unwrap()]).unwrap();
+    let change = crate::spool::Change::Route(spare.clone());
+    spool.change(&[id], &change).await.remove(0).unwrap();
+    spool.close().await;
+    let spool = open(settings(directory.path())).unwrap();
+    let account = Route::new(vec![UpstreamName::parse("main").unwrap()]).unwrap();
+    spool.reroute(&|_| Some(account.clone())).await;
+    let entry = spool.show(id).await.unwrap().unwrap();
+    assert_eq!(entry.message.route, spare);
 }
 
 #[tokio::test]
@@ -421,14 +438,19 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         proptest::collection::vec(waiting, 1..5).prop_map(|all| Recipients::Some(all.into())),
     ];
     let untold = proptest::collection::vec(any_untold(), 0..3);
-    (any::<(bool, [bool; 2])>(), untold, recipients).prop_map(
-        |((is_held, [of_delay, of_deadline]), untold, recipients)| Standing {
+    let route = proptest::option::of("[a-z]{1,9}").prop_map(|name| {
+        let name = UpstreamName::parse(&name?).unwrap();
+        Route::new(vec![name.clone(), name])
+    });
+    (any::<(bool, [bool; 2])>(), untold, route, recipients).prop_map(
+        |((is_held, [of_delay, of_deadline]), untold, route, recipients)| Standing {
             is_held,
             warned: Warned {
                 of_delay,
                 of_deadline,
             },
             untold: untold.into(),
+            route,
             recipients,
         },
     )

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::mail::{Priority, QueueId};
 use crate::spool::index::{Claimed, Moment};
 use crate::spool::standing::Standing;
+use crate::spool::times::Times;
 use crate::spool::{
     Backlog, Claim, Draft, Lease, Message, Pressure, Settlement, Spool, SpoolError, foreign_draft,
     with_route,
@@ -109,7 +110,7 @@ impl Spool for EmbeddedSpool {
         Ok(())
     }
 
-    async fn settle(&self, settlement: Settlement) -> Result<(), SpoolError> {
+    async fn settle(&self, settlement: Settlement) -> Result<Vec<QueueId>, SpoolError> {
         let slot = self.shared.queue.slot().await;
         let id = settlement.lease.id;
         // From here to the push nothing waits: a dropped call leaves no message half-settled.
@@ -133,12 +134,14 @@ impl Spool for EmbeddedSpool {
             newcomers.push(newcomer(key, report.message, Some(report.octets)));
         }
         let record = Record::seal(self.shared.mark, Kind::Settlement, fields, pieces, crc);
+        let ids = newcomers.iter().map(|report| report.summary.id).collect();
         let effect = Effect::Settle {
             id,
             standing,
             reports: newcomers,
         };
-        self.push(slot, record, effect).await
+        self.push(slot, record, effect).await?;
+        Ok(ids)
     }
 
     async fn give_back(&self, lease: Lease) {
@@ -283,6 +286,7 @@ fn newcomer((id, size): (QueueId, u64), message: Message, octets: Option<Bytes>)
             route: message.route.clone(),
             account: message.account.clone(),
             tenant: message.tenant.clone(),
+            times: Times::of(&message),
             standing: Standing::fresh(message.envelope.recipients.len(), message.due),
         },
         cached: Cached {

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::identity::UpstreamName;
 use crate::mail::{Priority, QueueId};
 use crate::spool::lanes::RouteKey;
-use crate::spool::{Claim, Wanted};
+use crate::spool::{Claim, Wanted, Which};
 
 use super::{Claimed, Index, Moment, Phase};
 
@@ -32,16 +32,18 @@ impl<P: Clone> Index<P> {
         let keys = self.lanes.ready(claim.routes, claim.now);
         let until = now.end_of_lease(claim.until);
         match claim.wanted {
-            Wanted::Aged { from, before } => {
-                let ids = self.lanes.by_age(&keys, from);
-                let ids = ids.take_while(|id| *id < before).take(claim.at_most);
-                let ids: Vec<_> = ids.collect();
-                let leases = ids.into_iter().filter_map(|id| {
-                    let wait = self.slots.get(&id)?.wait(id);
-                    self.lanes.remove(wait);
-                    self.lease(id, claim, until)
-                });
-                leases.collect()
+            Wanted::Aged {
+                from,
+                before,
+                which,
+            } => {
+                let ids = self.aged((from, before), which, &keys);
+                let ids: Vec<_> = ids.take(claim.at_most).collect();
+                self.lease_all(ids, claim, until)
+            }
+            Wanted::Late => {
+                let ids = self.late(claim.now, claim.at_most);
+                self.lease_all(ids, claim, until)
             }
             Wanted::Next {
                 upstream,
@@ -58,6 +60,57 @@ impl<P: Clone> Index<P> {
                 leases.flatten().collect()
             }
         }
+    }
+
+    /// Returns the messages that are ready and began to wait before a time, by the order of their ids.
+    fn aged(
+        &self,
+        (from, before): (QueueId, Timestamp),
+        which: Which,
+        keys: &[RouteKey],
+    ) -> impl Iterator<Item = QueueId> {
+        let ids = self.lanes.by_age(keys, from);
+        // Nobody begins to wait before the time that is in the id.
+        let ids = ids.take_while(move |id| *id < QueueId::first_at(before));
+        ids.filter(move |id| {
+            self.slots.get(id).is_some_and(|slot| {
+                let is_meant = match which {
+                    Which::Any => true,
+                    Which::Unwarned => !slot.standing.warned.of_delay,
+                };
+                is_meant && slot.begins < before
+            })
+        })
+    }
+
+    /// Returns the messages whose deadlines have passed, and forgets these deadlines. Those that are leased or held stay
+    /// for another time.
+    fn late(&mut self, now: Timestamp, at_most: usize) -> Vec<QueueId> {
+        let is_free = |id: &QueueId| {
+            let slot = self.slots.get(id);
+            slot.is_some_and(|slot| slot.phase == Phase::Idle && !slot.standing.is_held)
+        };
+        let passed = self.deadlines.passed(now).filter(is_free);
+        let late: Vec<_> = passed.take(at_most).collect();
+        for id in &late {
+            self.deadlines.remove(*id);
+        }
+        late
+    }
+
+    /// Leases messages that wait.
+    fn lease_all(
+        &mut self,
+        ids: Vec<QueueId>,
+        claim: &Claim<'_>,
+        until: Instant,
+    ) -> Vec<Claimed<P>> {
+        let leases = ids.into_iter().filter_map(|id| {
+            let wait = self.slots.get(&id)?.wait(id);
+            self.lanes.remove(wait);
+            self.lease(id, claim, until)
+        });
+        leases.collect()
     }
 
     /// Takes the message out of its lane that is next.

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Outcome, Stage};
+use crate::mail::{Channel, Outcome, Stage, Via};
 use crate::schedule::Bandwidth;
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
@@ -59,6 +59,18 @@ struct StartTlsFailure {
     judgement: Judgement,
     /// Whether policy *opportunistic* goes on in plain text after it.
     is_harmless: bool,
+}
+
+/// Why there is no connection, and the last address that was tried.
+pub(super) struct Unconnected {
+    pub(super) judgement: Judgement,
+    pub(super) address: Option<SocketAddr>,
+}
+
+/// A connection that nothing has been said on yet.
+struct Dialed {
+    client: SmtpClient<TcpStream>,
+    address: SocketAddr,
 }
 
 impl From<Judgement> for StartTlsFailure {
@@ -106,8 +118,12 @@ impl Connector {
     }
 
     /// Opens a connection: tries all addresses in order until one greets.
-    pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Judgement> {
-        let hosts = self.look_up().await?;
+    pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Unconnected> {
+        let nowhere = |judgement| Unconnected {
+            judgement,
+            address: None,
+        };
+        let hosts = self.look_up().await.map_err(nowhere)?;
         let limit = self.settings.timeouts.connect;
         let deadline = self.clock.instant() + limit * CONNECT_ROUNDS;
         let mut problem = None;
@@ -115,21 +131,27 @@ impl Connector {
             if problem.is_some() && self.clock.instant() >= deadline {
                 break;
             }
-            match self.open(host, address, observer).await {
+            let judgement = match self.open(host, address, observer).await {
                 Ok(mut connection) => {
                     connection.host = host.name.clone();
                     return Ok(connection);
                 }
-                Err(judgement) if is_about_the_address(&judgement) => {
-                    observer.note(format_args!("{address} cannot be used"));
-                    problem = Some(judgement);
-                }
-                Err(judgement) => return Err(judgement),
+                Err(judgement) => judgement,
+            };
+            let is_over = !is_about_the_address(&judgement);
+            let unconnected = Unconnected {
+                judgement,
+                address: Some(address),
+            };
+            if is_over {
+                return Err(unconnected);
             }
+            observer.note(format_args!("{address} cannot be used"));
+            problem = Some(unconnected);
         }
         Err(problem.unwrap_or_else(|| {
             let text = "no address of the upstream can be reached from the local address";
-            classify::unusable(Stage::Connect, text.into())
+            nowhere(classify::unusable(Stage::Connect, text.into()))
         }))
     }
 
@@ -179,9 +201,10 @@ impl Connector {
         match (self.settings.tls, &self.tls) {
             (TlsPolicy::Disabled, _) | (_, None) => self.plain(tcp, observer).await,
             (TlsPolicy::Implicit, Some(tls)) => {
-                let stream = self.handshake(tls, host, tcp, observer).await;
+                let stream = self.handshake(tls, host, tcp.client, observer).await;
                 let stream = stream.map_err(TlsProblem::judgement)?;
-                let mut wire = Wire::new(stream, observer.clone());
+                let via = encrypted(&stream, address);
+                let mut wire = Wire::new(stream, via, observer.clone());
                 self.greet(&mut wire).await?;
                 self.enter(wire).await
             }
@@ -202,11 +225,7 @@ impl Connector {
         }
     }
 
-    async fn tcp(
-        &self,
-        address: SocketAddr,
-        observer: &Observer,
-    ) -> Result<SmtpClient<TcpStream>, Judgement> {
+    async fn tcp(&self, address: SocketAddr, observer: &Observer) -> Result<Dialed, Judgement> {
         let limit = self.settings.timeouts.connect;
         let connected = match self.settings.local_address {
             Some(local) => SmtpClient::connect_using(local, address, limit).await,
@@ -227,7 +246,7 @@ impl Connector {
             keep_little_unsent(&client.stream, bandwidth);
         }
         observer.note(format_args!("connected to {address}"));
-        Ok(client)
+        Ok(Dialed { client, address })
     }
 
     async fn handshake(
@@ -246,12 +265,9 @@ impl Connector {
         Ok(client.stream)
     }
 
-    async fn plain(
-        &self,
-        client: SmtpClient<TcpStream>,
-        observer: &Observer,
-    ) -> Result<Connection, Judgement> {
-        let mut wire = Wire::new(client.stream, observer.clone());
+    async fn plain(&self, tcp: Dialed, observer: &Observer) -> Result<Connection, Judgement> {
+        let via = in_plain_text(tcp.address);
+        let mut wire = Wire::new(tcp.client.stream, via, observer.clone());
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         self.log_in(wire, extensions, Privacy::Open).await
@@ -261,10 +277,12 @@ impl Connector {
         &self,
         tls: &TlsConnector,
         host: &Host,
-        client: SmtpClient<TcpStream>,
+        tcp: Dialed,
         observer: &Observer,
     ) -> Result<Connection, StartTlsFailure> {
-        let mut wire = Wire::new(client.stream, observer.clone());
+        let address = tcp.address;
+        let via = in_plain_text(address);
+        let mut wire = Wire::new(tcp.client.stream, via, observer.clone());
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         if !extensions.starttls {
@@ -297,7 +315,9 @@ impl Connector {
             is_harmless: !problem.is_about_certificate(),
             judgement: problem.judgement(),
         })?;
-        Ok(self.enter(Wire::new(stream, observer.clone())).await?)
+        let via = encrypted(&stream, address);
+        let wire = Wire::new(stream, via, observer.clone());
+        Ok(self.enter(wire).await?)
     }
 
     /// EHLO and login inside TLS. What was offered before TLS counts no more (RFC 3207 §4.2).
@@ -427,6 +447,18 @@ fn keep_little_unsent(stream: &TcpStream, bandwidth: Bandwidth) {
 /// No such option is known to be there.
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 fn keep_little_unsent(_: &TcpStream, _: Bandwidth) {}
+
+fn in_plain_text(address: SocketAddr) -> Via {
+    Via {
+        address,
+        channel: Channel::Plain,
+    }
+}
+
+fn encrypted(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Via {
+    let channel = Channel::Tls(tls_problem::agreed(stream.get_ref().1));
+    Via { address, channel }
+}
 
 fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
     if reply.response.code == code {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::mail::{Envelope, Priority, RecipientIndex};
+use crate::mail::{Envelope, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::Break;
 
@@ -180,6 +180,11 @@ impl Connection {
     /// Returns a share in the bandwidth, where it is limited.
     fn pace(&self, priority: Priority) -> Option<Pace> {
         self.pacing.as_ref().map(|pacing| pacing.enter(priority))
+    }
+
+    /// Returns where it leads, and how it is encrypted.
+    pub(super) fn via(&self) -> Via {
+        self.wire.via
     }
 
     /// Returns whether it is good for another transaction.

@@ -1,8 +1,10 @@
 //! What went wrong or right with TLS, in words an operator can act on.
 
-use rustls::{AlertDescription, CertificateError, ClientConnection, HandshakeKind};
+use rustls::{
+    AlertDescription, CertificateError, ClientConnection, HandshakeKind, ProtocolVersion,
+};
 
-use crate::mail::Stage;
+use crate::mail::{Stage, TlsVia};
 use crate::tls::client;
 use crate::upstream::classify::{self, Break, Judgement};
 
@@ -100,12 +102,7 @@ fn fault(error: &CertificateError) -> String {
 
 /// Says what was agreed on: version, cipher suite, whether a session was resumed, and the fingerprint that could be pinned.
 pub(super) fn facts(connection: &ClientConnection) -> String {
-    let version = connection
-        .protocol_version()
-        .and_then(|version| version.as_str())
-        .unwrap_or("TLS");
-    let suite = connection.negotiated_cipher_suite();
-    let suite = suite.and_then(|suite| suite.suite().as_str());
+    let TlsVia { version, cipher } = agreed(connection);
     let leaf = connection
         .peer_certificates()
         .and_then(|chain| chain.first());
@@ -114,10 +111,22 @@ pub(super) fn facts(connection: &ClientConnection) -> String {
         Some(HandshakeKind::Resumed) => ", resumed",
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => "",
     };
-    format!(
-        "{version} with {}{resumed}, certificate SHA-256 {fingerprint}",
-        suite.unwrap_or("an unknown cipher suite")
-    )
+    format!("{version} with {cipher}{resumed}, certificate SHA-256 {fingerprint}")
+}
+
+/// Returns version and cipher suite of a connection.
+pub(super) fn agreed(connection: &ClientConnection) -> TlsVia {
+    let suite = connection.negotiated_cipher_suite();
+    TlsVia {
+        version: match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(_) | None => "TLS",
+        },
+        cipher: suite
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("an unknown cipher suite"),
+    }
 }
 
 /// Words for what broke a connection, without the library's prefix.

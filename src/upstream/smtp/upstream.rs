@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
-use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, Stage};
+use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::{Order, Upstream};
 
-use super::connect::Connector;
+use super::connect::{Connector, Unconnected};
 use super::connection::{Connection, Message, Transfer};
-use super::exchange::{After, Ended};
+use super::exchange::Ended;
 use super::pool::Pool;
 use super::settings::Settings;
 use super::transcript::{Observer, Transcript};
@@ -75,55 +75,51 @@ impl SmtpUpstream {
             priority: order.priority,
             now: self.clock.now(),
         };
-        let (ended, host) = self
-            .transact(transfer, &mut message, observer.as_ref())
-            .await;
-        Attempt {
-            outcomes: ended.outcomes,
-            health: ended.health,
-            host: Some(host),
-        }
+        self.transact(transfer, &mut message, observer.as_ref())
+            .await
     }
 
-    /// Runs one transaction; tells also with which host.
+    /// Runs one transaction, over a kept connection or a new one.
     async fn transact(
         &self,
         transfer: Transfer<'_>,
         message: &mut Message,
         observer: Option<&Observer>,
-    ) -> (Ended, Box<str>) {
+    ) -> Attempt {
         if observer.is_none()
             && let Some(mut connection) = self.pool.take().await
         {
             let ended = connection.transact(transfer, message).await;
             // An upstream may close an idle connection at any time, and sometimes that shows only now.
             if !ended.is_stale {
-                let host = connection.host.clone();
+                let attempt = attempt_over(&connection, ended);
                 self.put_back(connection).await;
-                return (ended, host);
+                return attempt;
             }
         }
         let silent = Observer::default();
         match self.connector.connect(observer.unwrap_or(&silent)).await {
             Ok(mut connection) => {
                 let ended = connection.transact(transfer, message).await;
-                let host = connection.host.clone();
+                let attempt = attempt_over(&connection, ended);
                 if observer.is_some() {
                     connection.quit(ReplyWanted::Yes).await;
                 } else {
                     self.put_back(connection).await;
                 }
-                (ended, host)
+                attempt
             }
-            Err(judgement) => {
+            Err(Unconnected { judgement, address }) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
-                let ended = Ended {
+                Attempt {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
                     health: judgement.health,
-                    after: After::Close,
-                    is_stale: false,
-                };
-                (ended, self.settings().host.as_str().into())
+                    host: Some(self.settings().host.as_str().into()),
+                    via: address.map(|address| Via {
+                        address,
+                        channel: Channel::Failed,
+                    }),
+                }
             }
         }
     }
@@ -161,6 +157,16 @@ impl Upstream for SmtpUpstream {
     }
 }
 
+/// What came of a transaction on this connection.
+fn attempt_over(connection: &Connection, ended: Ended) -> Attempt {
+    Attempt {
+        outcomes: ended.outcomes,
+        health: ended.health,
+        host: Some(connection.host.clone()),
+        via: Some(connection.via()),
+    }
+}
+
 /// What becomes of recipients whose message cannot be read.
 fn unreadable(recipients: &[RecipientIndex], error: &std::io::Error) -> Attempt {
     let text = format!("the stored message cannot be read: {error}");
@@ -168,6 +174,7 @@ fn unreadable(recipients: &[RecipientIndex], error: &std::io::Error) -> Attempt 
     let outcome = |&index| (index, Outcome::Deferred(failure.clone()));
     Attempt {
         outcomes: recipients.iter().map(outcome).collect(),
+        via: None,
         health: Health::Good,
         host: None,
     }

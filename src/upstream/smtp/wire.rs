@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use crate::mail::Via;
 use crate::smtp::reply::{ReceivedReply, ReplyParser};
 use crate::upstream::classify::Break;
 
@@ -27,6 +28,8 @@ pub(super) type AnySocket = Box<dyn Socket>;
 /// One connection to an upstream.
 pub(super) struct Wire<S> {
     stream: S,
+    /// Where it leads, and how it is encrypted.
+    pub(super) via: Via,
     parser: ReplyParser,
     input: Box<[u8; READ]>,
     pub(super) observer: Observer,
@@ -36,9 +39,10 @@ pub(super) struct Wire<S> {
 const READ: usize = 4096;
 
 impl<S: Socket> Wire<S> {
-    pub(super) fn new(stream: S, observer: Observer) -> Self {
+    pub(super) fn new(stream: S, via: Via, observer: Observer) -> Self {
         Self {
             stream,
+            via,
             parser: ReplyParser::default(),
             input: Box::new([0; READ]),
             observer,
@@ -209,6 +213,7 @@ impl<S: Socket + 'static> Wire<S> {
     pub(super) fn into_any(self) -> Wire<AnySocket> {
         Wire {
             stream: Box::new(self.stream),
+            via: self.via,
             parser: self.parser,
             input: self.input,
             observer: self.observer,

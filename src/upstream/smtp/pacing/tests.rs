@@ -11,7 +11,7 @@ use super::*;
 use crate::body::InMemory;
 use crate::clock::Timestamp;
 use crate::mail::{
-    Envelope, ForwardPath, Mailbox, Outcome, Recipient, RecipientIndex, ReversePath,
+    Channel, Envelope, ForwardPath, Mailbox, Outcome, Recipient, RecipientIndex, ReversePath, Via,
 };
 use crate::smtp::extension::Extensions;
 use crate::upstream::smtp::connection::{Connection, Message, Transfer};
@@ -69,7 +69,7 @@ impl Rig {
         let extensions = Extensions::parse(&["fake.example", "PIPELINING", "CHUNKING"]);
         let now = Paused.instant();
         let mut connection = Connection::new(
-            Wire::new(Box::new(near), Observer::default()),
+            Wire::new(Box::new(near), via(), Observer::default()),
             extensions,
             self.timeouts.clone(),
             Some(Arc::clone(&self.pacing)),
@@ -323,5 +323,12 @@ async fn a_turn_wakes_two_of_those_who_wait_and_not_all() {
 async fn take_turns(mut pace: Pace, count: usize) {
     for _ in 0..count {
         pace.turn(2000).await;
+    }
+}
+
+fn via() -> Via {
+    Via {
+        address: ([127, 0, 0, 1], 25).into(),
+        channel: Channel::Plain,
     }
 }

@@ -1,0 +1,123 @@
+//! What the journal is told of an accepted message: from where, as whom, why, and how urgent.
+
+use std::net::IpAddr;
+
+use crate::identity::{Identity, Proof};
+use crate::journal::{Accepted, Encryption, Event, MAX_NAMED, PriorityBasis, PriorityNote};
+use crate::mail::Priority;
+use crate::policy::{Denial, Reason};
+use crate::smtp::server::TlsFacts;
+use crate::spool::Message;
+
+/// Why a message was taken.
+#[derive(Clone, Debug)]
+pub(super) enum Grounds {
+    /// Its senders are authorized.
+    Allowed(Reason),
+    /// They are not, and the account's mail is relayed all the same.
+    Unauthorized(Denial),
+}
+
+/// A priority that a message asks for, and by what.
+pub(super) type Claimed = (Priority, PriorityBasis);
+
+/// What is remembered of a message until it is durable.
+#[derive(Clone, Debug)]
+pub(super) struct Story {
+    pub(super) session: u64,
+    pub(super) peer: IpAddr,
+    pub(super) tls: Option<TlsFacts>,
+    pub(super) identity: Identity,
+    pub(super) grounds: Grounds,
+    pub(super) own_priority: Priority,
+    pub(super) claimed: Option<Claimed>,
+}
+
+/// Returns what a message asks for: by MT-PRIORITY, else by its other fields.
+pub(super) fn claim(
+    mt_priority: Option<Priority>,
+    of_header: Option<Priority>,
+    field: Option<&'static str>,
+) -> Option<Claimed> {
+    let exact = mt_priority.map(|claimed| (claimed, PriorityBasis::MtPriority));
+    exact.or_else(|| Some((of_header?, PriorityBasis::of_field(field?))))
+}
+
+impl Story {
+    /// Returns the event, given the message and its octets.
+    pub(super) fn tell(&self, message: &Message, size: u64) -> Event {
+        let recipients = &message.envelope.recipients;
+        let (allowed, unauthorized) = match &self.grounds {
+            Grounds::Allowed(reason) => (reasons(reason), None),
+            Grounds::Unauthorized(denial) => (Vec::new(), Some(denial.to_string())),
+        };
+        Event::Accepted(Box::new(Accepted {
+            session: self.session,
+            peer: self.peer,
+            tls: self.tls.as_ref().map(|tls| Encryption {
+                version: tls.version.to_owned(),
+                cipher: tls.cipher.to_owned(),
+            }),
+            account: self.identity.account.to_string(),
+            tenant: self.identity.tenant.as_ref().map(ToString::to_string),
+            proof: match self.identity.proof {
+                Proof::Network => "network",
+                Proof::Password => "password",
+            }
+            .to_owned(),
+            reverse_path: message.envelope.reverse_path.to_string(),
+            recipients: recipients
+                .iter()
+                .take(MAX_NAMED)
+                .map(|recipient| recipient.forward_path.mailbox().to_string())
+                .collect(),
+            recipients_left_out: recipients.len().saturating_sub(MAX_NAMED),
+            size,
+            message_id: message.message_id.as_deref().map(str::to_owned),
+            allowed,
+            unauthorized,
+            priority: PriorityNote::new(message.priority, self.own_priority, self.claimed),
+            route: message
+                .route
+                .upstreams()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            due: (message.due > message.accepted).then_some(message.due),
+        }))
+    }
+}
+
+fn reasons(reason: &Reason) -> Vec<String> {
+    match reason {
+        Reason::Anyone => vec!["the account may send as anyone".to_owned()],
+        Reason::Granted(decisions) => decisions
+            .iter()
+            .take(MAX_NAMED)
+            .map(|decision| {
+                let (place, sender, grant) = (decision.place, &decision.sender, &decision.grant);
+                format!("{place} {sender}: granted by {grant}")
+            })
+            .collect(),
+        Reason::NullReversePath => vec!["the reverse-path is null".to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mt_priority_comes_before_the_other_fields() {
+        let field = Some("X-Priority");
+        assert_eq!(
+            claim(Some(Priority::High), Some(Priority::Low), field),
+            Some((Priority::High, PriorityBasis::MtPriority))
+        );
+        assert_eq!(
+            claim(None, Some(Priority::Low), field),
+            Some((Priority::Low, PriorityBasis::XPriority))
+        );
+        assert_eq!(claim(None, None, None), None);
+    }
+}
