@@ -162,8 +162,11 @@ impl<P: Clone> Index<P> {
         slot.token = self.last_token;
         slot.phase = Phase::Leased { until };
         self.leases.insert((until, id));
-        // It was due once, so somebody is, even if the clock has been set back since.
-        let due = claim.now.max(slot.standing.due());
+        if slot.standing.due() > claim.now {
+            // It was due once, and the clock has been set back since.
+            slot.standing = slot.standing.due_at_once(claim.now);
+        }
+        let due = claim.now;
         let pending = slot.standing.due_by(due, claim.recipients);
         Some(Claimed {
             id,
