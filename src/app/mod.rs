@@ -7,6 +7,7 @@ mod build;
 mod drain;
 mod error;
 mod operator;
+mod orphans;
 mod privileges;
 mod reload;
 mod run;

@@ -195,6 +195,7 @@ impl Reloader {
         self.spool
             .reroute(&move |account| directory.routes.configured_route(account))
             .await;
+        self.hold_orphans().await;
     }
 
     /// Reroutes what was accepted, or reported, with the old routes while a reload took them away.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 
-use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, subjects, toml_text};
+use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, says, subjects, toml_text};
 use crate::support::dialogue::HOSTNAME;
 use crate::support::fake_upstream::ReservedPort;
 use crate::support::process::write_file;
@@ -228,6 +228,33 @@ fn mail_of_an_account_that_is_gone_is_relayed_all_the_same() {
     .unwrap();
     relay.signal(Signal::HUP);
     relay.wait_for_log(&["configuration reloaded"]);
+    assert_eq!(subjects(&upstream.wait_for(1)), ["orphan"]);
+    relay.stop();
+}
+
+#[test]
+fn mail_of_an_account_that_is_gone_is_held_where_its_upstream_is_gone_too() {
+    let (dead, upstream) = (ReservedPort::new(), Server::willing());
+    let setup = Setup::new();
+    let relay = setup.clone().upstream("old", dead.address).start();
+    relay.submit("orphan");
+    relay.wait_for_log(&["deferred"]);
+    let setup = setup.upstream("new", upstream.address);
+    setup.write();
+    write_file(
+        &setup.path().join("accounts.toml"),
+        b"[account.other]\nnetworks = [\"127.0.0.9/32\"]\n",
+    )
+    .unwrap();
+    relay.signal(Signal::HUP);
+    relay.wait_for_log(&["WARN", "messages held", "messages=1"]);
+    let held = says(&setup, &["queue", "list", "--state", "held"]);
+    assert!(held.contains("held"), "{held}");
+    says(
+        &setup,
+        &["queue", "reroute", "--all", "--yes", "--to", "new"],
+    );
+    says(&setup, &["queue", "release", "--all", "--yes"]);
     assert_eq!(subjects(&upstream.wait_for(1)), ["orphan"]);
     relay.stop();
 }
