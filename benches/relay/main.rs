@@ -17,6 +17,7 @@ mod modes;
 mod options;
 mod report;
 mod run;
+#[allow(dead_code, reason = "the other bench uses more of it")]
 mod sink;
 mod target;
 mod tls;
