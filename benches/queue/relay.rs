@@ -18,7 +18,7 @@ pub(crate) struct Relay {
     directory: TempDir,
 }
 
-/// An account whose mail goes to the sink.
+/// An account whose mail goes to the sink; who does not log in has it.
 pub(crate) const BULK: &str = "bulk";
 
 /// Another one.
@@ -158,13 +158,17 @@ file = "accounts.toml"
 }
 
 fn accounts() -> String {
-    [(BULK, "sink"), (OTHER, "sink"), (STORED, "nowhere")]
-        .map(|(name, upstream)| {
-            format!(
-                "[account.{name}]\npassword = \"{HASH}\"\nactive = true\nupstream = [\"{upstream}\"]\n\n"
-            )
-        })
-        .concat()
+    let accounts = [
+        (BULK, "sink", "networks = [\"127.0.0.0/8\"]\n"),
+        (OTHER, "sink", ""),
+        (STORED, "nowhere", ""),
+    ];
+    let account = |(name, upstream, more): (&str, &str, &str)| {
+        format!(
+            "[account.{name}]\npassword = \"{HASH}\"\nactive = true\nupstream = [\"{upstream}\"]\n{more}\n"
+        )
+    };
+    accounts.map(account).concat()
 }
 
 /// [`PASSWORD`].

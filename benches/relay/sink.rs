@@ -165,7 +165,7 @@ fn serve(listener: &TcpListener, service: &mut Service, stop: &AtomicBool) -> io
             };
             // A client that goes away is its own business; what it had not finished was not acknowledged.
             if !peer.advance(index, service).unwrap_or(false) {
-                if peer.phase.is_receiving() {
+                if peer.number.is_some() {
                     service.traffic.receiving.fetch_sub(1, Ordering::Relaxed);
                 }
                 peers[index] = None;
@@ -235,15 +235,6 @@ enum Phase {
     },
 }
 
-impl Phase {
-    fn is_receiving(self) -> bool {
-        match self {
-            Self::Chunk { .. } | Self::Data { .. } => true,
-            Self::Command | Self::Pondering { .. } => false,
-        }
-    }
-}
-
 /// The number inside the message.
 #[derive(Clone, Copy)]
 enum Content {
@@ -274,7 +265,7 @@ impl Content {
 impl Peer {
     /// Reads, answers, writes. `Ok(false)`: the connection is over.
     fn advance(&mut self, index: usize, service: &mut Service) -> io::Result<bool> {
-        let (before, was_receiving) = (self.wire.input().len(), self.phase.is_receiving());
+        let (before, was_receiving) = (self.wire.input().len(), self.number.is_some());
         let open = self.wire.receive()?;
         let received = self.wire.input().len() - before;
         let octets = &service.traffic.octets;
@@ -300,7 +291,8 @@ impl Peer {
                 service.answers.push_back((*until, index));
             }
         }
-        match (was_receiving, self.phase.is_receiving()) {
+        // From RCPT to the end of data, also between two chunks.
+        match (was_receiving, self.number.is_some()) {
             (false, true) => service.traffic.receiving.fetch_add(1, Ordering::Relaxed),
             (true, false) => service.traffic.receiving.fetch_sub(1, Ordering::Relaxed),
             (false, false) | (true, true) => 0,
