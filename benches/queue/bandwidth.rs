@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use posthouse::clock::{Clock, SystemClock};
 
-use crate::figure::{Times, at_most, decimal};
+use crate::figure::{at_most, decimal};
 use crate::generator::Pace;
 use crate::options::Bandwidth;
 use crate::relay::BULK;
@@ -59,7 +59,6 @@ pub(crate) fn measure(shape: &Bandwidth) -> io::Result<()> {
         shape.megabits,
         rate - of_urgent,
     );
-    let times = Times::from_nanos(&times);
     let verdict = at_most(times.median(), 100.0, "median");
     times.print("urgent, end of data to complete at the upstream", &verdict);
     Ok(())

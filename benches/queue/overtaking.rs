@@ -87,7 +87,7 @@ fn behind_bulk(
         decimal(drained) / seconds
     );
     stage.clear()?;
-    Ok(Times::from_nanos(&times))
+    Ok(times)
 }
 
 const SIZE: usize = 4096;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::figure::Times;
 use crate::generator;
 use crate::generator::{Flow, Load, Pace, Reuse, Security};
 use crate::ledger::Ledger;
@@ -82,9 +83,9 @@ impl Stage {
         done.map_err(|error| self.relay.explain(&error))
     }
 
-    /// Submits a batch and waits until all of it has arrived, once each. Returns, sorted, the nanoseconds from end of
-    /// data at the client to complete at the sink.
-    pub(crate) fn sample(&self, batch: &Batch) -> io::Result<Vec<u64>> {
+    /// Submits a batch and waits until all of it has arrived, once each. Returns the times from end of
+    /// data at the client to complete at the sink. Prints those to the acknowledgement.
+    pub(crate) fn sample(&self, batch: &Batch) -> io::Result<Times> {
         self.submit(batch)?;
         let numbers = || batch.numbers.clone();
         let count = batch.numbers.end - batch.numbers.start;
@@ -94,7 +95,9 @@ impl Stage {
         })?;
         let balance = self.ledger.balance_of(numbers());
         run::check(balance, arrived.is_some()).map_err(|error| self.relay.explain(&error))?;
-        Ok(self.ledger.latencies_of(numbers()))
+        let stored = Times::from_nanos(&self.ledger.acknowledgements_of(numbers()));
+        stored.print("end of data to acknowledged", "");
+        Ok(Times::from_nanos(&self.ledger.latencies_of(numbers())))
     }
 
     /// Submits a batch, waits until it has arrived, and says how fast it went.

@@ -133,15 +133,24 @@ impl Ledger {
 
     /// Returns, sorted, the nanoseconds from end of data at the client to complete at the sink, of these messages.
     pub(crate) fn latencies_of(&self, numbers: Range<u64>) -> Vec<u64> {
-        let ended = slots(&self.ended, &numbers).iter();
-        let pairs = ended.zip(slots(&self.arrived, &numbers));
-        let mut latencies: Vec<u64> = pairs
-            .map(|(end, arrival)| (end.load(Ordering::Relaxed), arrival.load(Ordering::Relaxed)))
-            .filter(|&(end, arrival)| end != 0 && arrival != 0)
-            .map(|(end, arrival)| arrival.saturating_sub(end))
+        self.since_end_of_data(&self.arrived, &numbers)
+    }
+
+    /// Returns, sorted, the nanoseconds from end of data at the client to the acknowledgement, of these messages.
+    pub(crate) fn acknowledgements_of(&self, numbers: Range<u64>) -> Vec<u64> {
+        self.since_end_of_data(&self.accepted, &numbers)
+    }
+
+    fn since_end_of_data(&self, times: &[AtomicU64], numbers: &Range<u64>) -> Vec<u64> {
+        let ended = slots(&self.ended, numbers).iter();
+        let pairs = ended.zip(slots(times, numbers));
+        let mut spans: Vec<u64> = pairs
+            .map(|(end, time)| (end.load(Ordering::Relaxed), time.load(Ordering::Relaxed)))
+            .filter(|&(end, time)| end != 0 && time != 0)
+            .map(|(end, time)| time.saturating_sub(end))
             .collect();
-        latencies.sort_unstable();
-        latencies
+        spans.sort_unstable();
+        spans
     }
 
     fn store(&self, times: &[AtomicU64], number: u64) {

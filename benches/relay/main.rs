@@ -11,6 +11,7 @@
 )]
 
 mod generator;
+#[allow(dead_code, reason = "the other bench uses more of it")]
 mod ledger;
 mod message;
 mod modes;
