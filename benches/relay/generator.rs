@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 use posthouse::clock::{Clock, SystemClock};
+use posthouse::schedule::Chance;
 use rustls::ClientConfig;
 
 use crate::ledger::Ledger;
@@ -38,12 +39,34 @@ pub(crate) struct Load {
     pub(crate) login: Option<(String, String)>,
     /// What becomes of a session after a message.
     pub(crate) reuse: Reuse,
-    /// Time between the starts of two messages of one session; none: as fast as it goes.
-    pub(crate) pace: Option<Duration>,
+    /// Time between the answer to one message of a session and the start of the next; none: as fast as it goes.
+    pub(crate) pace: Option<Pace>,
     /// Value of `X-Priority:`.
     pub(crate) priority: Option<u8>,
     /// When to give up.
     pub(crate) limit: Duration,
+}
+
+/// A time between messages, any from `least` to `most`, all equally often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) least: Duration,
+    pub(crate) most: Duration,
+}
+
+impl Pace {
+    /// Always the same time.
+    pub(crate) fn every(time: Duration) -> Self {
+        Self {
+            least: time,
+            most: time,
+        }
+    }
+
+    fn next(self, chance: &mut Chance) -> Duration {
+        let room = self.most.saturating_sub(self.least);
+        self.least + room.mul_f64(chance.next_fraction())
+    }
 }
 
 /// How commands and content are put together (RFC 2920, RFC 3030).
@@ -91,6 +114,7 @@ pub(crate) fn run(load: &Load, ledger: &Ledger) -> io::Result<()> {
         poller: Poller::new()?,
         template: Template::new(load.size, load.priority),
         next: load.first,
+        chance: Chance::new(load.first),
     };
     let mut sessions = Vec::with_capacity(load.sessions);
     for token in 0..load.sessions {
@@ -100,8 +124,10 @@ pub(crate) fn run(load: &Load, ledger: &Ledger) -> io::Result<()> {
     let mut ready = Vec::new();
     let mut living = sessions.len();
     while living > 0 {
-        work.poller
-            .wait(load.pace.unwrap_or(TICK).min(TICK), &mut ready)?;
+        work.poller.wait(
+            load.pace.map_or(TICK, |pace| pace.least.min(TICK)),
+            &mut ready,
+        )?;
         let now = SystemClock.instant();
         if now > deadline {
             return Err(io::Error::new(
@@ -132,6 +158,7 @@ struct Work<'a> {
     poller: Poller,
     template: Template,
     next: u64,
+    chance: Chance,
 }
 
 impl Work<'_> {
@@ -304,7 +331,7 @@ impl Session {
         if work.load.reuse == Reuse::PerMessage {
             self.say(b"QUIT\r\n", Expected::Quit);
         } else if let Some(pace) = work.load.pace {
-            self.resume_at = Some(now + pace);
+            self.resume_at = Some(now + pace.next(&mut work.chance));
         } else if work.load.flow != Flow::Group || self.in_flight == 0 {
             // In a group the next message has been begun behind the content already.
             self.next_message(work);

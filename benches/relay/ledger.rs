@@ -1,5 +1,6 @@
 //! What became of each numbered message: one clock, one place, written by generator and sink.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -100,11 +101,17 @@ impl Ledger {
 
     /// Compares what was acknowledged with what arrived.
     pub(crate) fn balance(&self) -> Balance {
+        self.balance_of(0..u64::MAX)
+    }
+
+    /// Compares what was acknowledged with what arrived of these messages.
+    pub(crate) fn balance_of(&self, numbers: Range<u64>) -> Balance {
         let mut balance = Balance {
             strays: self.strays.load(Ordering::Relaxed),
             ..Balance::default()
         };
-        for (accepted, copies) in self.accepted.iter().zip(&self.copies) {
+        let accepted = slots(&self.accepted, &numbers).iter();
+        for (accepted, copies) in accepted.zip(slots(&self.copies, &numbers)) {
             let accepted = accepted.load(Ordering::Relaxed) != 0;
             let copies = u64::from(copies.load(Ordering::Relaxed));
             balance.accepted += u64::from(accepted);
@@ -124,16 +131,26 @@ impl Ledger {
         (last(&self.accepted), last(&self.arrived))
     }
 
-    /// Returns, sorted, the nanoseconds from end of data at the client to complete at the sink.
-    pub(crate) fn latencies(&self) -> Vec<u64> {
-        let pairs = self.ended.iter().zip(&self.arrived);
-        let mut latencies: Vec<u64> = pairs
-            .map(|(end, arrival)| (end.load(Ordering::Relaxed), arrival.load(Ordering::Relaxed)))
-            .filter(|&(end, arrival)| end != 0 && arrival != 0)
-            .map(|(end, arrival)| arrival.saturating_sub(end))
+    /// Returns, sorted, the nanoseconds from end of data at the client to complete at the sink, of these messages.
+    pub(crate) fn latencies_of(&self, numbers: Range<u64>) -> Vec<u64> {
+        self.since_end_of_data(&self.arrived, &numbers)
+    }
+
+    /// Returns, sorted, the nanoseconds from end of data at the client to the acknowledgement, of these messages.
+    pub(crate) fn acknowledgements_of(&self, numbers: Range<u64>) -> Vec<u64> {
+        self.since_end_of_data(&self.accepted, &numbers)
+    }
+
+    fn since_end_of_data(&self, times: &[AtomicU64], numbers: &Range<u64>) -> Vec<u64> {
+        let ended = slots(&self.ended, numbers).iter();
+        let pairs = ended.zip(slots(times, numbers));
+        let mut spans: Vec<u64> = pairs
+            .map(|(end, time)| (end.load(Ordering::Relaxed), time.load(Ordering::Relaxed)))
+            .filter(|&(end, time)| end != 0 && time != 0)
+            .map(|(end, time)| time.saturating_sub(end))
             .collect();
-        latencies.sort_unstable();
-        latencies
+        spans.sort_unstable();
+        spans
     }
 
     fn store(&self, times: &[AtomicU64], number: u64) {
@@ -148,4 +165,10 @@ fn slot<T>(slots: &[T], number: u64) -> Option<&T> {
     usize::try_from(number)
         .ok()
         .and_then(|index| slots.get(index))
+}
+
+fn slots<'a, T>(slots: &'a [T], numbers: &Range<u64>) -> &'a [T] {
+    let bound = |number| usize::try_from(number).map_or(slots.len(), |at| at.min(slots.len()));
+    let (from, to) = (bound(numbers.start), bound(numbers.end));
+    slots.get(from..to).unwrap_or_default()
 }

@@ -11,12 +11,14 @@
 )]
 
 mod generator;
+#[allow(dead_code, reason = "the other bench uses more of it")]
 mod ledger;
 mod message;
 mod modes;
 mod options;
 mod report;
 mod run;
+#[allow(dead_code, reason = "the other bench uses more of it")]
 mod sink;
 mod target;
 mod tls;

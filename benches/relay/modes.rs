@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use posthouse::clock::{Clock, SystemClock};
 
-use crate::generator::{Flow, Load, Reuse, Security};
+use crate::generator::{Flow, Load, Pace, Reuse, Security};
 use crate::ledger::Ledger;
 use crate::options::{Encryption, Large, Mode, Place, Shape};
 use crate::report;
@@ -56,7 +56,7 @@ impl Series {
         start: impl FnOnce(SocketAddr) -> io::Result<Option<Target>>,
     ) -> io::Result<Self> {
         let ledger = Arc::new(Ledger::new(messages));
-        let sink = Sink::start(Arc::clone(&ledger))?;
+        let sink = Sink::start(Arc::clone(&ledger), Duration::ZERO)?;
         let target = start(sink.address())?;
         Ok(Self {
             ledger,
@@ -224,11 +224,11 @@ fn latency(shape: &Shape) -> io::Result<()> {
             &shape
         };
         let mut load = series.load(kind, shape.count)?;
-        load.pace = Some(Duration::from_millis(shape.pace));
+        load.pace = Some(Pace::every(Duration::from_millis(shape.pace)));
         series.run(&load)?;
         let (name, ledger) = (series.name(), Arc::clone(&series.ledger));
         series.finish()?;
-        report::latencies(name, &ledger.latencies());
+        report::latencies(name, &ledger.latencies_of(0..u64::MAX));
     }
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! The upstream: an ESMTP server that counts messages by their number and throws them away.
 //!
 //! One thread, all connections. It offers PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8 and SIZE, answers each group of
-//! commands with one write, and never refuses anything.
+//! commands with one write, and never refuses anything. It can take its time for each message.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memchr::memmem;
+use posthouse::clock::{Clock, SystemClock};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ledger::Ledger;
@@ -21,24 +23,61 @@ use crate::wire::{Poller, Wire};
 pub(crate) struct Sink {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
+/// What comes in.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    octets: AtomicU64,
+    receiving: AtomicUsize,
+}
+
+impl Traffic {
+    /// Returns the octets received so far, commands included.
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections are in the middle of a message.
+    pub(crate) fn receiving(&self) -> usize {
+        self.receiving.load(Ordering::Relaxed)
+    }
+}
+
 impl Sink {
-    /// Listens on a loopback port that the system chooses.
-    pub(crate) fn start(ledger: Arc<Ledger>) -> io::Result<Self> {
+    /// Listens on a loopback port that the system chooses. A message is answered `delay` after its end.
+    pub(crate) fn start(ledger: Arc<Ledger>, delay: Duration) -> io::Result<Self> {
         let listener = listen()?;
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let traffic = Arc::new(Traffic::default());
+        let (stopped, seen) = (Arc::clone(&stop), Arc::clone(&traffic));
+        let work = move || {
+            let mut service = Service {
+                poller: Poller::new()?,
+                ledger,
+                traffic: seen,
+                delay,
+                answers: VecDeque::new(),
+            };
+            serve(&listener, &mut service, &stopped)
+        };
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
-            .spawn(move || serve(&listener, &ledger, &stopped))?;
+            .spawn(work)?;
         Ok(Self {
             address,
             stop,
+            traffic,
             thread: Some(thread),
         })
+    }
+
+    /// What comes in.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Where it listens.
@@ -76,24 +115,59 @@ fn listen() -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn serve(listener: &TcpListener, ledger: &Ledger, stop: &AtomicBool) -> io::Result<()> {
-    let mut poller = Poller::new()?;
-    poller.add(listener, 0)?;
+/// What all connections share.
+struct Service {
+    poller: Poller,
+    ledger: Arc<Ledger>,
+    traffic: Arc<Traffic>,
+    delay: Duration,
+    /// When connections are due to answer, the earliest first, since all take the same time.
+    answers: VecDeque<(Instant, usize)>,
+}
+
+impl Service {
+    /// Returns how long nothing needs to be done.
+    fn patience(&self) -> Duration {
+        let next = self.answers.front();
+        next.map_or(STOP_CHECK, |(at, _)| {
+            at.saturating_duration_since(SystemClock.instant())
+                .min(STOP_CHECK)
+        })
+    }
+
+    /// Adds the connections whose answer is due.
+    fn add_due(&mut self, ready: &mut Vec<usize>) {
+        while let Some((at, index)) = self.answers.front().copied()
+            && at <= SystemClock.instant()
+        {
+            self.answers.pop_front();
+            ready.push(index + 1);
+        }
+    }
+}
+
+fn serve(listener: &TcpListener, service: &mut Service, stop: &AtomicBool) -> io::Result<()> {
+    service.poller.add(listener, 0)?;
     let mut peers: Vec<Option<Peer>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
     let mut ready = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        poller.wait(STOP_CHECK, &mut ready)?;
+        let patience = service.patience();
+        service.poller.wait(patience, &mut ready)?;
+        service.add_due(&mut ready);
         for &token in &ready {
             let Some(index) = token.checked_sub(1) else {
-                accept(listener, &poller, &mut peers, &mut free)?;
+                accept(listener, &service.poller, &mut peers, &mut free)?;
                 continue;
             };
             let Some(peer) = peers.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
             // A client that goes away is its own business; what it had not finished was not acknowledged.
-            if !peer.advance(&poller, ledger).unwrap_or(false) {
+            if !peer.advance(index, service).unwrap_or(false) {
+                if peer.number.is_some() {
+                    service.traffic.receiving.fetch_sub(1, Ordering::Relaxed);
+                }
                 peers[index] = None;
                 free.push(index);
             }
@@ -155,6 +229,10 @@ enum Phase {
         last: bool,
         content: Content,
     },
+    /// A message is complete and its answer due then.
+    Pondering {
+        until: Instant,
+    },
 }
 
 /// The number inside the message.
@@ -186,24 +264,50 @@ impl Content {
 
 impl Peer {
     /// Reads, answers, writes. `Ok(false)`: the connection is over.
-    fn advance(&mut self, poller: &Poller, ledger: &Ledger) -> io::Result<bool> {
+    fn advance(&mut self, index: usize, service: &mut Service) -> io::Result<bool> {
+        let (before, was_receiving) = (self.wire.input().len(), self.number.is_some());
         let open = self.wire.receive()?;
+        let received = self.wire.input().len() - before;
+        let octets = &service.traffic.octets;
+        octets.fetch_add(received as u64, Ordering::Relaxed);
         loop {
             let progress = match self.phase {
                 Phase::Command => self.command(),
-                Phase::Data { content } => self.data(content, ledger),
+                Phase::Data { content } => self.data(content, &service.ledger),
                 Phase::Chunk {
                     left,
                     last,
                     content,
-                } => self.chunk(left, last, content, ledger),
+                } => self.chunk(left, last, content, &service.ledger),
+                Phase::Pondering { until } => self.answer(until),
             };
             if !progress {
                 break;
             }
+            if let Phase::Pondering { until } = &mut self.phase
+                && !service.delay.is_zero()
+            {
+                *until += service.delay;
+                service.answers.push_back((*until, index));
+            }
         }
-        let flushed = self.wire.flush(poller)?;
+        // From RCPT to the end of data, also between two chunks.
+        match (was_receiving, self.number.is_some()) {
+            (false, true) => service.traffic.receiving.fetch_add(1, Ordering::Relaxed),
+            (true, false) => service.traffic.receiving.fetch_sub(1, Ordering::Relaxed),
+            (false, false) | (true, true) => 0,
+        };
+        let flushed = self.wire.flush(&service.poller)?;
         Ok(open && !(self.closing && flushed))
+    }
+
+    fn answer(&mut self, until: Instant) -> bool {
+        let is_due = until <= SystemClock.instant();
+        if is_due {
+            self.wire.output().extend_from_slice(KEPT);
+            self.phase = Phase::Command;
+        }
+        is_due
     }
 
     fn command(&mut self) -> bool {
@@ -246,7 +350,7 @@ impl Peer {
     }
 
     fn data(&mut self, content: Content, ledger: &Ledger) -> bool {
-        let (input, output) = self.wire.parts();
+        let input = self.wire.input();
         let end = if input.starts_with(b".\r\n") {
             Some(3)
         } else {
@@ -255,8 +359,9 @@ impl Peer {
         let content = content.look(&input[..end.unwrap_or(input.len())]);
         if let Some(end) = end {
             ledger.arrive(self.number.take(), content.number());
-            output.extend_from_slice(b"250 2.0.0 kept\r\n");
-            self.phase = Phase::Command;
+            self.phase = Phase::Pondering {
+                until: SystemClock.instant(),
+            };
             self.wire.take(end);
             return true;
         }
@@ -286,8 +391,14 @@ impl Peer {
             if last {
                 ledger.arrive(self.number.take(), content.number());
             }
-            self.wire.output().extend_from_slice(b"250 2.0.0 kept\r\n");
-            self.phase = Phase::Command;
+            if last {
+                self.phase = Phase::Pondering {
+                    until: SystemClock.instant(),
+                };
+            } else {
+                self.wire.output().extend_from_slice(KEPT);
+                self.phase = Phase::Command;
+            }
         }
         complete
     }
@@ -306,6 +417,8 @@ fn chunk_size(line: &[u8]) -> (usize, bool) {
 
 const HELLO: &[u8] = b"250-sink.example\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-8BITMIME\r\n\
     250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 1073741824\r\n";
+
+const KEPT: &[u8] = b"250 2.0.0 kept\r\n";
 
 /// A relay adds trace fields in front of ours; no head is longer than this.
 const LONGEST_HEAD: usize = 16 << 10;

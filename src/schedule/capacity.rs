@@ -168,10 +168,15 @@ impl Capacity {
         match share {
             Share::Urgent => free,
             Share::Other => {
-                let reserved = self.bounds.reserved.min(limit.saturating_sub(1));
-                free.min((limit - reserved).saturating_sub(self.busy.other))
+                let others = limit - self.reserved();
+                free.min(others.saturating_sub(self.busy.other))
             }
         }
+    }
+
+    /// Returns how many of the connections that may be used now are for urgent mail alone: never the last one.
+    fn reserved(&self) -> usize {
+        self.bounds.reserved.min(self.limit().saturating_sub(1))
     }
 
     /// Counts as many attempts as all rates allow, `wanted` at most; returns how many and as when they count.
@@ -246,7 +251,9 @@ impl Capacity {
 
     /// Takes in what an attempt that began at `began` said of the upstream.
     pub fn record(&mut self, health: &Health, load: Load, began: Instant, now: Instant) -> Change {
-        let busy = self.busy();
+        // What is reserved is in use: other mail has no more than the rest, and fills that to the full.
+        let kept = self.reserved().saturating_sub(self.busy.urgent);
+        let busy = self.busy() + kept;
         self.concurrency.record(load, busy, began, now);
         let change = self.condition.record(health, began, now);
         if change != Change::None {
@@ -364,6 +371,26 @@ mod tests {
         assert_eq!(fill(&mut capacity, Priority::Low, T0).len(), 3);
         capacity.end(urgent);
         assert!(fill(&mut capacity, Priority::Low, T0).is_empty());
+    }
+
+    #[test]
+    fn connections_grow_though_one_is_kept() {
+        let (mut capacity, now) = (capacity(20, 1, &[]), SystemClock.instant());
+        let mut running = fill(&mut capacity, Priority::Normal, T0);
+        for _ in 0..20 {
+            let _change = capacity.record(&Health::Good, Load::Borne, now, now);
+            running.extend(fill(&mut capacity, Priority::Normal, T0));
+        }
+        assert_eq!((capacity.limit(), running.len()), (20, 19));
+    }
+
+    #[test]
+    fn connections_do_not_grow_while_others_have_one_free() {
+        let (mut capacity, now) = (capacity(20, 1, &[]), SystemClock.instant());
+        let mut running = fill(&mut capacity, Priority::Normal, T0);
+        end(&mut capacity, running.split_off(2));
+        let _change = capacity.record(&Health::Good, Load::Borne, now, now);
+        assert_eq!(capacity.limit(), 4);
     }
 
     #[test]
