@@ -198,9 +198,12 @@ impl Reloader {
         self.hold_orphans().await;
     }
 
-    /// Reroutes what was accepted, or reported, with the old routes while a reload took them away.
+    /// Reroutes what was accepted, or reported, with the old routes while a reload or a drain took them away.
     pub(super) async fn adopt_orphans(&self) {
-        if self.relay.has_orphans() {
+        let has_stand_ins = !self.draining().drained.stand_ins().is_empty();
+        if self.relay.has_orphans() || has_stand_ins {
+            // Not while a reload exchanges the routes.
+            let _turn = self.turn.lock().await;
             self.reroute().await;
         }
     }

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 100;
 
 /// How often all messages of a route are looked through from the beginning for senders to warn: those that were being
 /// attempted, or were not due, when they were passed.
-const FROM_THE_BEGINNING: Duration = Duration::from_mins(10);
+const FROM_THE_BEGINNING: Duration = Duration::from_hours(1);
 
 /// The routes with messages to look after.
 #[derive(Debug, Default)]

@@ -48,6 +48,10 @@ impl Moment {
 /// Longer than any process lives, and not too long for the monotonic clock.
 const LONGEST_LEASE: Duration = Duration::from_hours(24 * 365);
 
+/// The octets of memory that a message takes, as an estimate on the safe side: its entry in the index, its places in the
+/// queues. What has become of its recipients is counted besides.
+const MEMORY_OF_MESSAGE: u64 = 400;
+
 /// How far the civil clock may go back before what waits by it is looked at again.
 const STEP: Duration = Duration::from_mins(1);
 
@@ -175,6 +179,8 @@ pub(super) struct Index<P> {
     /// When old messages were last looked for that rise.
     aged: Option<Instant>,
     octets: u64,
+    /// The octets of memory that standings take beyond what every message does.
+    standings: u64,
     held: u64,
     settling: u64,
 }
@@ -191,6 +197,7 @@ impl<P> Default for Index<P> {
             last_token: 0,
             aged: None,
             octets: 0,
+            standings: 0,
             held: 0,
             settling: 0,
         }
@@ -221,6 +228,7 @@ impl<P: Clone> Index<P> {
             self.deadlines.insert(arrival.id, deadline);
         }
         self.octets = self.octets.saturating_add(slot.size);
+        self.standings += slot.standing.memory();
         if slot.standing.is_held {
             self.held += 1;
         } else {
@@ -305,7 +313,7 @@ impl<P: Clone> Index<P> {
             self.leases.pop_first();
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.phase = Phase::Idle;
-                self.lanes.insert_ready(slot.wait(id));
+                self.lanes.insert(slot.wait(id), self.latest);
             }
         }
     }
@@ -342,7 +350,7 @@ impl<P: Clone> Index<P> {
         };
         slot.phase = Phase::Idle;
         self.leases.remove(&(until, id));
-        self.lanes.insert_ready(slot.wait(id));
+        self.lanes.insert(slot.wait(id), self.latest);
         true
     }
 
@@ -447,6 +455,7 @@ impl<P: Clone> Index<P> {
             Phase::Changing => {}
         }
         self.held -= u64::from(slot.standing.is_held);
+        self.standings = self.standings.saturating_sub(slot.standing.memory());
         let Some(standing) = standing else {
             let slot = self.slots.remove(&id)?;
             self.deadlines.remove(id);
@@ -461,6 +470,7 @@ impl<P: Clone> Index<P> {
             slot.route = self.lanes.enter(route);
         }
         slot.standing = standing;
+        self.standings += slot.standing.memory();
         slot.phase = Phase::Idle;
         if slot.standing.is_held {
             self.held += 1;
@@ -544,6 +554,14 @@ impl<P: Clone> Index<P> {
         last
     }
 
+    /// Returns about how many octets of memory the index takes.
+    pub(super) fn memory(&self) -> u64 {
+        let messages = self.slots.len() as u64;
+        messages
+            .saturating_mul(MEMORY_OF_MESSAGE)
+            .saturating_add(self.standings)
+    }
+
     /// Returns the sums; damage is not the index's to count.
     pub(super) fn stats(&self) -> Stats {
         Stats {
@@ -560,4 +578,44 @@ impl<P: Clone> Index<P> {
 #[cfg(test)]
 pub(super) const fn slot_size<P>() -> usize {
     size_of::<Slot<P>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::conformance::{START, failure, message_to, route};
+    use crate::spool::standing::Waiting;
+
+    #[test]
+    fn what_upstreams_said_counts_as_memory_until_the_message_is_done() {
+        let (mut index, id) = (Index::default(), QueueId::first_at(START));
+        let message = message_to(&["a@example.com", "b@example.com"]);
+        let arrival = Arrival {
+            id,
+            size: 1,
+            priority: Priority::Normal,
+            route: route(&["main"]),
+            account: None,
+            tenant: None,
+            times: Times::of(&message),
+            standing: Standing::fresh(2, START),
+            place: (),
+        };
+        index.insert(arrival, START);
+        let untouched = index.memory();
+        let waiting = |index| Waiting {
+            index: RecipientIndex(index),
+            attempts: 1,
+            due: START,
+            reason: Some(failure(&"x".repeat(400))),
+        };
+        let deferred = Standing {
+            recipients: Recipients::Some([0, 1].map(waiting).into()),
+            ..Standing::fresh(2, START)
+        };
+        index.conclude(id, Some(deferred), START);
+        assert!(index.memory() >= untouched + 800);
+        index.conclude(id, None, START);
+        assert_eq!(index.memory(), 0);
+    }
 }

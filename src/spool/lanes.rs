@@ -182,7 +182,7 @@ impl Lanes {
         let between = self.between.entry(upstream.clone()).or_default();
         between
             .at_mut(front.rank)
-            .charge(front.route, cost / tenants);
+            .charge(front.route, cost.saturating_mul(FRACTIONS) / tenants);
     }
 
     /// Returns the messages that are ready on these routes, whatever their rank, with ids from `from` on: the oldest
@@ -227,6 +227,9 @@ impl Lanes {
         older.map(|(_, id)| id).collect()
     }
 }
+
+/// Between routes costs are counted in fractions, so that the share of one of thousands of tenants is not nothing.
+const FRACTIONS: u64 = 1024;
 
 /// The front of one route's lane.
 pub(super) struct First {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::identity::Route;
-use crate::mail::{Failure, RecipientIndex};
+use crate::mail::{Cause, Failure, RecipientIndex};
 
 use super::{Fate, Settlement, Untold, Warned};
 
@@ -204,6 +204,23 @@ impl Standing {
             route: self.route.clone(),
             recipients: Recipients::Some(waiting.into()),
         })
+    }
+
+    /// Returns about how many octets of memory it takes beyond what every message does.
+    pub(super) fn memory(&self) -> u64 {
+        let reason = |failure: &Failure| match &failure.cause {
+            Cause::Broken(text) | Cause::Unusable(text) => text.len(),
+            Cause::Response(response) => response.text.len(),
+            Cause::Capability(_) | Cause::Expired | Cause::Timeout => 0,
+        };
+        let waiting = match &self.recipients {
+            Recipients::All { .. } => 0,
+            Recipients::Some(waiting) => {
+                let reasons = waiting.iter().filter_map(|waiting| waiting.reason.as_ref());
+                size_of_val::<[Waiting]>(waiting) + reasons.map(reason).sum::<usize>()
+            }
+        };
+        (waiting + size_of_val::<[Untold]>(&self.untold)) as u64
     }
 
     /// Returns the same standing with all recipients due `now`.

@@ -88,6 +88,7 @@ impl SpoolAdmin for EmbeddedSpool {
                 break;
             }
             after = last;
+            tokio::task::yield_now().await;
         }
         self.shared.changed.notify_one();
     }

@@ -180,9 +180,7 @@ impl Committer {
                 }
             }
         }
-        self.shared
-            .gauge
-            .set(state.index.stats(), &self.shared.settings);
+        self.shared.gauge.set(&state.index, &self.shared.settings);
         drop(state);
         // Before the replies, so that who has its reply knows that the dispatcher has been woken.
         self.shared.changed.notify_one();

@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::mail::Priority;
+use crate::spool::Pressure;
+use crate::spool::index::Index;
 use crate::spool::pressure::Level;
-use crate::spool::{Pressure, Stats};
 
+use super::segments::Place;
 use super::settings::Settings;
-
-/// The octets of memory that a waiting message takes, as an estimate: its entry in the index, its places in the queues.
-const MEMORY_OF_MESSAGE: u64 = 400;
 
 /// Figures that are read without a lock.
 #[derive(Debug, Default)]
@@ -50,8 +49,8 @@ impl Measured {
 
 impl Gauge {
     /// Takes the sums over from the index.
-    pub(super) fn set(&self, stats: Stats, settings: &Settings) {
-        let memory = stats.messages.saturating_mul(MEMORY_OF_MESSAGE);
+    pub(super) fn set(&self, index: &Index<Place>, settings: &Settings) {
+        let (stats, memory) = (index.stats(), index.memory());
         for (measured, figure, limit) in [
             (&self.messages, stats.messages, settings.max_messages),
             (&self.octets, stats.octets, settings.max_octets),

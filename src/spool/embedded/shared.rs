@@ -56,7 +56,7 @@ pub(super) struct Parts {
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
         let gauge = Gauge::default();
-        gauge.set(parts.index.stats(), &parts.settings);
+        gauge.set(&parts.index, &parts.settings);
         gauge.damaged.store(parts.damaged, Ordering::Relaxed);
         Self {
             disk: parts.disk,

@@ -162,11 +162,17 @@ impl<P: Clone> Index<P> {
         slot.token = self.last_token;
         slot.phase = Phase::Leased { until };
         self.leases.insert((until, id));
-        if slot.standing.due() > claim.now {
-            // It was due once, and the clock has been set back since.
-            slot.standing = slot.standing.due_at_once(claim.now);
-        }
-        let due = claim.now;
+        let due = match claim.wanted {
+            // Its recipients are looked after, not attempted: whether they are due does not matter.
+            Wanted::Late => Timestamp::MAX,
+            Wanted::Aged { .. } | Wanted::Next { .. } => {
+                if slot.standing.due() > claim.now {
+                    // It was due once, and the clock has been set back since.
+                    slot.standing = slot.standing.due_at_once(claim.now);
+                }
+                claim.now
+            }
+        };
         let pending = slot.standing.due_by(due, claim.recipients);
         Some(Claimed {
             id,
