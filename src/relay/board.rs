@@ -68,6 +68,15 @@ struct Place {
     capacity: Capacity,
 }
 
+/// On which terms messages are claimed for an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How many recipients an attempt is for at most.
+    pub(super) recipients: usize,
+    /// See [`Arrangement::ageing`].
+    pub(super) ageing: Option<Duration>,
+}
+
 /// One moment by three clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
@@ -134,8 +143,13 @@ impl Board {
         self.drained = names;
     }
 
-    pub(super) fn ageing(&self) -> Option<Duration> {
-        self.ageing
+    /// Returns on which terms messages are claimed for an upstream.
+    pub(super) fn terms(&self, name: &UpstreamName) -> Option<Terms> {
+        let place = self.places.get(name)?;
+        Some(Terms {
+            recipients: place.lane.upstream.recipients(),
+            ageing: self.ageing,
+        })
     }
 
     pub(super) fn lanes(&self) -> Vec<Lane> {

@@ -348,17 +348,17 @@ struct Unused<'a> {
 impl Unused<'_> {
     /// Claims messages as the allowance says; returns how many were asked for, and them.
     async fn claim(&self, routes: &[Route]) -> (usize, Vec<Lease>) {
-        let lane = self.relay.board().lane(self.name);
-        let Some((lane, allowance)) = lane.zip(self.allowance.as_ref()) else {
+        let terms = self.relay.board().terms(self.name);
+        let Some((terms, allowance)) = terms.zip(self.allowance.as_ref()) else {
             return (0, Vec::new());
         };
         let wanted = Wanted::Next {
             upstream: self.name,
             lowest: allowance.lowest,
-            ageing: self.relay.board().ageing(),
+            ageing: terms.ageing,
         };
         let claim = Claim {
-            recipients: lane.upstream.recipients(),
+            recipients: terms.recipients,
             ..self.relay.claim_of(routes, wanted, allowance.at_most)
         };
         (allowance.at_most, self.relay.claim_as(claim).await)
@@ -377,7 +377,9 @@ impl Unused<'_> {
 
 impl Drop for Unused<'_> {
     fn drop(&mut self) {
-        if let Some(allowance) = self.allowance.take() {
+        if let Some(allowance) = self.allowance.take()
+            && allowance.at_most > 0
+        {
             self.relay.board().give_back(self.name, allowance);
         }
     }
