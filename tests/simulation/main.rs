@@ -31,7 +31,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Once;
 
 /// How many seeds are tried where nothing else is asked for.
-const SEEDS: u64 = 1200;
+const SEEDS: u64 = 2000;
 
 fn number(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
