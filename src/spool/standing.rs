@@ -197,6 +197,10 @@ impl Standing {
                 true
             }
         });
+        debug_assert!(
+            !waiting.is_empty() || settlement.untold.is_empty(),
+            "what is untold goes with the last recipient"
+        );
         (!waiting.is_empty()).then(|| Self {
             is_held: self.is_held,
             warned,
