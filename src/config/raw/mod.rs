@@ -6,6 +6,7 @@ mod choices;
 mod defaults;
 mod list;
 mod tables;
+mod upstream;
 
 pub(super) use choices::{
     AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
@@ -13,7 +14,7 @@ pub(super) use choices::{
 };
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Maildir,
-    Named, OwnRetry, Relay, Retry, Root, SecretSource, Server, Session, Smtp, Spool, SystemMail,
-    Tenant, Timeouts, Tls, Upstream, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
+    Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
+pub(super) use upstream::{Maildir, OwnRetry, SecretSource, Smtp, Upstream, UpstreamTimeouts};

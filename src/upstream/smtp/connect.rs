@@ -12,31 +12,28 @@
 //! Octets behind the reply to STARTTLS, but before the handshake, come from somebody who wants them to count as
 //! encrypted (response injection, THREATS T4). They end the connection whatever the policy.
 
+mod dial;
+mod enter;
+mod secure;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mail_send::SmtpClient;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Channel, Outcome, Stage, Via};
-use crate::schedule::Bandwidth;
-use crate::smtp::extension::Extensions;
-use crate::smtp::reply::ReceivedReply;
+use crate::mail::{Outcome, Stage};
 use crate::tls::client::{self, ClientTlsError};
 use crate::upstream::classify::{self, Break, Judgement};
 
 use super::connection::Connection;
-use super::login::{Answer, Exchange, Mechanism, Privacy};
 use super::pacing::Pacing;
-use super::settings::{Login, PlainTextLogin, Settings, Smtputf8, TlsPolicy, Verification};
-use super::tls_problem::{self, TlsProblem};
+use super::settings::{PlainTextLogin, Settings, TlsPolicy, Verification};
+use super::tls_problem::TlsProblem;
 use super::transcript::Observer;
-use super::wire::{Socket, Wire};
+use super::wire::Wire;
 
 /// Opens connections to one upstream.
 pub(super) struct Connector {
@@ -54,32 +51,10 @@ const MAX_ADDRESSES: usize = 8;
 /// All addresses together may take this many times the limit of one.
 const CONNECT_ROUNDS: u32 = 3;
 
-/// Why STARTTLS did not lead to a connection.
-struct StartTlsFailure {
-    judgement: Judgement,
-    /// Whether policy *opportunistic* goes on in plain text after it.
-    is_harmless: bool,
-}
-
 /// Why there is no connection, and the last address that was tried.
 pub(super) struct Unconnected {
     pub(super) judgement: Judgement,
     pub(super) address: Option<SocketAddr>,
-}
-
-/// A connection that nothing has been said on yet.
-struct Dialed {
-    client: SmtpClient<TcpStream>,
-    address: SocketAddr,
-}
-
-impl From<Judgement> for StartTlsFailure {
-    fn from(judgement: Judgement) -> Self {
-        Self {
-            judgement,
-            is_harmless: false,
-        }
-    }
 }
 
 impl Connector {
@@ -203,7 +178,7 @@ impl Connector {
             (TlsPolicy::Implicit, Some(tls)) => {
                 let stream = self.handshake(tls, host, tcp.client, observer).await;
                 let stream = stream.map_err(TlsProblem::judgement)?;
-                let via = encrypted(&stream, address);
+                let via = secure::encrypted(&stream, address);
                 let mut wire = Wire::new(stream, via, observer.clone());
                 self.greet(&mut wire).await?;
                 self.enter(wire).await
@@ -223,248 +198,6 @@ impl Connector {
                 self.plain(tcp, observer).await
             }
         }
-    }
-
-    async fn tcp(&self, address: SocketAddr, observer: &Observer) -> Result<Dialed, Judgement> {
-        let limit = self.settings.timeouts.connect;
-        let connected = match self.settings.local_address {
-            Some(local) => SmtpClient::connect_using(local, address, limit).await,
-            None => SmtpClient::connect(address, limit).await,
-        };
-        let client = connected.map_err(|error| {
-            let end = if matches!(error, mail_send::Error::Timeout) {
-                Break::Timeout
-            } else {
-                Break::Closed(tls_problem::words(&error))
-            };
-            classify::broken(Stage::Connect, end)
-        })?;
-        // Without it a small write behind another waits for the peer's delayed acknowledgement. Where the system
-        // refuses, mail is slower and no less safe.
-        let _ = client.stream.set_nodelay(true);
-        if let Some(bandwidth) = self.settings.bandwidth {
-            keep_little_unsent(&client.stream, bandwidth);
-        }
-        observer.note(format_args!("connected to {address}"));
-        Ok(Dialed { client, address })
-    }
-
-    async fn handshake(
-        &self,
-        tls: &TlsConnector,
-        host: &Host,
-        client: SmtpClient<TcpStream>,
-        observer: &Observer,
-    ) -> Result<TlsStream<TcpStream>, TlsProblem> {
-        let done = client.into_tls(tls, &host.name).await;
-        let client = done.map_err(TlsProblem::from)?;
-        observer.note(format_args!(
-            "{}",
-            tls_problem::facts(client.tls_connection())
-        ));
-        Ok(client.stream)
-    }
-
-    async fn plain(&self, tcp: Dialed, observer: &Observer) -> Result<Connection, Judgement> {
-        let via = in_plain_text(tcp.address);
-        let mut wire = Wire::new(tcp.client.stream, via, observer.clone());
-        self.greet(&mut wire).await?;
-        let extensions = self.hello(&mut wire).await?;
-        self.log_in(wire, extensions, Privacy::Open).await
-    }
-
-    async fn start_tls(
-        &self,
-        tls: &TlsConnector,
-        host: &Host,
-        tcp: Dialed,
-        observer: &Observer,
-    ) -> Result<Connection, StartTlsFailure> {
-        let address = tcp.address;
-        let via = in_plain_text(address);
-        let mut wire = Wire::new(tcp.client.stream, via, observer.clone());
-        self.greet(&mut wire).await?;
-        let extensions = self.hello(&mut wire).await?;
-        if !extensions.starttls {
-            if self.settings.tls == TlsPolicy::Required {
-                let text = "the upstream does not offer STARTTLS, which is required";
-                return Err(classify::unusable(Stage::Tls, text.into()).into());
-            }
-            return Ok(self.log_in(wire, extensions, Privacy::Open).await?);
-        }
-        let harmless = |judgement| StartTlsFailure {
-            judgement,
-            is_harmless: true,
-        };
-        let limit = self.settings.timeouts.command;
-        let reply = wire.command("STARTTLS\r\n", limit).await;
-        let reply = reply.map_err(|end| harmless(classify::broken(Stage::Tls, end)))?;
-        if reply.response.code != 220 {
-            return Err(harmless(classify::reply(Stage::Tls, reply.response)));
-        }
-        if !wire.is_quiet() {
-            let text = "octets were slipped in before the TLS handshake";
-            return Err(classify::broken(Stage::Tls, Break::Nonsense(text.into())).into());
-        }
-        let client = SmtpClient {
-            stream: wire.into_stream(),
-            timeout: self.settings.timeouts.connect,
-        };
-        let stream = self.handshake(tls, host, client, observer).await;
-        let stream = stream.map_err(|problem| StartTlsFailure {
-            is_harmless: !problem.is_about_certificate(),
-            judgement: problem.judgement(),
-        })?;
-        let via = encrypted(&stream, address);
-        let wire = Wire::new(stream, via, observer.clone());
-        Ok(self.enter(wire).await?)
-    }
-
-    /// EHLO and login inside TLS. What was offered before TLS counts no more (RFC 3207 §4.2).
-    async fn enter<S: Socket + 'static>(&self, mut wire: Wire<S>) -> Result<Connection, Judgement> {
-        let extensions = self.hello(&mut wire).await?;
-        self.log_in(wire, extensions, Privacy::Private).await
-    }
-
-    async fn greet<S: Socket>(&self, wire: &mut Wire<S>) -> Result<(), Judgement> {
-        let greeting = wire.reply(self.settings.timeouts.command).await;
-        let greeting = greeting.map_err(|end| classify::broken(Stage::Greeting, end))?;
-        expect(Stage::Greeting, 220, greeting).map(drop)
-    }
-
-    /// Says EHLO, or HELO to servers that do not know it (RFC 5321 §3.2).
-    async fn hello<S: Socket>(&self, wire: &mut Wire<S>) -> Result<Extensions, Judgement> {
-        let (limit, name) = (
-            self.settings.timeouts.command,
-            self.settings.helo.as_ascii(),
-        );
-        let broken = |end| classify::broken(Stage::Greeting, end);
-        let reply = wire.command(&format!("EHLO {name}\r\n"), limit).await;
-        let reply = reply.map_err(broken)?;
-        let mut extensions = if reply.response.code >= 500 {
-            let reply = wire.command(&format!("HELO {name}\r\n"), limit).await;
-            expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
-            Extensions::default()
-        } else {
-            Extensions::parse(&expect(Stage::Greeting, 250, reply)?.lines)
-        };
-        match self.settings.smtputf8 {
-            Smtputf8::Auto => {}
-            Smtputf8::Off => extensions.smtputf8 = false,
-            Smtputf8::On => extensions.smtputf8 = true,
-        }
-        Ok(extensions)
-    }
-
-    async fn log_in<S: Socket + 'static>(
-        &self,
-        mut wire: Wire<S>,
-        extensions: Extensions,
-        privacy: Privacy,
-    ) -> Result<Connection, Judgement> {
-        if let Some(login) = &self.settings.login {
-            self.authenticate(&mut wire, &extensions, privacy, login)
-                .await?;
-        }
-        let (timeouts, now) = (self.settings.timeouts.clone(), self.clock.instant());
-        let pacing = self.pacing.clone();
-        Ok(Connection::new(
-            wire.into_any(),
-            extensions,
-            timeouts,
-            pacing,
-            now,
-        ))
-    }
-
-    async fn authenticate<S: Socket>(
-        &self,
-        wire: &mut Wire<S>,
-        extensions: &Extensions,
-        privacy: Privacy,
-        login: &Login,
-    ) -> Result<(), Judgement> {
-        let unusable = |text: &str| Err(classify::unusable(Stage::Authenticate, text.into()));
-        if privacy == Privacy::Open && login.over_plain_text == PlainTextLogin::Forbidden {
-            return unusable("the connection is not encrypted, and the login may not go over it");
-        }
-        let mut refusal = None;
-        for mechanism in Mechanism::in_order(extensions.auth, privacy) {
-            match self.try_mechanism(wire, login, mechanism).await? {
-                Answer::Done => return Ok(()),
-                Answer::Unknown(reply) => refusal = Some(reply),
-                Answer::Refused(reply) => {
-                    return Err(classify::reply(Stage::Authenticate, reply));
-                }
-                Answer::Send(_) => return unusable("the login did not end"),
-            }
-        }
-        match refusal {
-            Some(reply) => Err(classify::reply(Stage::Authenticate, reply)),
-            None => unusable("the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5"),
-        }
-    }
-
-    /// Runs one mechanism to its end; never returns [`Answer::Send`].
-    async fn try_mechanism<S: Socket>(
-        &self,
-        wire: &mut Wire<S>,
-        login: &Login,
-        mechanism: Mechanism,
-    ) -> Result<Answer, Judgement> {
-        let limit = self.settings.timeouts.command;
-        let (mut exchange, mut line) = Exchange::begin(login, mechanism);
-        let mut shown = match mechanism {
-            Mechanism::CramMd5 | Mechanism::Login => format!("AUTH {}", mechanism.name()),
-            Mechanism::Plain => "AUTH PLAIN ***".to_owned(),
-        };
-        loop {
-            let reply = wire.secret(line, &shown, limit).await;
-            let reply = reply.map_err(|end| classify::broken(Stage::Authenticate, end))?;
-            wire.observer.received(&exchange.shown(&reply));
-            match exchange.receive(reply.response) {
-                Answer::Send(next) => line = next,
-                answer @ (Answer::Done | Answer::Refused(_) | Answer::Unknown(_)) => {
-                    return Ok(answer);
-                }
-            }
-            "***".clone_into(&mut shown);
-        }
-    }
-}
-
-/// Makes the system take no more than a piece that it cannot send yet.
-///
-/// Otherwise a transfer that pauses would go on for as long as its send buffer lasts, which is megabytes where the way to
-/// the upstream is slower than `bandwidth`. What is in flight is not bounded by this, as it would be by a small send
-/// buffer, so that a long way costs no speed. Where the system refuses, pauses begin later.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn keep_little_unsent(stream: &TcpStream, bandwidth: Bandwidth) {
-    let piece = u32::try_from(bandwidth.piece()).unwrap_or(u32::MAX);
-    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(piece);
-}
-
-/// No such option is known to be there.
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn keep_little_unsent(_: &TcpStream, _: Bandwidth) {}
-
-fn in_plain_text(address: SocketAddr) -> Via {
-    Via {
-        address,
-        channel: Channel::Plain,
-    }
-}
-
-fn encrypted(stream: &TlsStream<TcpStream>, address: SocketAddr) -> Via {
-    let channel = Channel::Tls(tls_problem::agreed(stream.get_ref().1));
-    Via { address, channel }
-}
-
-fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
-    if reply.response.code == code {
-        Ok(reply)
-    } else {
-        Err(classify::reply(stage, reply.response))
     }
 }
 

@@ -1,0 +1,80 @@
+//! The tables of upstreams.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Hidden, Rates, Smtputf8, TlsPolicy};
+use crate::config::units::{BitRate, Number, Span};
+
+/// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct OwnRetry {
+    pub(in crate::config) first: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) longest: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) lifetime: Option<Spanned<Span<1000>>>,
+    pub(in crate::config) warn_after: Option<Spanned<Span<0>>>,
+}
+
+/// One kind of upstream each; exactly one is set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Upstream {
+    pub(in crate::config) maildir: Option<Spanned<Maildir>>,
+    pub(in crate::config) smtp: Option<Spanned<Smtp>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Maildir {
+    pub(in crate::config) directory: Option<Spanned<PathBuf>>,
+    pub(in crate::config) retry: OwnRetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Smtp {
+    pub(in crate::config) host: Option<Spanned<String>>,
+    pub(in crate::config) port: Option<Number<1, 65_535>>,
+    pub(in crate::config) mx: bool,
+    pub(in crate::config) tls: Spanned<TlsPolicy>,
+    pub(in crate::config) verify: Spanned<bool>,
+    pub(in crate::config) ca_file: Option<Spanned<PathBuf>>,
+    pub(in crate::config) fingerprint: Option<Spanned<String>>,
+    pub(in crate::config) username: Option<Spanned<String>>,
+    pub(in crate::config) password: Option<Spanned<SecretSource>>,
+    pub(in crate::config) plain_text_login: Spanned<bool>,
+    pub(in crate::config) helo: Option<Spanned<String>>,
+    pub(in crate::config) local_address: Option<Spanned<String>>,
+    pub(in crate::config) connections: Number<1, 10_000>,
+    pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
+    pub(in crate::config) rate: Rates,
+    pub(in crate::config) messages_per_connection: Number<1, 4_294_967_295>,
+    pub(in crate::config) recipients_per_message: Number<1, 65_535>,
+    pub(in crate::config) bandwidth: Option<Spanned<BitRate>>,
+    pub(in crate::config) keep_idle: Span<0>,
+    pub(in crate::config) smtputf8: Smtputf8,
+    pub(in crate::config) timeout: UpstreamTimeouts,
+    pub(in crate::config) retry: OwnRetry,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct UpstreamTimeouts {
+    pub(in crate::config) connect: Span<1000>,
+    pub(in crate::config) command: Span<1000>,
+    pub(in crate::config) data: Span<1000>,
+    #[serde(rename = "final")]
+    pub(in crate::config) final_reply: Span<1000>,
+}
+
+/// Where a secret stands; exactly one is set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct SecretSource {
+    pub(in crate::config) file: Option<Spanned<PathBuf>>,
+    pub(in crate::config) env: Option<Spanned<String>>,
+    pub(in crate::config) inline: Option<Spanned<Hidden>>,
+}
