@@ -5,6 +5,7 @@
 
 pub mod classify;
 pub mod maildir;
+pub mod profile;
 pub mod smtp;
 
 use std::time::Instant;
