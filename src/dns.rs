@@ -25,6 +25,27 @@ pub trait Resolver: Send + Sync {
     /// [`ResolveError::NotFound`] where the domain has no MX record: then it is its own mail exchanger.
     /// [`ResolveError::NullMx`] where it says that it takes no mail.
     async fn mail_exchangers(&self, domain: &str) -> Result<Vec<Box<str>>, ResolveError>;
+
+    /// Returns the servers of a service such as `_submissions._tcp` at a domain, in any order; never an empty list
+    /// (RFC 2782).
+    ///
+    /// # Errors
+    /// [`ResolveError::NotFound`] where the domain has no such record. [`ResolveError::NoService`] where it says that it
+    /// does not offer the service.
+    async fn services(&self, service: &str, domain: &str) -> Result<Vec<Service>, ResolveError>;
+}
+
+/// One server of a service (RFC 2782).
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Service {
+    /// Servers of the lowest number come first.
+    pub priority: u16,
+    /// The share among servers of the same priority.
+    pub weight: u16,
+    /// The port.
+    pub port: u16,
+    /// The host name, without the final dot.
+    pub target: Box<str>,
 }
 
 /// Why a name gave nothing.
@@ -36,6 +57,9 @@ pub enum ResolveError {
     /// The domain takes no mail: null MX (RFC 7505).
     #[error("{0} takes no mail (null MX)")]
     NullMx(Box<str>),
+    /// The domain does not offer the service: the target of its record is the root (RFC 2782).
+    #[error("{0} does not offer this service")]
+    NoService(Box<str>),
     /// There was no answer, or a failure (SERVFAIL): nothing is known.
     #[error("{name} could not be looked up: {reason}")]
     Temporary {
@@ -87,7 +111,11 @@ pub async fn exchangers(resolver: &dyn Resolver, domain: &str) -> Result<Vec<Hos
     let names = match resolver.mail_exchangers(domain).await {
         Ok(names) => names,
         Err(ResolveError::NotFound(_)) => return Ok(vec![host(resolver, domain).await?]),
-        Err(error @ (ResolveError::NullMx(_) | ResolveError::Temporary { .. })) => {
+        Err(
+            error @ (ResolveError::NoService(_)
+            | ResolveError::NullMx(_)
+            | ResolveError::Temporary { .. }),
+        ) => {
             return Err(error);
         }
     };
@@ -102,6 +130,31 @@ pub async fn exchangers(resolver: &dyn Resolver, domain: &str) -> Result<Vec<Hos
         Some(error) if hosts.is_empty() => Err(error),
         Some(_) | None => Ok(hosts),
     }
+}
+
+/// Puts the servers of a service in the order to try: by priority, and within one by chance, a server of a greater weight
+/// more often in front (RFC 2782, "Weight"). `chance` gives numbers of 64 bits.
+pub fn in_order(mut services: Vec<Service>, mut chance: impl FnMut() -> u64) -> Vec<Service> {
+    // Those of weight 0 first, so that they have a small chance too.
+    services.sort_by_key(|service| (service.priority, service.weight));
+    let mut ordered = Vec::with_capacity(services.len());
+    while let Some(first) = services.first() {
+        let priority = first.priority;
+        let same = services
+            .iter()
+            .take_while(|service| service.priority == priority);
+        let total: u64 = same.clone().map(|service| u64::from(service.weight)).sum();
+        let drawn = chance() % (total + 1);
+        let mut sum = 0;
+        let place = same
+            .map(|service| {
+                sum += u64::from(service.weight);
+                sum
+            })
+            .position(|sum| sum >= drawn);
+        ordered.push(services.remove(place.unwrap_or_default()));
+    }
+    ordered
 }
 
 /// Asks the name servers of the operating system's configuration. Answers are cached for as long as they say.
@@ -161,6 +214,38 @@ impl Resolver for SystemResolver {
         });
         ranked(domain, exchangers.collect())
     }
+
+    async fn services(&self, service: &str, domain: &str) -> Result<Vec<Service>, ResolveError> {
+        let name = format!("{service}.{domain}");
+        let found = self.resolver.srv_lookup(format!("{name}.")).await;
+        let found = found.map_err(|error| explain(&name, &error))?;
+        let records = found.answers().iter();
+        let services = records.filter_map(|record| {
+            let RData::SRV(srv) = &record.data else {
+                return None;
+            };
+            let service = Service {
+                priority: srv.priority,
+                weight: srv.weight,
+                port: srv.port,
+                target: srv.target.to_ascii().trim_end_matches('.').into(),
+            };
+            Some(service)
+        });
+        offered(&name, services.collect())
+    }
+}
+
+/// Leaves out the targets that are the root, which says that there is no such service.
+fn offered(name: &str, mut services: Vec<Service>) -> Result<Vec<Service>, ResolveError> {
+    if services.is_empty() {
+        return Err(ResolveError::NotFound(name.into()));
+    }
+    services.retain(|service| !service.target.is_empty());
+    if services.is_empty() {
+        return Err(ResolveError::NoService(name.into()));
+    }
+    Ok(services)
 }
 
 /// Sorts MX records by preference and recognises the null MX.
@@ -192,6 +277,7 @@ fn explain(name: &str, error: &NetError) -> ResolveError {
 pub struct StaticResolver {
     addresses: HashMap<Box<str>, Vec<IpAddr>>,
     exchangers: HashMap<Box<str>, Vec<Box<str>>>,
+    services: HashMap<Box<str>, Vec<Service>>,
     failing: bool,
 }
 
@@ -208,6 +294,21 @@ impl StaticResolver {
     pub fn with_exchangers(mut self, domain: &str, names: &[&str]) -> Self {
         let names = names.iter().map(|&name| name.into()).collect();
         self.exchangers.insert(domain.into(), names);
+        self
+    }
+
+    /// Adds the servers of a service such as `_submissions._tcp.example.com`: priority, weight, port and target of each. An
+    /// empty target says that there is none.
+    #[must_use]
+    pub fn with_services(mut self, name: &str, services: &[(u16, u16, u16, &str)]) -> Self {
+        let service = |&(priority, weight, port, target): &(u16, u16, u16, &str)| Service {
+            priority,
+            weight,
+            port,
+            target: target.into(),
+        };
+        let services = services.iter().map(service).collect();
+        self.services.insert(name.into(), services);
         self
     }
 
@@ -241,6 +342,14 @@ impl Resolver for StaticResolver {
             Some(names) if names.is_empty() => Err(ResolveError::NullMx(domain.into())),
             Some(names) => Ok(names.clone()),
             None => Err(self.unknown(domain)),
+        }
+    }
+
+    async fn services(&self, service: &str, domain: &str) -> Result<Vec<Service>, ResolveError> {
+        let name = format!("{service}.{domain}");
+        match self.services.get(&*name) {
+            Some(services) => offered(&name, services.clone()),
+            None => Err(self.unknown(&name)),
         }
     }
 }
@@ -323,5 +432,60 @@ mod tests {
         let resolver = SystemResolver::new().unwrap();
         let addresses = resolver.addresses("localhost").await.unwrap();
         assert!(addresses.iter().all(IpAddr::is_loopback));
+    }
+
+    fn service(priority: u16, weight: u16, target: &str) -> Service {
+        Service {
+            priority,
+            weight,
+            port: 465,
+            target: target.into(),
+        }
+    }
+
+    fn targets(services: &[Service]) -> String {
+        let targets: Vec<&str> = services.iter().map(|service| &*service.target).collect();
+        targets.join(" ")
+    }
+
+    #[test]
+    fn services_are_tried_by_priority_first() {
+        let services = vec![
+            service(20, 9, "c"),
+            service(10, 0, "a"),
+            service(15, 0, "b"),
+        ];
+        for drawn in [0, 7, u64::MAX] {
+            assert_eq!(targets(&in_order(services.clone(), || drawn)), "a b c");
+        }
+    }
+
+    #[test]
+    fn a_greater_weight_comes_first_more_often() {
+        let services = vec![
+            service(1, 1, "small"),
+            service(1, 3, "large"),
+            service(1, 0, "none"),
+        ];
+        let mut numbers = 0..;
+        let mut first = HashMap::new();
+        for _ in 0..500 {
+            // Each number of the range is drawn equally often.
+            let ordered = in_order(services.clone(), || numbers.next().unwrap());
+            assert_eq!(ordered.len(), 3);
+            *first.entry(ordered[0].target.clone()).or_insert(0) += 1;
+        }
+        assert!(first["large"] > 2 * first["small"], "{first:?}");
+        assert!(first["none"] > 0, "{first:?}");
+    }
+
+    #[test]
+    fn a_target_that_is_the_root_says_that_there_is_no_service() {
+        let none = ResolveError::NoService("x".into());
+        assert_eq!(offered("x", vec![service(0, 0, "")]), Err(none));
+        let missing = ResolveError::NotFound("x".into());
+        assert_eq!(offered("x", Vec::new()), Err(missing));
+        let one = vec![service(0, 0, ""), service(0, 0, "a")];
+        assert_eq!(targets(&offered("x", one).unwrap()), "a");
     }
 }

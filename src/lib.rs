@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dial;
 pub mod dns;
 pub mod http;
 pub mod identity;

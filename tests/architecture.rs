@@ -25,8 +25,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("smtp", &["clock", "identity", "mail", "secret"]),
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
     ("auth", &["clock", "identity", "secret"]),
+    ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
-    ("http", &["clock", "dns", "telemetry", "tls"]),
+    ("http", &["clock", "dial", "telemetry", "tls"]),
     ("oauth", &["clock", "http", "secret", "telemetry"]),
     ("journal", &["clock", "mail"]),
     (
@@ -40,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "body",
             "clock",
+            "dial",
             "dns",
             "http",
             "identity",
@@ -89,6 +91,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "auth",
             "clock",
+            "dial",
             "http",
             "identity",
             "journal",

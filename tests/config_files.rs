@@ -180,7 +180,19 @@ fn prepare(kind: &str) -> tempfile::TempDir {
         let key = made.signing_key.serialize_pem();
         put(&files.join(name).with_extension("key"), &key, 0o600);
     }
+    expired(&files.join("expired"));
     folder
+}
+
+/// Makes a certificate that has expired, and its key, which others can read.
+fn expired(name: &Path) {
+    let mut params = rcgen::CertificateParams::new(["relay.example".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    put(&name.with_extension("pem"), &certificate.pem(), 0o644);
+    put(&name.with_extension("key"), &key.serialize_pem(), 0o644);
 }
 
 fn put(path: &Path, text: &str, mode: u32) {

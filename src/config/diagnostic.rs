@@ -29,6 +29,7 @@ impl Source {
             let (table, _) = DeTable::parse_recoverable(&self.text);
             let mut places = Vec::new();
             secrets_in_table(table.get_ref(), &mut places);
+            places.extend(logins(&self.text));
             places
         })
     }
@@ -68,6 +69,18 @@ fn secrets_in_table(table: &DeTable<'_>, places: &mut Vec<Range<usize>>) {
             | DeValue::Datetime(_) => places.extend(is_secret.then(|| value.span())),
         }
     }
+}
+
+/// Returns where addresses have a login in them, as `scheme://name:password@host`: the password.
+fn logins(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices("://").filter_map(|(at, separator)| {
+        let start = at + separator.len();
+        let rest = text.get(start..)?;
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+        let login = rest.get(..end.unwrap_or(rest.len()))?.rsplit_once('@')?.0;
+        let (name, _) = login.split_once(':')?;
+        Some(start + name.len() + 1..start + login.len())
+    })
 }
 
 /// The keys whose values are not shown, unless they are tables.
@@ -391,6 +404,19 @@ mod tests {
         let start = text.find(marked).unwrap();
         let span = start..start + marked.len();
         Diagnostic::new(Severity::Error, &source, Some(span), message)
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_hidden() {
+        let text = "url = \"socks5://relay:hunter2@proxy.example:1080\"";
+        let shown = diagnostic(text, "socks5", "bad").to_string();
+        assert!(
+            shown.contains("socks5://relay:*******@proxy.example:1080"),
+            "{shown}"
+        );
+        let broken = "url = \"socks5://relay:hunter2@proxy.example:1080";
+        let shown = diagnostic(broken, "socks5", "bad").to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod request;
 
 pub use answer::Answer;
 pub use client::{Client, PlainHttp, Settings, Trust};
-pub use dial::{Dial, DialError, Direct};
+pub use dial::Dial;
 pub use error::HttpError;
 pub use hyper::header;
 pub use hyper::{HeaderMap, Method};

@@ -4,6 +4,7 @@
 //! that no process-wide default is needed.
 
 mod certificate;
+mod identity;
 
 use std::fmt::Write as _;
 use std::io;
@@ -21,7 +22,10 @@ use rustls::{
     SignatureScheme,
 };
 
+use super::files::FilesError;
+
 pub use certificate::PeerCertificate;
+pub use identity::Identity;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,9 @@ pub enum ClientTlsError {
     /// The operating system names no authority; on Debian the package ca-certificates brings them.
     #[error("the operating system has no certificate authorities (package ca-certificates)")]
     NoSystemRoots(#[source] io::Error),
+    /// The certificate that is shown to the server cannot be used.
+    #[error("cannot use the client certificate")]
+    Identity(#[from] FilesError),
     /// The TLS library refuses its own settings.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),

@@ -2,6 +2,8 @@
 
 pub mod client;
 mod fault;
+mod files;
 pub mod server;
 
-pub use fault::fault;
+pub use fault::{fault, late_refusal, refusal};
+pub use files::FilesError;

@@ -9,11 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::crypto::aws_lc_rs;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
-use rustls::sign::CertifiedKey;
+
+use super::files::{FilesError, certified_key};
 
 /// Sessions that can be resumed without a ticket (TLS 1.2 session ids).
 const RESUMABLE: usize = 10_000;
@@ -40,53 +39,12 @@ pub enum Settings {
 /// Why there is no usable certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerTlsError {
-    /// The file cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file has no certificate in PEM form.
-    #[error("there is no certificate in {path}")]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file has no private key in PEM form.
-    #[error("there is no unencrypted private key in {path}")]
-    NoKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What stands between BEGIN and END cannot be decoded.
-    #[error("the PEM in {path} is damaged")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: pem::Error,
-    },
-    /// The key belongs to another certificate.
-    #[error("the key in {key} does not belong to the certificate in {certificate}")]
-    Mismatch {
-        /// The file with the certificate.
-        certificate: PathBuf,
-        /// The file with the key.
-        key: PathBuf,
-    },
-    /// rustls refuses certificate or key.
-    #[error("cannot use the certificate in {certificate}")]
-    Refused {
-        /// The file with the certificate.
-        certificate: PathBuf,
-        /// Why.
-        #[source]
-        source: rustls::Error,
-    },
+    /// The files with certificate and key cannot be used.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The TLS library refuses its own settings.
+    #[error("cannot set up TLS")]
+    Setup(#[source] rustls::Error),
     /// A self-signed certificate could not be made.
     #[error("cannot make a self-signed certificate for `{name}`")]
     Make {
@@ -164,90 +122,28 @@ impl Reloadable {
 /// Checks that certificate and key can be read and belong together, for the check of a configuration.
 ///
 /// # Errors
-/// [`ServerTlsError`] names the file and what is wrong with it.
-pub fn check_files(certificate: &Path, key: &Path) -> Result<(), ServerTlsError> {
+/// [`FilesError`] names the file and what is wrong with it.
+pub fn check_files(certificate: &Path, key: &Path) -> Result<(), FilesError> {
     certified_key(certificate, key, &aws_lc_rs::default_provider()).map(drop)
 }
 
 fn load(settings: &Settings, resumption: &Resumption) -> Result<Arc<ServerConfig>, ServerTlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let (certificate, certified) = match settings {
-        Settings::Files { certificate, key } => {
-            let certified = certified_key(certificate, key, &provider)?;
-            (certificate.clone(), certified)
-        }
+    let certified = match settings {
+        Settings::Files { certificate, key } => certified_key(certificate, key, &provider)?,
         Settings::SelfSigned { directory, name } => {
             let path = self_signed(directory, name)?;
-            let certified = certified_key(&path, &path, &provider)?;
-            (path, certified)
+            certified_key(&path, &path, &provider)?
         }
     };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|source| ServerTlsError::Refused {
-            certificate,
-            source,
-        })?
+        .map_err(ServerTlsError::Setup)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
     config.session_storage = Arc::clone(&resumption.sessions);
     config.ticketer = Arc::clone(&resumption.tickets);
     Ok(Arc::new(config))
-}
-
-fn certified_key(
-    certificate: &Path,
-    key: &Path,
-    provider: &CryptoProvider,
-) -> Result<CertifiedKey, ServerTlsError> {
-    let chain = read_chain(certificate)?;
-    let private_key = read_key(key)?;
-    CertifiedKey::from_der(chain, private_key, provider).map_err(|source| {
-        if matches!(source, rustls::Error::InconsistentKeys(_)) {
-            ServerTlsError::Mismatch {
-                certificate: certificate.to_owned(),
-                key: key.to_owned(),
-            }
-        } else {
-            ServerTlsError::Refused {
-                certificate: certificate.to_owned(),
-                source,
-            }
-        }
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ServerTlsError> {
-    fs::read(path).map_err(|source| ServerTlsError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServerTlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read(path)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| ServerTlsError::Damaged {
-            path: path.to_owned(),
-            source,
-        })?;
-    if chain.is_empty() {
-        return Err(ServerTlsError::NoCertificate {
-            path: path.to_owned(),
-        });
-    }
-    Ok(chain)
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, ServerTlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|source| {
-        let path = path.to_owned();
-        if matches!(source, pem::Error::NoItemsFound) {
-            ServerTlsError::NoKey { path }
-        } else {
-            ServerTlsError::Damaged { path, source }
-        }
-    })
 }
 
 /// Returns the file with the self-signed certificate and its key; makes it where there is none. One file holds
@@ -348,7 +244,7 @@ mod tests {
         let certificate = put(folder.path(), "server.pem", split(&one).0);
         let key = put(folder.path(), "server.key", split(&two).1);
         let error = check_files(&certificate, &key).unwrap_err();
-        assert!(matches!(error, ServerTlsError::Mismatch { .. }), "{error}");
+        assert!(matches!(error, FilesError::Mismatch { .. }), "{error}");
     }
 
     #[test]
@@ -360,12 +256,12 @@ mod tests {
             put(folder.path(), "server.key", split(&pem).1),
         );
         let error = check_files(&certificate, &certificate).unwrap_err();
-        assert!(matches!(error, ServerTlsError::NoKey { path } if path == certificate));
+        assert!(matches!(error, FilesError::NoKey { path } if path == certificate));
         let error = check_files(&key, &key).unwrap_err();
-        assert!(matches!(error, ServerTlsError::NoCertificate { path } if path == key));
+        assert!(matches!(error, FilesError::NoCertificate { path } if path == key));
         let missing = folder.path().join("missing.pem");
         let error = check_files(&missing, &key).unwrap_err();
-        assert!(matches!(error, ServerTlsError::Read { path, .. } if path == missing));
+        assert!(matches!(error, FilesError::Read { path, .. } if path == missing));
     }
 
     #[test]

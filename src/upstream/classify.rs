@@ -26,6 +26,8 @@ pub struct Judgement {
 pub enum Break {
     /// It could not be made, was closed, or failed; with the system's words.
     Closed(Box<str>),
+    /// The other side refused our certificate, or wants one.
+    Distrusted(&'static str),
     /// It carried something that is no reply, or a reply to nothing.
     Nonsense(Box<str>),
     /// Nothing came in time.
@@ -63,15 +65,23 @@ pub fn broken(stage: Stage, end: Break) -> Judgement {
         // must not hold up the others.
         Break::Closed(_) | Break::Timeout if is_midway => Health::Good,
         Break::Closed(_) | Break::Nonsense(_) | Break::Timeout => Health::Unreachable,
+        Break::Distrusted(_) => Health::Unusable,
     };
     let cause = match end {
         Break::Closed(text) | Break::Nonsense(text) => Cause::Broken(text),
+        // Whatever was said meanwhile: it is the handshake that has failed.
+        Break::Distrusted(text) => return unusable(Stage::Tls, distrusted(text)),
         Break::Timeout => Cause::Timeout,
     };
     Judgement {
         outcome: Outcome::Deferred(Failure::new(stage, cause)),
         health,
     }
+}
+
+/// Words that the upstream does not take our certificate, or wants one.
+pub(super) fn distrusted(text: &str) -> Box<str> {
+    format!("the upstream refuses the connection: {text}").into()
 }
 
 /// Judges an upstream that cannot be used as it is configured: the mail waits until somebody repairs it.

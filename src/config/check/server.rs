@@ -17,7 +17,7 @@ use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
 use crate::submission::ConnectionLimits;
 use crate::telemetry::chain;
-use crate::tls::server::{ServerTlsError, Settings as TlsSettings, check_files};
+use crate::tls::server::{Settings as TlsSettings, check_files};
 
 /// Returns the section `[server]`, or `None` after an error.
 pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Option<Server> {
@@ -167,7 +167,7 @@ fn files(
         context.path(key.get_ref()),
     );
     if let Err(error) = check_files(&certificate_path, &key_path) {
-        let place = if about(&error) == Some(certificate_path.as_path()) {
+        let place = if error.path() == certificate_path {
             certificate.span()
         } else {
             key.span()
@@ -183,24 +183,11 @@ fn files(
     })
 }
 
-fn warn_of_exposed_key(context: &mut Context, place: Range<usize>, path: &Path) {
+pub(super) fn warn_of_exposed_key(context: &mut Context, place: Range<usize>, path: &Path) {
     let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o004 != 0 {
         let message = format!("others can read the private key {}", path.display());
         context.warning(place, message, format!("chmod 600 {}", path.display()));
-    }
-}
-
-fn about(error: &ServerTlsError) -> Option<&Path> {
-    match error {
-        ServerTlsError::Read { path, .. }
-        | ServerTlsError::NoCertificate { path }
-        | ServerTlsError::NoKey { path }
-        | ServerTlsError::Damaged { path, .. }
-        | ServerTlsError::Store { path, .. } => Some(path),
-        ServerTlsError::Refused { certificate, .. } => Some(certificate),
-        ServerTlsError::Mismatch { key, .. } => Some(key),
-        ServerTlsError::Make { .. } | ServerTlsError::Tickets(_) => None,
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod login;
 mod picked;
+mod proxy;
 mod retry;
+mod servers;
 mod smtp;
 mod trust;
 mod values;

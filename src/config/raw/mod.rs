@@ -19,6 +19,6 @@ pub(super) use tables::{
     Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{
-    Connections, Maildir, MessagesPerConnection, OwnRetry, Port, RecipientsPerMessage,
+    Connections, Maildir, MessagesPerConnection, OwnRetry, Port, Proxy, RecipientsPerMessage,
     SecretSource, Smtp, Upstream, UpstreamTimeouts,
 };

@@ -41,6 +41,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) host: Option<Spanned<String>>,
     pub(in crate::config) port: Option<Spanned<Port>>,
     pub(in crate::config) mx: Spanned<bool>,
+    pub(in crate::config) srv: Spanned<bool>,
     pub(in crate::config) tls: Option<Spanned<TlsPolicy>>,
     pub(in crate::config) verify: Spanned<bool>,
     pub(in crate::config) ca_file: Option<Spanned<PathBuf>>,
@@ -48,8 +49,11 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) username: Option<Spanned<String>>,
     pub(in crate::config) password: Option<Spanned<SecretSource>>,
     pub(in crate::config) plain_text_login: Spanned<bool>,
+    pub(in crate::config) client_certificate: Option<Spanned<PathBuf>>,
+    pub(in crate::config) client_key: Option<Spanned<PathBuf>>,
     pub(in crate::config) helo: Option<Spanned<String>>,
     pub(in crate::config) local_address: Option<Spanned<String>>,
+    pub(in crate::config) proxy: Option<Spanned<Proxy>>,
     pub(in crate::config) connections: Option<Spanned<Connections>>,
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
     pub(in crate::config) rate: Option<Rates>,
@@ -75,6 +79,15 @@ pub(in crate::config) struct UpstreamTimeouts {
     pub(in crate::config) data: Option<Spanned<Span<1000>>>,
     #[serde(rename = "final")]
     pub(in crate::config) final_reply: Option<Spanned<Span<1000>>>,
+}
+
+/// A way to other servers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Proxy {
+    pub(in crate::config) url: Option<Spanned<String>>,
+    pub(in crate::config) username: Option<Spanned<String>>,
+    pub(in crate::config) password: Option<Spanned<SecretSource>>,
 }
 
 /// Where a secret stands; exactly one is set.

@@ -50,6 +50,13 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
         smtp.mx.get_ref(),
         "Whether `host` is a domain whose MX records name the servers.",
     );
+    sample.shown(
+        "srv",
+        smtp.srv.get_ref(),
+        "Whether SRV records of the domain `host` name servers and ports (RFC 6186): with tls = \"implicit\" those of\n\
+         _submissions._tcp, with \"required\" those of _submission._tcp, without `tls` those of both. A server outside the\n\
+         domain must have a certificate for the domain itself.",
+    );
     upstream_trust(sample, smtp);
     upstream_bounds(sample, smtp, &defaults);
 }
@@ -83,6 +90,16 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
         smtp.plain_text_login.get_ref(),
         "Whether the password may be sent without TLS. Dangerous.",
     );
+    sample.shown(
+        "client_certificate",
+        text("../certs/relay.pem"),
+        "PEM file with the certificate to show where the server wants one, with those that lead to its root (example).",
+    );
+    sample.shown(
+        "client_key",
+        text("../certs/relay.key"),
+        "PEM file with its private key, not encrypted, mode 600 (example).",
+    );
 }
 
 fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
@@ -95,6 +112,12 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         "local_address",
         text("192.0.2.25"),
         "The address connections come from (example; by default the system chooses).",
+    );
+    sample.shown(
+        "proxy",
+        "{ url = \"socks5://proxy.example.com:1080\", username = \"relay\", password = { file = \"secrets/proxy\" } }",
+        "Connections go through this proxy: socks5:// (RFC 1928), or http:// for CONNECT. It looks up the name of the server;\n\
+         MX and SRV records are looked up here. The login may be left out (example; by default there is no proxy).",
     );
     sample.shown(
         "connections",

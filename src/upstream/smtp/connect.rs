@@ -15,15 +15,17 @@
 mod dial;
 mod enter;
 mod secure;
+mod servers;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
-use crate::dns::{self, Host, ResolveError, Resolver};
+use crate::dial::Dialer;
+use crate::dns::{self, Host, Resolver};
 use crate::mail::{Outcome, Stage};
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Break, Judgement};
@@ -35,6 +37,8 @@ use super::tls_problem::TlsProblem;
 use super::transcript::Observer;
 use super::wire::Wire;
 
+use servers::{Server, Way};
+
 /// Opens connections to one upstream.
 pub(super) struct Connector {
     pub(super) settings: Settings,
@@ -45,10 +49,8 @@ pub(super) struct Connector {
     pacing: Option<Arc<Pacing>>,
     /// The certificate that the upstream has shown last.
     certificate: Mutex<Option<Arc<PeerCertificate>>>,
+    dialer: Dialer,
 }
-
-/// The most addresses tried for one connection.
-const MAX_ADDRESSES: usize = 8;
 
 /// All addresses together may take this many times the limit of one.
 const CONNECT_ROUNDS: u32 = 3;
@@ -81,6 +83,15 @@ impl Connector {
             }
             (_, Verification::SystemRoots) => Some(client::system_roots()?),
         };
+        let tls = match (tls, &settings.client_certificate) {
+            (Some(config), Some(own)) => {
+                let identity = client::Identity::load(&own.certificate, &own.key)?;
+                Some(identity.shown_by(&config))
+            }
+            (tls, _) => tls,
+        };
+        let dialer = Dialer::new(Arc::clone(&resolver), settings.local_address)
+            .through(settings.proxy.clone());
         let longest_pause = settings.timeouts.longest_pause();
         let pacing = settings
             .bandwidth
@@ -92,6 +103,7 @@ impl Connector {
             clock,
             pacing,
             certificate: Mutex::new(None),
+            dialer,
         })
     }
 
@@ -113,17 +125,17 @@ impl Connector {
             judgement,
             address: None,
         };
-        let hosts = self.look_up().await.map_err(nowhere)?;
+        let servers = self.servers().await.map_err(nowhere)?;
         let limit = self.settings.timeouts.connect;
         let deadline = self.clock.instant() + limit * CONNECT_ROUNDS;
         let mut problem = None;
-        for (host, address) in self.candidates(&hosts) {
+        for (server, way) in self.candidates(&servers) {
             if problem.is_some() && self.clock.instant() >= deadline {
                 break;
             }
-            let judgement = match self.open(host, address, observer).await {
+            let judgement = match self.open(server, way, observer).await {
                 Ok(mut connection) => {
-                    connection.host = host.name.clone();
+                    connection.host = server.host.name.clone();
                     connection.known = self.settings.known();
                     return Ok(connection);
                 }
@@ -132,12 +144,12 @@ impl Connector {
             let is_over = !is_about_the_address(&judgement);
             let unconnected = Unconnected {
                 judgement,
-                address: Some(address),
+                address: way.address(),
             };
             if is_over {
                 return Err(unconnected);
             }
-            observer.note(format_args!("{address} cannot be used"));
+            observer.note(format_args!("{way} cannot be used"));
             problem = Some(unconnected);
         }
         Err(problem.unwrap_or_else(|| {
@@ -159,37 +171,18 @@ impl Connector {
         let found = timeout(limit, looking)
             .await
             .map_err(|_| classify::broken(Stage::Resolve, Break::Timeout))?;
-        found.map_err(|error| {
-            let text = error.to_string().into();
-            match error {
-                ResolveError::NullMx(_) => classify::unusable(Stage::Resolve, text),
-                ResolveError::NotFound(_) | ResolveError::Temporary { .. } => {
-                    classify::broken(Stage::Resolve, Break::Closed(text))
-                }
-            }
-        })
-    }
-
-    fn candidates<'a>(&self, hosts: &'a [Host]) -> impl Iterator<Item = (&'a Host, SocketAddr)> {
-        let (port, local) = (self.settings.port, self.settings.local_address);
-        let is_usable =
-            move |address: &IpAddr| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
-        hosts
-            .iter()
-            .flat_map(|host| host.addresses.iter().map(move |&address| (host, address)))
-            .filter(move |(_, address)| is_usable(address))
-            .map(move |(host, address)| (host, SocketAddr::new(address, port)))
-            .take(MAX_ADDRESSES)
+        found.map_err(servers::not_found)
     }
 
     async fn open(
         &self,
-        host: &Host,
-        address: SocketAddr,
+        server: &Server,
+        way: Way<'_>,
         observer: &Observer,
     ) -> Result<Connection, Judgement> {
-        let tcp = self.tcp(address, observer).await?;
-        match (self.settings.tls, &self.tls) {
+        let (host, tcp) = (&server.host, self.tcp(way, observer).await?);
+        let address = tcp.address;
+        match (server.tls, &self.tls) {
             (TlsPolicy::Disabled, _) | (_, None) => self.plain(tcp, observer).await,
             (TlsPolicy::Implicit, Some(tls)) => {
                 let stream = self.handshake(tls, host, tcp.client, observer).await;
@@ -210,7 +203,7 @@ impl Connector {
                     return Err(failure.judgement);
                 }
                 observer.note(format_args!("TLS failed; going on in plain text"));
-                let tcp = self.tcp(address, observer).await?;
+                let tcp = self.tcp(way, observer).await?;
                 self.plain(tcp, observer).await
             }
         }

@@ -22,6 +22,9 @@ mod transcript;
 mod upstream;
 mod wire;
 
-pub use settings::{Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification};
+pub use settings::{
+    ClientCertificate, Login, PlainTextLogin, Services, Settings, Smtputf8, Timeouts, TlsPolicy,
+    Verification,
+};
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;

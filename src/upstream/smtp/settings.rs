@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dial::Proxy;
 use crate::identity::UpstreamName;
 use crate::mail::{Domain, Stage};
 use crate::schedule::Bandwidth;
@@ -24,6 +25,9 @@ pub struct Settings {
     pub port: u16,
     /// Whether `host` is a domain whose MX records name the servers.
     pub mx: bool,
+    /// The services by which SRV records of the domain `host` name the servers, where that is asked for; never together
+    /// with `mx`.
+    pub srv: Option<Services>,
     /// The name in EHLO.
     pub helo: Domain,
     /// How the connection is secured.
@@ -32,8 +36,12 @@ pub struct Settings {
     pub verification: Verification,
     /// The login, where the server needs one.
     pub login: Option<Login>,
+    /// The certificate that is shown to the server, where it wants one.
+    pub client_certificate: Option<ClientCertificate>,
     /// The address connections come from.
     pub local_address: Option<IpAddr>,
+    /// The proxy that connections go through.
+    pub proxy: Option<Proxy>,
     /// Connections at once.
     pub connections: usize,
     /// Messages after which a connection is closed.
@@ -55,6 +63,26 @@ impl Settings {
     pub fn known(&self) -> &'static [Answer] {
         self.profile.map_or(&[], |profile| profile.answers)
     }
+}
+
+/// Which services of a domain are looked up (RFC 6186 §3.1, RFC 8314 §5.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Services {
+    /// Both, as their records prefer; implicit TLS first where these prefer none.
+    Any,
+    /// `_submission._tcp`: STARTTLS, which is required.
+    Submission,
+    /// `_submissions._tcp`: implicit TLS.
+    Submissions,
+}
+
+/// A certificate and its key in PEM files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificate {
+    /// The certificate, followed by those that lead to its root.
+    pub certificate: PathBuf,
+    /// The private key, not encrypted; may be the same file.
+    pub key: PathBuf,
 }
 
 /// How a connection is secured.

@@ -4,7 +4,7 @@ use rustls::{AlertDescription, ClientConnection, HandshakeKind, ProtocolVersion}
 
 use crate::mail::{Stage, TlsVia};
 use crate::telemetry::printable;
-use crate::tls::{client, fault};
+use crate::tls::{client, fault, refusal};
 use crate::upstream::classify::{self, Break, Judgement};
 
 /// Why there is no TLS connection.
@@ -54,6 +54,9 @@ impl From<mail_send::Error> for TlsProblem {
     reason = "a library's list of errors; what is not named here is printed"
 )]
 fn tls(error: &rustls::Error) -> TlsProblem {
+    if let Some(refusal) = refusal(error) {
+        return TlsProblem::Protocol(classify::distrusted(refusal));
+    }
     match error {
         rustls::Error::InvalidCertificate(error) => {
             let text = format!(

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::mail::Via;
 use crate::smtp::reply::{ReceivedReply, ReplyParser};
+use crate::tls::late_refusal;
 use crate::upstream::classify::Break;
 
 use super::login::SecretLine;
@@ -223,5 +224,8 @@ impl<S: Socket + 'static> Wire<S> {
 
 /// Says what the system said, in words without an error number.
 fn closed(error: &io::Error) -> Break {
+    if let Some(refusal) = late_refusal(error) {
+        return Break::Distrusted(refusal);
+    }
     Break::Closed(format!("the connection broke: {error}").into())
 }

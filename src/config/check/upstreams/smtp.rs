@@ -11,12 +11,13 @@ use crate::config::units::BitRate;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
 use crate::schedule::{Bandwidth, Bounds};
-use crate::upstream::profile::{Host, Profile};
 use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy};
 
 use super::Reported;
 use super::login::login;
-use super::trust::verification;
+use super::proxy::proxy;
+use super::servers::{host, services};
+use super::trust::{client_certificate, verification};
 use super::values::Values;
 
 /// Returns how much an upstream is given, or `None` after an error.
@@ -62,7 +63,14 @@ pub(super) fn settings(
     let verification = verification(context, smtp, values);
     let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
+    let own = client_certificate(context, name, smtp, values);
     let local_address = local_address(context, smtp);
+    let proxy = proxy(
+        context,
+        &["upstream", name.as_str(), "smtp"],
+        smtp.proxy.as_ref(),
+    );
+    let srv = services(context, smtp, values);
     let bandwidth = bandwidth(context, smtp, values);
     Some(Settings {
         name: name.clone(),
@@ -70,11 +78,14 @@ pub(super) fn settings(
         host: host?,
         port: values.port.value.to(),
         mx: *smtp.mx.get_ref(),
+        srv: srv.ok()?,
         helo: helo?,
         tls,
         verification: verification?,
         login: login.ok()?,
+        client_certificate: own.ok()?,
         local_address: local_address.ok()?,
+        proxy: proxy.ok()?,
         connections: values.connections.value.to(),
         messages_per_connection: values.messages_per_connection.value.to(),
         recipients_per_message: values.recipients_per_message.value.to(),
@@ -117,53 +128,6 @@ fn bandwidth(
     );
     context.error(rate.span(), message, hint);
     Err(Reported)
-}
-
-fn host(
-    context: &mut Context,
-    name: &UpstreamName,
-    raw: &Spanned<raw::Smtp>,
-    values: &Values,
-) -> Option<String> {
-    let Some(host) = &values.host else {
-        let is_unknown_profile = values.profile.is_none() && raw.get_ref().profile.is_some();
-        if is_unknown_profile {
-            return None;
-        }
-        let path = ["upstream", name.as_str(), "smtp", "host"];
-        context.missing(raw.span(), &path, host_hint(values.profile));
-        return None;
-    };
-    let text = host.value.trim_matches(['[', ']']);
-    let is_address = text.parse::<IpAddr>().is_ok();
-    if is_address && *raw.get_ref().mx.get_ref() {
-        let message = "an IP address has no MX records";
-        context.error(host.place(), message, "name a domain, or take `mx` out");
-        return None;
-    }
-    if !is_address && Domain::parse(&host.value).is_err() {
-        let message = format!("`{}` is neither a host name nor an IP address", host.value);
-        let hint = if host.value.contains(':') {
-            "the port has a key of its own: port = 587".to_owned()
-        } else {
-            host_hint(values.profile)
-        };
-        context.error(host.place(), message, hint);
-        return None;
-    }
-    Some(if is_address { text } else { &host.value }.to_owned())
-}
-
-/// Words the hint where no host is named.
-fn host_hint(profile: Option<&Profile>) -> String {
-    match profile.map(|profile| (profile.name, profile.host)) {
-        Some((name, Host::Regional { example })) => {
-            format!(
-                "profile \"{name}\" has a host for each region; for example: host = \"{example}\""
-            )
-        }
-        Some((_, Host::Fixed(_))) | None => "for example: host = \"smtp.example.net\"".to_owned(),
-    }
 }
 
 fn helo(context: &mut Context, smtp: &raw::Smtp, hostname: &Domain) -> Option<Domain> {

@@ -2,12 +2,16 @@
 
 use std::ops::Range;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::check::context::Context;
+use crate::config::check::server::warn_of_exposed_key;
 use crate::config::raw;
+use crate::identity::UpstreamName;
 use crate::telemetry::chain;
 use crate::tls::client;
-use crate::upstream::smtp::Verification;
+use crate::upstream::smtp::{ClientCertificate, Verification};
 
+use super::Reported;
 use super::values::Values;
 
 pub(super) fn verification(
@@ -55,6 +59,78 @@ pub(super) fn verification(
             None
         }
     }
+}
+
+/// Returns the certificate that is shown to the upstream, where one is set.
+pub(super) fn client_certificate(
+    context: &mut Context,
+    name: &UpstreamName,
+    smtp: &raw::Smtp,
+    values: &Values,
+) -> Result<Option<ClientCertificate>, Reported> {
+    let path = |key| ["upstream", name.as_str(), "smtp", key];
+    let (certificate, key) = match (&smtp.client_certificate, &smtp.client_key) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(certificate), None) => {
+            let hint = "name the file with its private key, which may be the same one";
+            context.missing(certificate.span(), &path("client_key"), hint);
+            return Err(Reported);
+        }
+        (None, Some(key)) => {
+            let hint = "name the file with the certificate of this key";
+            context.missing(key.span(), &path("client_certificate"), hint);
+            return Err(Reported);
+        }
+    };
+    if values.tls.value == raw::TlsPolicy::Disabled {
+        let message = "without TLS no certificate can be shown";
+        let hint = "write tls = \"required\" or \"implicit\", or take `client_certificate` and `client_key` out";
+        context.error(certificate.span(), message, hint);
+        return Err(Reported);
+    }
+    let own = ClientCertificate {
+        certificate: context.path(certificate.get_ref()),
+        key: context.path(key.get_ref()),
+    };
+    match client::Identity::load(&own.certificate, &own.key) {
+        Ok(identity) => warn_of_dates(context, certificate.span(), identity.certificate()),
+        Err(error) => {
+            let is_certificate = error.path() == own.certificate;
+            let place = if is_certificate { certificate } else { key };
+            let hint = "both are PEM files, and the key is not encrypted";
+            context.error(place.span(), chain(&error), hint);
+            return Err(Reported);
+        }
+    }
+    warn_of_exposed_key(context, key.span(), &own.key);
+    Ok(Some(own))
+}
+
+fn warn_of_dates(
+    context: &mut Context,
+    place: Range<usize>,
+    certificate: Option<&client::PeerCertificate>,
+) {
+    let now = SystemClock.now();
+    let (message, hint) = match certificate {
+        Some(certificate) if certificate.not_after < now => (
+            format!(
+                "this certificate has expired at {}",
+                certificate.not_after.to_second()
+            ),
+            "the upstream will refuse it; have it renewed",
+        ),
+        Some(certificate) if certificate.not_before > now => (
+            format!(
+                "this certificate is valid from {} on",
+                certificate.not_before.to_second()
+            ),
+            "the upstream will refuse it until then; is the clock of this machine right?",
+        ),
+        Some(_) | None => return,
+    };
+    context.warning(place, message, hint);
 }
 
 fn contradiction(context: &mut Context, place: Range<usize>) {

@@ -1,52 +1,71 @@
-//! TCP to one address of an upstream.
+//! TCP to an upstream, on one way.
 
+use std::io;
 use std::net::SocketAddr;
 
 use mail_send::SmtpClient;
 use tokio::net::TcpStream;
 
+use crate::dial::DialError;
 use crate::mail::Stage;
 use crate::schedule::Bandwidth;
 use crate::upstream::classify::{self, Break, Judgement};
-use crate::upstream::smtp::tls_problem;
 use crate::upstream::smtp::transcript::Observer;
 
 use super::Connector;
+use super::servers::Way;
 
 /// A connection that nothing has been said on yet.
 pub(super) struct Dialed {
     pub(super) client: SmtpClient<TcpStream>,
+    /// The upstream's; that of the proxy where that alone knows it.
     pub(super) address: SocketAddr,
 }
 
 impl Connector {
-    pub(super) async fn tcp(
-        &self,
-        address: SocketAddr,
-        observer: &Observer,
-    ) -> Result<Dialed, Judgement> {
+    pub(super) async fn tcp(&self, way: Way<'_>, observer: &Observer) -> Result<Dialed, Judgement> {
         let limit = self.settings.timeouts.connect;
-        let connected = match self.settings.local_address {
-            Some(local) => SmtpClient::connect_using(local, address, limit).await,
-            None => SmtpClient::connect(address, limit).await,
+        let opened = match way {
+            Way::Address(address) => self.dialer.to_address(address, limit).await,
+            Way::Name(name, port) => self.dialer.to_name(name, port, limit).await,
         };
-        let client = connected.map_err(|error| {
-            let end = if matches!(error, mail_send::Error::Timeout) {
-                Break::Timeout
-            } else {
-                Break::Closed(tls_problem::words(&error))
-            };
-            classify::broken(Stage::Connect, end)
-        })?;
-        // Without it a small write behind another waits for the peer's delayed acknowledgement. Where the system
-        // refuses, mail is slower and no less safe.
-        let _ = client.stream.set_nodelay(true);
+        let stream = opened.map_err(judgement)?;
+        let address = match way {
+            Way::Address(address) => address,
+            Way::Name(..) => stream.peer_addr().map_err(lost)?,
+        };
         if let Some(bandwidth) = self.settings.bandwidth {
-            keep_little_unsent(&client.stream, bandwidth);
+            keep_little_unsent(&stream, bandwidth);
         }
-        observer.note(format_args!("connected to {address}"));
+        match &self.settings.proxy {
+            None => observer.note(format_args!("connected to {way}")),
+            Some(proxy) => observer.note(format_args!("connected to {way} through {proxy}")),
+        }
+        let client = SmtpClient {
+            stream,
+            timeout: limit,
+        };
         Ok(Dialed { client, address })
     }
+}
+
+/// Judges that there is no connection.
+fn judgement(error: DialError) -> Judgement {
+    if error.is_lasting() {
+        return classify::unusable(Stage::Connect, error.to_string().into());
+    }
+    let end = match error {
+        DialError::Timeout => Break::Timeout,
+        DialError::Proxy { .. } | DialError::Resolve(_) | DialError::Unreachable(_) => {
+            Break::Closed(error.to_string().into())
+        }
+    };
+    classify::broken(Stage::Connect, end)
+}
+
+/// The connection was gone before anything was said.
+fn lost(error: io::Error) -> Judgement {
+    classify::broken(Stage::Connect, Break::Closed(error.to_string().into()))
 }
 
 /// Makes the system take no more than a piece that it cannot send yet.

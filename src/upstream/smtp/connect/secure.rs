@@ -81,7 +81,7 @@ impl Connector {
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         if !extensions.starttls {
-            if self.settings.tls == TlsPolicy::Required {
+            if self.settings.tls != TlsPolicy::Opportunistic {
                 let text = "the upstream does not offer STARTTLS, which is required";
                 return Err(classify::unusable(Stage::Tls, text.into()).into());
             }
