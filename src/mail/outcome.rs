@@ -120,12 +120,13 @@ impl Failure {
         let (subject, detail) = match (own, self.stage, &self.cause) {
             (Some(status), ..) => (status.subject(), status.detail()),
             (None, Stage::Resolve, _) => (4, 4),
+            (None, Stage::Connect, Cause::Broken(_) | Cause::Timeout) => (4, 1),
+            (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
             (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
             (None, _, Cause::Expired) => (4, 7),
             (None, _, Cause::Capability("SMTPUTF8")) => (6, 7),
             (None, _, Cause::Capability("BINARYMIME")) => (6, 3),
             (None, _, Cause::Capability(_)) => (3, 3),
-            (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
             (None, Stage::Connect, _) => (4, 1),
             (None, Stage::Sender, _) => (1, 8),
             (None, Stage::Recipient, _) => (1, 1),
@@ -278,6 +279,20 @@ mod tests {
     fn a_missing_extension_has_status_5_3_3() {
         let failure = Failure::new(Stage::Sender, Cause::Capability("DELIVERBY"));
         assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.3");
+    }
+
+    #[test]
+    fn a_connection_that_is_not_made_differs_from_one_that_breaks() {
+        let status = |stage| {
+            let failure = Failure::new(stage, Cause::Timeout);
+            failure
+                .status(Class::PersistentTransientFailure)
+                .to_string()
+        };
+        assert_eq!(status(Stage::Connect), "4.4.1");
+        for stage in [Stage::Greeting, Stage::Tls, Stage::Authenticate] {
+            assert_eq!(status(stage), "4.4.2");
+        }
     }
 
     #[test]

@@ -127,7 +127,17 @@ fn judge(stage: Stage, response: &Response) -> (Verdict, Health) {
         Stage::Greeting => (Defer, Health::Unreachable),
         Stage::Tls | Stage::Authenticate if is_temporary(code) => (Defer, THROTTLED),
         Stage::Tls | Stage::Authenticate => (Defer, Health::Unusable),
-        Stage::Sender if is_throttling(response) => (Defer, THROTTLED),
+        // 421 ends the session for all that it could be used for (RFC 5321 §3.8), 432 is Microsoft's "thread limit
+        // exceeded". Neither is about this message, whatever it answers.
+        Stage::Sender | Stage::Recipient | Stage::Content | Stage::Final
+            if matches!(code, 421 | 432) =>
+        {
+            (Defer, THROTTLED)
+        }
+        // The system cannot authenticate or encrypt for now (RFC 4954 §6, RFC 3207 §4), or is too busy (SES). To RCPT it
+        // is what relays answer that do not take this one recipient.
+        Stage::Sender | Stage::Content | Stage::Final if code == 454 => (Defer, THROTTLED),
+        Stage::Sender if is_busy(response) => (Defer, THROTTLED),
         // The login is missing, refused or must come after STARTTLS (RFC 4954 §6, RFC 3207 §4).
         Stage::Sender | Stage::Recipient if matches!(code, 530 | 534 | 535 | 538) => {
             (Defer, Health::Unusable)
@@ -153,16 +163,12 @@ const fn is_permanent(code: u16) -> bool {
     code >= 500
 }
 
-/// 421 closes the session, 432 is Microsoft's "thread limit exceeded", 451 4.3.x is a busy system and 451 4.7.x a
-/// rate limit; other temporary replies to MAIL are about the sender.
-fn is_throttling(response: &Response) -> bool {
-    match response.code {
-        421 | 432 => true,
-        451 => response
+/// 451 4.3.x is a busy system and 451 4.7.x a rate limit; other temporary replies to MAIL are about the sender.
+fn is_busy(response: &Response) -> bool {
+    response.code == 451
+        && response
             .status
-            .is_some_and(|status| matches!(status.subject(), 3 | 7)),
-        _ => false,
-    }
+            .is_some_and(|status| matches!(status.subject(), 3 | 7))
 }
 
 /// X.2.x is about the mailbox (full, disabled) and X.3.x about the system (message too big).

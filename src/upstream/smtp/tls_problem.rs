@@ -69,6 +69,14 @@ fn tls(error: &rustls::Error) -> TlsProblem {
         rustls::Error::InvalidMessage(_) => TlsProblem::Protocol(
             "the upstream does not speak TLS here; is the port right for this TLS policy?".into(),
         ),
+        // It is not at odds with us; it has trouble of its own, which passes.
+        rustls::Error::AlertReceived(
+            AlertDescription::CloseNotify
+            | AlertDescription::InternalError
+            | AlertDescription::UserCanceled,
+        ) => TlsProblem::Connection(Break::Closed(printable(&format!(
+            "the upstream broke the TLS handshake off: {error}"
+        )))),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => TlsProblem::Protocol(printable(&format!(
             "the upstream offers no TLS 1.2 or 1.3 that both sides understand: {error}"
