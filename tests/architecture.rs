@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["body", "clock", "identity", "mail", "schedule", "telemetry"],
     ),
     ("telemetry", &[]),
-    ("tls", &[]),
+    ("tls", &["clock"]),
     (
         "upstream",
         &[

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::defect::Unusable;
 use super::status::{Class, EnhancedStatusCode};
 
 /// The place of a recipient in [`Envelope::recipients`](super::Envelope::recipients).
@@ -196,7 +197,7 @@ pub enum Cause {
     Timeout,
     /// The upstream cannot be used as configured: wrong certificate, no STARTTLS where it is required.
     #[error("{0}")]
-    Unusable(Box<str>),
+    Unusable(Unusable),
 }
 
 impl Cause {

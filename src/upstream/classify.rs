@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::mail::{Cause, Failure, Health, Outcome, Response, Stage};
+use crate::mail::{Cause, EnhancedStatusCode, Failure, Health, Outcome, Response, Stage, Unusable};
 use crate::smtp::reply::ReplyError;
 
 /// What a negative answer means for the recipients it is about, and for the upstream.
@@ -68,9 +68,9 @@ pub fn broken(stage: Stage, end: Break) -> Judgement {
 }
 
 /// Judges an upstream that cannot be used as it is configured: the mail waits until somebody repairs it.
-pub fn unusable(stage: Stage, text: Box<str>) -> Judgement {
+pub fn unusable(stage: Stage, unusable: Unusable) -> Judgement {
     Judgement {
-        outcome: Outcome::Deferred(Failure::new(stage, Cause::Unusable(text))),
+        outcome: Outcome::Deferred(Failure::new(stage, Cause::Unusable(unusable))),
         health: Health::Unusable,
     }
 }
@@ -139,9 +139,7 @@ fn judge(stage: Stage, response: &Response) -> (Verdict, Health) {
         Stage::Sender | Stage::Content | Stage::Final if code == 454 => (Defer, THROTTLED),
         Stage::Sender if is_busy(response) => (Defer, THROTTLED),
         // The login is missing, refused or must come after STARTTLS (RFC 4954 §6, RFC 3207 §4).
-        Stage::Sender | Stage::Recipient if matches!(code, 530 | 534 | 535 | 538) => {
-            (Defer, Health::Unusable)
-        }
+        Stage::Sender | Stage::Recipient if is_about_login(response) => (Defer, Health::Unusable),
         // The upstream does not follow the conversation. It is not the message's fault.
         Stage::Sender | Stage::Recipient | Stage::Content if matches!(code, 500 | 502 | 503) => {
             (Defer, Health::Unreachable)
@@ -169,6 +167,15 @@ fn is_busy(response: &Response) -> bool {
         && response
             .status
             .is_some_and(|status| matches!(status.subject(), 3 | 7))
+}
+
+/// Returns whether the login is missing, refused, or not of the kind that is wanted: 5.7.30 and 5.7.139 are Microsoft's,
+/// who has switched passwords off for this mailbox.
+fn is_about_login(response: &Response) -> bool {
+    let is_policy = |status: EnhancedStatusCode| {
+        matches!((status.subject(), status.detail()), (7, 30 | 139)) && is_permanent(response.code)
+    };
+    matches!(response.code, 530 | 534 | 535 | 538) || response.status.is_some_and(is_policy)
 }
 
 /// X.2.x is about the mailbox (full, disabled) and X.3.x about the system (message too big).

@@ -225,3 +225,12 @@ fn the_worse_health_counts() {
     );
     assert_eq!(worse(THROTTLED, Health::Unreachable), Health::Unreachable);
 }
+
+#[test]
+fn a_mailbox_without_passwords_needs_a_person_also_where_the_login_was_let_through() {
+    for status in ["5.7.30", "5.7.139"] {
+        deferred(Stage::Sender, 550, status, &Health::Unusable);
+    }
+    rejected(Stage::Sender, 550, "5.7.1");
+    rejected(Stage::Final, 550, "5.7.30");
+}
