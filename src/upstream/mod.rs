@@ -5,6 +5,7 @@
 
 pub mod classify;
 pub mod maildir;
+pub mod probe;
 pub mod repair;
 pub mod smtp;
 
