@@ -192,6 +192,7 @@ fn inability(what: &str) -> String {
             "makes no promise to deliver in the time that was set for it (DELIVERBY)".to_owned()
         }
         "SMTPUTF8" => "does not know addresses with international characters (SMTPUTF8)".to_owned(),
+        "messages of this size" => "does not take messages of this size".to_owned(),
         _ => format!("cannot carry it: it does not offer {what}"),
     }
 }

@@ -256,7 +256,7 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 11] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
@@ -266,6 +266,8 @@ const CAPABILITIES: [&str; 9] = [
     "SIZE",
     "SMTPUTF8",
     "STARTTLS",
+    "messages of this size",
+    "messages with this header",
 ];
 
 /// The stages by the number that is stored.
