@@ -20,7 +20,10 @@ pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{
     BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,
 };
-pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
+pub use header::{
+    AddressList, AddressListError, Edited, Field, Header, HeaderError, Keep, Senders,
+    edit_addresses,
+};
 pub use outcome::{
     Attempt, Cause, Channel, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response,
     Stage, TlsVia, VERIFIED_TLS, Via,

@@ -129,6 +129,7 @@ impl Failure {
             (None, _, Cause::Capability(VERIFIED_TLS)) => (7, 10),
             (None, Stage::Resolve, _) => (4, 4),
             (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
+            (None, _, Cause::Capability("messages of this size")) => (3, 4),
             (None, _, Cause::Capability(_)) => (3, 3),
             (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
             (None, Stage::Connect, _) => (4, 1),
@@ -277,6 +278,12 @@ mod tests {
     fn a_missing_smtputf8_has_status_5_6_7() {
         let failure = Failure::new(Stage::Recipient, Cause::Capability("SMTPUTF8"));
         assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.6.7");
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_has_status_5_3_4() {
+        let failure = Failure::new(Stage::Content, Cause::Capability("messages of this size"));
+        assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.4");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! recipient.
 
 pub mod classify;
+pub mod graph;
 pub mod maildir;
 pub mod profile;
 pub mod smtp;

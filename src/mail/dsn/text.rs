@@ -200,6 +200,7 @@ fn inability(what: &str) -> String {
                 .to_owned()
         }
         "SMTPUTF8" => "does not know addresses with international characters (SMTPUTF8)".to_owned(),
+        "messages of this size" => "does not take messages of this size".to_owned(),
         _ => format!("cannot carry it: it does not offer {what}"),
     }
 }

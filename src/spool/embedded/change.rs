@@ -258,7 +258,7 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 11] = [
+const CAPABILITIES: [&str; 13] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
@@ -270,6 +270,8 @@ const CAPABILITIES: [&str; 11] = [
     "SMTPUTF8",
     "STARTTLS",
     VERIFIED_TLS,
+    "messages of this size",
+    "messages with this header",
 ];
 
 /// The stages by the number that is stored.
