@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod date;
+pub mod defect;
 pub mod deliver_by;
 pub mod dsn;
 pub mod envelope;
@@ -16,6 +17,7 @@ pub mod status;
 
 pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, ReversePath};
 pub use date::Date;
+pub use defect::{Defect, Unusable};
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{
     BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,

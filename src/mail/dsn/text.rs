@@ -178,7 +178,7 @@ fn explained(told: &Told<'_>, failure: &Failure) -> String {
         Cause::Unusable(reason) => {
             format!(
                 "This server cannot hand mail on ({stage}): {}. That is for the people who look after it to repair.",
-                printable(reason)
+                printable(&reason.text)
             )
         }
         Cause::Capability(what) => format!("{server} {}.", inability(what)),

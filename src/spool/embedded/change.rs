@@ -209,7 +209,7 @@ pub(super) fn write_failure(fields: &mut Fields, failure: &Failure) {
         Cause::Expired => (EXPIRED, &""),
         Cause::Response(response) => (RESPONSE, &response.text),
         Cause::Timeout => (TIMEOUT, &""),
-        Cause::Unusable(text) => (UNUSABLE, text),
+        Cause::Unusable(unusable) => (UNUSABLE, unusable),
     };
     fields.octet(CAUSE, cause);
     fields.text(TEXT, words);

@@ -1,6 +1,6 @@
 //! Greeting, EHLO and login.
 
-use crate::mail::{Response, Stage};
+use crate::mail::{Defect, Response, Stage, Unusable};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
@@ -73,9 +73,13 @@ impl Connector {
         privacy: Privacy,
         login: &Login,
     ) -> Result<(), Judgement> {
-        let unusable = |text: &str| Err(classify::unusable(Stage::Authenticate, text.into()));
+        let unusable = |defect, text: &str| {
+            let unusable = Unusable::new(defect, text);
+            Err(classify::unusable(Stage::Authenticate, unusable))
+        };
         if privacy == Privacy::Open && login.over_plain_text == PlainTextLogin::Forbidden {
-            return unusable("the connection is not encrypted, and the login may not go over it");
+            let text = "the connection is not encrypted, and the login may not go over it";
+            return unusable(Defect::PlainTextLogin, text);
         }
         let mut refusal = None;
         for mechanism in Mechanism::in_order(extensions.auth, privacy) {
@@ -85,12 +89,15 @@ impl Connector {
                 Answer::Refused(reply) => {
                     return Err(self.judge(Stage::Authenticate, reply));
                 }
-                Answer::Send(_) => return unusable("the login did not end"),
+                Answer::Send(_) => return unusable(Defect::Other, "the login did not end"),
             }
         }
         match refusal {
             Some(reply) => Err(self.judge(Stage::Authenticate, reply)),
-            None => unusable("the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5"),
+            None => unusable(
+                Defect::Mechanism,
+                "the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5",
+            ),
         }
     }
 
