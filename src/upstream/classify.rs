@@ -3,10 +3,15 @@
 //! The rule behind the table: what is wrong with the *message* (its sender, a recipient, its content) is told to its
 //! author; what is wrong with the *upstream* (login, certificate, load, network) makes mail wait and never bounces.
 
+mod known;
+
 use std::time::Duration;
 
 use crate::mail::{Cause, EnhancedStatusCode, Failure, Health, Outcome, Response, Stage, Unusable};
+use crate::oauth::TokenError;
 use crate::smtp::reply::ReplyError;
+
+pub use known::{Answer, Meaning};
 
 /// What a negative answer means for the recipients it is about, and for the upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,11 +39,14 @@ impl From<ReplyError> for Break {
     }
 }
 
-/// Judges a reply that did not let the transaction go on.
+/// Judges a reply that did not let the transaction go on, by the rows of `known` and, where none fits, as everybody's.
 ///
 /// A positive reply in the wrong place (such as 250 where 354 belongs) defers like a temporary failure.
-pub fn reply(stage: Stage, response: Response) -> Judgement {
-    let (verdict, health) = judge(stage, &response);
+pub fn reply(stage: Stage, response: Response, known: &[Answer]) -> Judgement {
+    let (verdict, health) = match known::find(stage, &response, known) {
+        Some(meaning) => meant(meaning),
+        None => judge(stage, &response),
+    };
     let failure = Failure::new(stage, Cause::Response(response));
     Judgement {
         outcome: verdict.outcome(failure),
@@ -75,6 +83,30 @@ pub fn unusable(stage: Stage, unusable: Unusable) -> Judgement {
     }
 }
 
+/// Judges that there is no access token to log in with, or to send requests with.
+///
+/// Where the token endpoint asks for a pause the upstream gets it; where the endpoint cannot be reached, the upstream
+/// cannot either.
+pub fn no_token(error: TokenError) -> Judgement {
+    match error {
+        TokenError::Unusable(text) => unusable(Stage::Authenticate, no_token_text(&text).into()),
+        TokenError::Temporary { text, pause } => {
+            let cause = Cause::Broken(no_token_text(&text));
+            Judgement {
+                outcome: Outcome::Deferred(Failure::new(Stage::Authenticate, cause)),
+                health: match pause {
+                    Some(_) => Health::Throttled { pause },
+                    None => Health::Unreachable,
+                },
+            }
+        }
+    }
+}
+
+fn no_token_text(text: &str) -> Box<str> {
+    format!("there is no access token: {text}").into()
+}
+
 /// Returns the worse of two healths: what people must repair, then what cannot be reached, then what asks for less.
 #[must_use]
 pub fn worse(one: Health, other: Health) -> Health {
@@ -106,6 +138,15 @@ impl Verdict {
             Self::Defer => Outcome::Deferred(failure),
             Self::Reject => Outcome::Rejected(failure),
         }
+    }
+}
+
+const fn meant(meaning: Meaning) -> (Verdict, Health) {
+    match meaning {
+        Meaning::Deferred => (Verdict::Defer, Health::Good),
+        Meaning::Rejected => (Verdict::Reject, Health::Good),
+        Meaning::Throttled { pause } => (Verdict::Defer, Health::Throttled { pause }),
+        Meaning::Unusable => (Verdict::Defer, Health::Unusable),
     }
 }
 

@@ -128,6 +128,7 @@ impl Connector {
             let judgement = match self.open(host, address, observer).await {
                 Ok(mut connection) => {
                     connection.host = host.name.clone();
+                    connection.known = self.settings.known();
                     return Ok(connection);
                 }
                 Err(judgement) => judgement,

@@ -1,6 +1,6 @@
 //! Greeting, EHLO and login.
 
-use crate::mail::{Channel, Defect, Stage, Unusable};
+use crate::mail::{Channel, Defect, Response, Stage, Unusable};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
@@ -16,7 +16,7 @@ impl Connector {
     pub(super) async fn greet<S: Socket>(&self, wire: &mut Wire<S>) -> Result<(), Judgement> {
         let greeting = wire.reply(self.settings.timeouts.command).await;
         let greeting = greeting.map_err(|end| classify::broken(Stage::Greeting, end))?;
-        let greeting = expect(Stage::Greeting, 220, greeting)?;
+        let greeting = self.expect(Stage::Greeting, 220, greeting)?;
         wire.observer.passed(|| Passed::Greeted {
             text: greeting.lines.join(" ").into(),
         });
@@ -37,10 +37,10 @@ impl Connector {
         let reply = reply.map_err(broken)?;
         let (mut extensions, lines) = if reply.response.code >= 500 {
             let reply = wire.command(&format!("HELO {name}\r\n"), limit).await;
-            expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
+            self.expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
             (Extensions::default(), Vec::new())
         } else {
-            let lines = expect(Stage::Greeting, 250, reply)?.lines;
+            let lines = self.expect(Stage::Greeting, 250, reply)?.lines;
             (Extensions::parse(&lines), lines)
         };
         match self.settings.smtputf8 {
@@ -105,13 +105,13 @@ impl Connector {
                 }
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
-                    return Err(classify::reply(Stage::Authenticate, reply));
+                    return Err(self.judge(Stage::Authenticate, reply));
                 }
                 Answer::Send(_) => return unusable(Defect::Other, "the login did not end"),
             }
         }
         match refusal {
-            Some(reply) => Err(classify::reply(Stage::Authenticate, reply)),
+            Some(reply) => Err(self.judge(Stage::Authenticate, reply)),
             None => unusable(
                 Defect::Mechanism,
                 "the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5",
@@ -145,12 +145,21 @@ impl Connector {
             "***".clone_into(&mut shown);
         }
     }
-}
 
-fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
-    if reply.response.code == code {
-        Ok(reply)
-    } else {
-        Err(classify::reply(stage, reply.response))
+    fn expect(
+        &self,
+        stage: Stage,
+        code: u16,
+        reply: ReceivedReply,
+    ) -> Result<ReceivedReply, Judgement> {
+        if reply.response.code == code {
+            Ok(reply)
+        } else {
+            Err(self.judge(stage, reply.response))
+        }
+    }
+
+    pub(super) fn judge(&self, stage: Stage, reply: Response) -> Judgement {
+        classify::reply(stage, reply, self.settings.known())
     }
 }

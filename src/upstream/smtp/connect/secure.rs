@@ -101,7 +101,7 @@ impl Connector {
         let reply = wire.command("STARTTLS\r\n", limit).await;
         let reply = reply.map_err(|end| harmless(classify::broken(Stage::Tls, end)))?;
         if reply.response.code != 220 {
-            return Err(harmless(classify::reply(Stage::Tls, reply.response)));
+            return Err(harmless(self.judge(Stage::Tls, reply.response)));
         }
         if !wire.is_quiet() {
             let text = "octets were slipped in before the TLS handshake";
