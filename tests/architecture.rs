@@ -74,6 +74,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "identity",
             "journal",
             "mail",
+            "route",
             "schedule",
             "spool",
             "telemetry",

@@ -14,7 +14,7 @@ pub(super) use choices::{
 };
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
-    Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
+    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{Maildir, OwnRetry, SecretSource, Smtp, Upstream, UpstreamTimeouts};
