@@ -15,5 +15,6 @@ mod fault_matrix;
 mod next_try;
 mod pacing;
 mod pooling;
+mod probing;
 mod relaying;
 mod support;
