@@ -10,7 +10,11 @@
 #[path = "../support/fake_upstream.rs"]
 mod fake_upstream;
 
+#[path = "../support/fake_graph.rs"]
+mod fake_graph;
+
 mod connecting;
+mod graph;
 mod pacing;
 mod pooling;
 mod relaying;

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use crate::body::Body;
 use crate::clock::Clock;
 use crate::http::header::{CONTENT_TYPE, HeaderValue};
 use crate::http::{Client, HttpError, Method, Request};
@@ -83,7 +82,7 @@ impl GraphUpstream {
         let read = Message::read(order.body.as_mut(), self.settings.message_size).await;
         let message = match read {
             Ok(message) => message,
-            Err(error) => return Tally::of(order.recipients, unreadable(&error), Health::Good),
+            Err(error) => return Tally::of(order.recipients, &unreadable(&error), Health::Good),
         };
         let header = Header::parse(message.header()).ok();
         let (mailbox, owner) = match &self.settings.mailbox {
@@ -91,7 +90,7 @@ impl GraphUpstream {
             None => (sender(order.envelope, header.as_ref()), Owner::Sender),
         };
         let Some(mailbox) = mailbox.filter(is_mailbox_name) else {
-            return Tally::of(order.recipients, no_sender(), Health::Good);
+            return Tally::of(order.recipients, &no_sender(), Health::Good);
         };
         let Some(header) = header.filter(|_| size <= self.settings.message_size) else {
             let outcome = if size > self.settings.message_size {
@@ -116,12 +115,12 @@ impl GraphUpstream {
         if !unable.is_empty() && self.submission.is_some() {
             return self.by_other_path(order, task.mailbox, no_smtputf8()).await;
         }
-        let mut tally = Tally::of(&unable, no_smtputf8(), Health::Good);
+        let mut tally = Tally::of(&unable, &no_smtputf8(), Health::Good);
         let mut batches = if able.is_empty() { vec![] } else { vec![able] };
         let mut requests = 0;
         while let Some(batch) = batches.pop() {
             if requests == MAX_REQUESTS {
-                tally.add(Tally::of(&indices(&batch), too_many_bad(), Health::Good));
+                tally.add(Tally::of(&indices(&batch), &too_many_bad(), Health::Good));
                 continue;
             }
             requests += 1;
@@ -146,9 +145,9 @@ impl GraphUpstream {
             if health != Health::Good {
                 // The others would fare no better.
                 let left = indices(&batches.drain(..).flatten().collect::<Vec<_>>());
-                tally.add(Tally::of(&left, unsent(&outcome), Health::Good));
+                tally.add(Tally::of(&left, &unsent(&outcome), Health::Good));
             }
-            tally.add(Tally::of(&indices(&batch), outcome, health));
+            tally.add(Tally::of(&indices(&batch), &outcome, health));
         }
         tally
     }
@@ -236,22 +235,22 @@ impl GraphUpstream {
         otherwise: Outcome,
     ) -> Tally {
         let Some(submission) = &self.submission else {
-            return Tally::of(order.recipients, otherwise, Health::Good);
+            return Tally::of(order.recipients, &otherwise, Health::Good);
         };
         // What is wrong with the application's identity is wrong with Graph too.
         if let Err(error) = self.tokens.token().await {
             let Judgement { outcome, health } = classify::no_token(error);
-            return Tally::of(order.recipients, outcome, health);
+            return Tally::of(order.recipients, &outcome, health);
         }
         if let Err(error) = order.body.rewind() {
-            return Tally::of(order.recipients, unreadable(&error), Health::Good);
+            return Tally::of(order.recipients, &unreadable(&error), Health::Good);
         }
         let upstream = match submission.of(mailbox) {
             Ok(upstream) => upstream,
             Err(error) => {
                 let Judgement { outcome, .. } =
                     classify::unusable(Stage::Tls, chain(&error).into());
-                return Tally::of(order.recipients, outcome, Health::Good);
+                return Tally::of(order.recipients, &outcome, Health::Good);
             }
         };
         let attempt = upstream.attempt(order).await;
@@ -329,7 +328,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(recipients: &[RecipientIndex], outcome: Outcome, health: Health) -> Self {
+    fn of(recipients: &[RecipientIndex], outcome: &Outcome, health: Health) -> Self {
         let outcomes = recipients.iter().map(|&index| (index, outcome.clone()));
         Self {
             outcomes: outcomes.collect(),
