@@ -1,4 +1,4 @@
-//! `upstream::smtp` against a scripted server on loopback.
+//! `upstream::smtp` and `upstream::graph` against scripted servers on loopback.
 
 #![allow(
     clippy::indexing_slicing,
@@ -14,7 +14,9 @@ mod fake_upstream;
 mod fake_graph;
 
 mod connecting;
+mod fault_matrix;
 mod graph;
+mod next_try;
 mod pacing;
 mod pooling;
 mod relaying;

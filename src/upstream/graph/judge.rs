@@ -219,7 +219,7 @@ fn unusable(heard: &Heard, hint: &str) -> Meaning {
 
 /// Mail waits until somebody does what the hint says.
 fn repair(heard: &Heard, hint: &str) -> Outcome {
-    let cause = Cause::Unusable(with_hint(heard, hint));
+    let cause = Cause::Unusable(with_hint(heard, hint).into());
     Outcome::Deferred(Failure::new(Stage::Authenticate, cause))
 }
 
