@@ -294,6 +294,13 @@ impl FakeGraph {
         self.shared.state().issued
     }
 
+    /// Returns the scopes of the tokens that it has given out and takes, sorted.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let mut scopes: Vec<String> = self.shared.state().tokens.values().cloned().collect();
+        scopes.sort();
+        scopes
+    }
+
     /// Returns how many requests one mailbox had at once, at most.
     pub(crate) fn most(&self) -> usize {
         self.shared.state().most

@@ -8,7 +8,10 @@ use posthouse::dns::StaticResolver;
 use posthouse::http::{self, Client, Direct, Trust};
 use posthouse::identity::UpstreamName;
 use posthouse::mail::status::Class;
-use posthouse::mail::{Attempt, Envelope, Health, Outcome, ReversePath};
+use posthouse::mail::{
+    Attempt, DeliverBy, DeliverByMode, DeliverByTrace, Envelope, Health, Outcome, ReversePath,
+    TlsRequest,
+};
 use posthouse::oauth::{self, Audience, Authentication, ClientCredentials, Grant, Tokens};
 use posthouse::schedule::{Availability, Condition};
 use posthouse::secret::Secret;
@@ -608,6 +611,44 @@ async fn an_international_local_part_is_refused_alone() {
     outcomes.sort();
     assert_eq!(outcomes, ["rejected Recipient", "relayed 250"]);
     assert_eq!(graph.sent()[0].recipients, ["r@example.net"]);
+}
+
+#[tokio::test]
+async fn a_message_that_needs_tls_all_the_way_is_refused() {
+    let graph = FakeGraph::start().await;
+    let envelope = Envelope {
+        tls: TlsRequest::Required,
+        ..envelope(&["r@example.net"])
+    };
+    let indices = all(&envelope);
+    let order = order(&envelope, &indices, MESSAGE.as_bytes());
+    let attempt = start(&graph).attempt(order).await;
+    assert_eq!(short(&attempt), ["rejected Sender"]);
+    assert!(words(&attempt).contains("REQUIRETLS"), "{attempt:?}");
+    assert_eq!(graph.paths(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_message_that_must_not_be_late_is_refused_or_goes_by_smtp() {
+    let graph = FakeGraph::start().await;
+    let server = FakeUpstream::start(Script::default().extensions(&["DELIVERBY 1"])).await;
+    let envelope = Envelope {
+        deliver_by: Some(DeliverBy {
+            mode: DeliverByMode::Return,
+            trace: DeliverByTrace::Off,
+            deadline: SystemClock.now().after(Duration::from_hours(1)),
+        }),
+        ..envelope(&["r@example.net"])
+    };
+    let indices = all(&envelope);
+    let order = || order(&envelope, &indices, MESSAGE.as_bytes());
+    let attempt = start(&graph).attempt(order()).await;
+    assert_eq!(short(&attempt), ["rejected Sender"]);
+    assert!(words(&attempt).contains("DELIVERBY"), "{attempt:?}");
+    let mut scene = Scene::of(&graph);
+    scene.submission = Some(by_smtp(&server));
+    let attempt = scene.start(&graph).attempt(order()).await;
+    assert_eq!(short(&attempt), ["relayed 250"]);
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use crate::http::header::{CONTENT_TYPE, HeaderValue};
 use crate::http::{Client, HttpError, Method, Request};
 use crate::identity::UpstreamName;
 use crate::mail::{
-    Attempt, Cause, Failure, Header, Health, Mailbox, Outcome, RecipientIndex, Stage, Via,
+    Attempt, Cause, DeliverByMode, Envelope, Failure, Header, Health, Mailbox, Outcome,
+    RecipientIndex, Stage, TlsRequest, Via,
 };
 use crate::oauth::TokenSource;
 use crate::telemetry::chain;
@@ -100,6 +101,9 @@ impl GraphUpstream {
             };
             return self.by_other_path(order, &mailbox, outcome).await;
         };
+        if let Some(lack) = lack(order.envelope) {
+            return self.by_other_path(order, &mailbox, lack).await;
+        }
         let task = Task {
             message: &message,
             header: &header,
@@ -425,6 +429,20 @@ fn no_smtputf8() -> Outcome {
         Stage::Recipient,
         Cause::Capability("SMTPUTF8"),
     ))
+}
+
+/// What becomes of a message that asks for something which Graph has no words for, and which must not go without it.
+fn lack(envelope: &Envelope) -> Option<Outcome> {
+    let must_not_be_late = envelope
+        .deliver_by
+        .is_some_and(|by| by.mode == DeliverByMode::Return);
+    let what = match envelope.tls {
+        TlsRequest::Required => "REQUIRETLS",
+        TlsRequest::Optional | TlsRequest::Unsaid if must_not_be_late => "DELIVERBY",
+        TlsRequest::Optional | TlsRequest::Unsaid => return None,
+    };
+    let failure = Failure::new(Stage::Sender, Cause::Capability(what));
+    Some(Outcome::Rejected(failure))
 }
 
 fn too_large() -> Outcome {
