@@ -31,7 +31,7 @@ pub use refusal::advice;
 pub use settings::{
     Audience, Authentication, ClientCredentials, DeviceLogin, Grant, RefreshToken, Settings,
 };
-pub use store::{Store, StoreError, Stored};
+pub use store::{Store, StoreError, Stored, token_file};
 pub use token::AccessToken;
 pub use tokens::Tokens;
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::mail::{Cause, Failure, Health, Outcome, Response, Stage};
+use crate::oauth::TokenError;
 use crate::smtp::reply::ReplyError;
 
 /// What a negative answer means for the recipients it is about, and for the upstream.
@@ -73,6 +74,30 @@ pub fn unusable(stage: Stage, text: Box<str>) -> Judgement {
         outcome: Outcome::Deferred(Failure::new(stage, Cause::Unusable(text))),
         health: Health::Unusable,
     }
+}
+
+/// Judges that there is no access token to log in with, or to send requests with.
+///
+/// Where the token endpoint asks for a pause the upstream gets it; where the endpoint cannot be reached, the upstream
+/// cannot either.
+pub fn no_token(error: TokenError) -> Judgement {
+    match error {
+        TokenError::Unusable(text) => unusable(Stage::Authenticate, no_token_text(&text)),
+        TokenError::Temporary { text, pause } => {
+            let cause = Cause::Broken(no_token_text(&text));
+            Judgement {
+                outcome: Outcome::Deferred(Failure::new(Stage::Authenticate, cause)),
+                health: match pause {
+                    Some(_) => Health::Throttled { pause },
+                    None => Health::Unreachable,
+                },
+            }
+        }
+    }
+}
+
+fn no_token_text(text: &str) -> Box<str> {
+    format!("there is no access token: {text}").into()
 }
 
 /// Returns the worse of two healths: what people must repair, then what cannot be reached, then what asks for less.

@@ -9,9 +9,13 @@
 
 #[path = "../support/fake_upstream.rs"]
 mod fake_upstream;
+#[path = "../support/token_server.rs"]
+mod token_server;
 
 mod connecting;
+mod oauth;
 mod pacing;
 mod pooling;
 mod relaying;
 mod support;
+mod tokens;

@@ -288,8 +288,11 @@ mod tests {
         assert_eq!((settings.tls, settings.port), (TlsPolicy::Implicit, 465));
         let login = settings.login.as_ref().unwrap();
         assert_eq!(
-            (&*login.username, login.password.expose()),
-            ("a\"b", "c\\d")
+            (&*login.username, &login.credential),
+            (
+                "a\"b",
+                &Credential::Password(Secret::new("c\\d".to_owned()))
+            )
         );
     }
 

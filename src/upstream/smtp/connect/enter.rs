@@ -5,8 +5,8 @@ use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
 use crate::upstream::smtp::connection::Connection;
-use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Privacy};
-use crate::upstream::smtp::settings::{Login, PlainTextLogin, Smtputf8};
+use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Pass, Privacy, Proof};
+use crate::upstream::smtp::settings::{Credential, Login, PlainTextLogin, Smtputf8};
 use crate::upstream::smtp::wire::{Socket, Wire};
 
 use super::Connector;
@@ -77,12 +77,26 @@ impl Connector {
         if privacy == Privacy::Open && login.over_plain_text == PlainTextLogin::Forbidden {
             return unusable("the connection is not encrypted, and the login may not go over it");
         }
+        let token = self.token().await?;
+        let proof = match (&login.credential, &token) {
+            (Credential::Password(password), _) => Proof::Password(password),
+            (Credential::Token(_), Some(token)) => Proof::Token {
+                token,
+                server: (&self.settings.host, self.settings.port),
+            },
+            (Credential::Token(_), None) => return unusable("there is no source of tokens"),
+        };
+        let pass = Pass {
+            username: &login.username,
+            proof,
+        };
         let mut refusal = None;
-        for mechanism in Mechanism::in_order(extensions.auth, privacy) {
-            match self.try_mechanism(wire, login, mechanism).await? {
+        for mechanism in Mechanism::in_order(extensions.auth, proof, privacy) {
+            match self.try_mechanism(wire, pass, mechanism).await? {
                 Answer::Done => return Ok(()),
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
+                    self.reject(token.as_ref(), &reply);
                     return Err(classify::reply(Stage::Authenticate, reply));
                 }
                 Answer::Send(_) => return unusable("the login did not end"),
@@ -90,7 +104,7 @@ impl Connector {
         }
         match refusal {
             Some(reply) => Err(classify::reply(Stage::Authenticate, reply)),
-            None => unusable("the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5"),
+            None => unusable(proof.not_offered()),
         }
     }
 
@@ -98,15 +112,12 @@ impl Connector {
     async fn try_mechanism<S: Socket>(
         &self,
         wire: &mut Wire<S>,
-        login: &Login,
+        pass: Pass<'_>,
         mechanism: Mechanism,
     ) -> Result<Answer, Judgement> {
         let limit = self.settings.timeouts.command;
-        let (mut exchange, mut line) = Exchange::begin(login, mechanism);
-        let mut shown = match mechanism {
-            Mechanism::CramMd5 | Mechanism::Login => format!("AUTH {}", mechanism.name()),
-            Mechanism::Plain => "AUTH PLAIN ***".to_owned(),
-        };
+        let (mut exchange, mut line) = Exchange::begin(pass, mechanism);
+        let mut shown = exchange.first_line_shown();
         loop {
             let reply = wire.secret(line, &shown, limit).await;
             let reply = reply.map_err(|end| classify::broken(Stage::Authenticate, end))?;
