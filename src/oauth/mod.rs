@@ -27,7 +27,6 @@ mod tokens;
 pub use cloud::Cloud;
 pub use error::TokenError;
 pub use keys::{CertificateKey, KeyError, ServiceAccount, SigningKey};
-pub use refusal::advice;
 pub use settings::{
     Audience, Authentication, ClientCredentials, DeviceLogin, Grant, RefreshToken, Settings,
 };

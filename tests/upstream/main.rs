@@ -13,6 +13,8 @@ mod fake_upstream;
 mod token_server;
 
 mod connecting;
+mod fault_matrix;
+mod next_try;
 mod oauth;
 mod pacing;
 mod pooling;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use posthouse::clock::{Clock as _, ManualClock, SystemClock};
 use posthouse::dns::StaticResolver;
 use posthouse::http::Trust;
-use posthouse::mail::{Health, Stage};
+use posthouse::mail::{Health, Outcome, Stage};
 use posthouse::oauth::{self, Audience, Authentication, ClientCredentials, Grant};
 use posthouse::secret::Secret;
 use posthouse::upstream::Upstream as _;
+use posthouse::upstream::repair::repair;
 use posthouse::upstream::smtp::{
     Credential, Login, PlainTextLogin, Settings, SmtpUpstream, TlsPolicy,
 };
@@ -252,7 +253,11 @@ async fn an_expired_secret_is_unusable_and_says_what_to_do() {
     let attempt = relay_one(&start(logged_in(&upstream, &tokens))).await;
     let text = assert_deferred(&attempt, Stage::Authenticate, &Health::Unusable);
     assert!(text.contains("AADSTS7000222"), "{text}");
-    assert!(text.contains("make a new one in Entra"), "{text}");
+    let Outcome::Deferred(failure) = &attempt.outcomes[0].1 else {
+        panic!("{attempt:?}")
+    };
+    let advice = repair(failure).unwrap();
+    assert!(advice.contains("Make a new one in Entra ID"), "{advice}");
     assert!(upstream.messages().is_empty());
 }
 

@@ -212,7 +212,7 @@ async fn wrong_and_expired_secrets_are_told_apart() {
     let tokens = rig.tokens(&rig.server.microsoft_url(), grant);
     let told = unusable(&tokens).await;
     assert!(
-        told.contains("AADSTS7000215") && told.contains("the value is wanted"),
+        told.contains("AADSTS7000215"),
         "{told}"
     );
     rig.server.change(|known| known.is_expired = true);
@@ -222,7 +222,7 @@ async fn wrong_and_expired_secrets_are_told_apart() {
         .change(|known| known.client_id = "other".to_owned());
     let told = unusable(&rig.by_secret()).await;
     assert!(
-        told.contains("AADSTS700016") && told.contains("compare `client_id`"),
+        told.contains("AADSTS700016"),
         "{told}"
     );
 }
@@ -285,7 +285,7 @@ async fn a_service_account_acts_for_mailboxes_of_its_domain() {
     text(&rig.tokens(&rig.server.token_url(), acting_for("shop@example.com"))).await;
     let other = rig.tokens(&rig.server.token_url(), acting_for("boss@example.com"));
     let told = unusable(&other).await;
-    assert!(told.contains("domain-wide delegation"), "{told}");
+    assert!(told.contains("unauthorized_client"), "{told}");
 }
 
 #[tokio::test]

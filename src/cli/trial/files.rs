@@ -242,7 +242,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, Engine};
-    use crate::upstream::smtp::TlsPolicy;
+    use crate::upstream::smtp::{Credential, TlsPolicy};
 
     fn plan(upstream: Option<&UpstreamUrl>) -> Plan<'_> {
         const ADDRESSES: &[IpAddr] = &[

@@ -8,10 +8,11 @@ use crate::config::checked::Engine;
 use crate::identity::{AccountName, Route};
 use crate::mail::{Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
+use crate::secret::Secret;
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::tls::server::Settings as TlsSettings;
-use crate::upstream::smtp::{PlainTextLogin, Settings, TlsPolicy, Verification};
+use crate::upstream::smtp::{Credential, PlainTextLogin, Settings, TlsPolicy, Verification};
 
 const POSTHOUSE: &str = r#"
 [server]

@@ -131,6 +131,7 @@ impl Default for Retry {
 impl Default for Smtp {
     fn default() -> Self {
         Self {
+            profile: None,
             host: None,
             port: None,
             mx: unplaced(false),

@@ -37,6 +37,7 @@ pub(in crate::config) struct Maildir {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Smtp {
+    pub(in crate::config) profile: Option<Spanned<String>>,
     pub(in crate::config) host: Option<Spanned<String>>,
     pub(in crate::config) port: Option<Spanned<Port>>,
     pub(in crate::config) mx: Spanned<bool>,

@@ -1,12 +1,23 @@
 //! The upstreams.
 
 use super::{Sample, raw, text};
+use crate::upstream::profile::Profile;
 
 pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     let defaults = raw::SmtpDefaults::default();
     sample.table(
         "[upstream.main.smtp]",
         "A server that takes mail over, here called \"main\". There may be any number: [upstream.NAME.smtp].",
+    );
+    sample.shown(
+        "profile",
+        text("microsoft365"),
+        &format!(
+            "What is known of a provider: its host, port, TLS, limits, and what its answers mean. Every key below overrides it.\n\
+             {} (example; by default none).\n\
+             `posthouse upstream show main` prints what is in force and where it comes from.",
+            profiles()
+        ),
     );
     sample.set(
         "host",
@@ -41,6 +52,14 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     upstream_trust(sample, smtp);
     upstream_bounds(sample, smtp, &defaults);
+}
+
+/// The names of the profiles, in lines that are not too long.
+fn profiles() -> String {
+    let names: Vec<String> = Profile::all().map(|profile| text(profile.name)).collect();
+    let middle = names.len() / 2;
+    let (first, rest) = names.split_at_checked(middle).unwrap_or_default();
+    format!("{},\n{}", first.join(", "), rest.join(", "))
 }
 
 fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {

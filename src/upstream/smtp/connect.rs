@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Outcome, Stage};
+use crate::mail::{Defect, Outcome, Stage, Unusable};
 use crate::oauth::TokenSource;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Break, Judgement};
@@ -141,6 +141,7 @@ impl Connector {
             let judgement = match self.open(host, address, observer).await {
                 Ok(mut connection) => {
                     connection.host = host.name.clone();
+                    connection.known = self.settings.known();
                     return Ok(connection);
                 }
                 Err(judgement) => judgement,
@@ -158,7 +159,8 @@ impl Connector {
         }
         Err(problem.unwrap_or_else(|| {
             let text = "no address of the upstream can be reached from the local address";
-            nowhere(classify::unusable(Stage::Connect, text.into()))
+            let unusable = Unusable::new(Defect::LocalAddress, text);
+            nowhere(classify::unusable(Stage::Connect, unusable))
         }))
     }
 
@@ -176,11 +178,13 @@ impl Connector {
             .await
             .map_err(|_| classify::broken(Stage::Resolve, Break::Timeout))?;
         found.map_err(|error| {
-            let text = error.to_string().into();
+            let text = error.to_string();
             match error {
-                ResolveError::NullMx(_) => classify::unusable(Stage::Resolve, text),
+                ResolveError::NullMx(_) => {
+                    classify::unusable(Stage::Resolve, Unusable::new(Defect::NullMx, text))
+                }
                 ResolveError::NotFound(_) | ResolveError::Temporary { .. } => {
-                    classify::broken(Stage::Resolve, Break::Closed(text))
+                    classify::broken(Stage::Resolve, Break::Closed(text.into()))
                 }
             }
         })
