@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
     ("http", &["clock", "dns", "telemetry", "tls"]),
+    ("mta_sts", &["clock", "dns", "http", "telemetry", "tls"]),
     ("oauth", &["clock", "http", "secret", "telemetry"]),
     ("journal", &["clock", "mail"]),
     (
@@ -44,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "identity",
             "mail",
+            "mta_sts",
             "oauth",
             "schedule",
             "secret",

@@ -9,6 +9,8 @@
 
 #[path = "../support/fake_upstream.rs"]
 mod fake_upstream;
+#[path = "../support/token_server.rs"]
+mod token_server;
 
 #[path = "../support/fake_graph.rs"]
 mod fake_graph;
@@ -17,7 +19,9 @@ mod connecting;
 mod fault_matrix;
 mod graph;
 mod next_try;
+mod oauth;
 mod pacing;
 mod pooling;
 mod relaying;
 mod support;
+mod tokens;
