@@ -5,6 +5,7 @@
 
 mod journal;
 mod limits;
+mod oauth;
 mod session;
 mod spool;
 mod upstream;
@@ -13,6 +14,7 @@ use std::fmt::{Display, Write as _};
 
 use super::raw;
 
+use oauth::oauth;
 use session::session;
 use upstream::{maildir, timeouts, upstream};
 
@@ -29,6 +31,7 @@ pub fn defaults_toml() -> String {
     relay(&mut sample, &root.relay);
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::TimeoutDefaults::default());
+    oauth(&mut sample);
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);

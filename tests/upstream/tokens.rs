@@ -211,20 +211,14 @@ async fn wrong_and_expired_secrets_are_told_apart() {
     let grant = credentials(Authentication::Post(secret("wrong")));
     let tokens = rig.tokens(&rig.server.microsoft_url(), grant);
     let told = unusable(&tokens).await;
-    assert!(
-        told.contains("AADSTS7000215"),
-        "{told}"
-    );
+    assert!(told.contains("AADSTS7000215"), "{told}");
     rig.server.change(|known| known.is_expired = true);
     let told = unusable(&rig.by_secret()).await;
     assert!(told.contains("AADSTS7000222"), "{told}");
     rig.server
         .change(|known| known.client_id = "other".to_owned());
     let told = unusable(&rig.by_secret()).await;
-    assert!(
-        told.contains("AADSTS700016"),
-        "{told}"
-    );
+    assert!(told.contains("AADSTS700016"), "{told}");
 }
 
 #[tokio::test]
