@@ -22,6 +22,7 @@ pub mod identity;
 pub mod journal;
 pub mod mail;
 pub mod message;
+pub mod mta_sts;
 pub mod oauth;
 pub mod policy;
 pub mod quota;

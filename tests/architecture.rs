@@ -28,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
     ("http", &["clock", "dial", "telemetry", "tls"]),
+    ("mta_sts", &["clock", "dns", "http", "telemetry", "tls"]),
     ("oauth", &["clock", "http", "secret", "telemetry"]),
     ("journal", &["clock", "mail"]),
     (
@@ -46,6 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "identity",
             "mail",
+            "mta_sts",
             "oauth",
             "schedule",
             "secret",
@@ -80,6 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "identity",
             "journal",
             "mail",
+            "route",
             "schedule",
             "spool",
             "telemetry",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
+use super::effective::Setting;
 use crate::auth::Accounts;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
@@ -97,6 +98,8 @@ pub struct Upstream {
     pub retry: RetryPlan,
     /// How much it is given.
     pub bounds: Bounds,
+    /// All of it as it can be shown, with the origin of each value.
+    pub settings: Vec<Setting>,
 }
 
 /// How an upstream is reached.

@@ -174,6 +174,12 @@ fn explain_type(message: &str, path: &[String]) -> (String, Option<String>) {
         let hint = "write it in quotes".to_owned();
         return ("the password is not a text".to_owned(), Some(hint));
     }
+    if key == Some("proxy") {
+        // The message of serde quotes the value, which may have a password in it.
+        let hint = "write proxy = { url = \"socks5://proxy.example.com:1080\" }, with `username` and `password` where it \
+                    wants a login";
+        return ("a proxy is a table".to_owned(), Some(hint.to_owned()));
+    }
     let Some((found, expected)) = message
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.split_once(", expected "))
@@ -227,11 +233,8 @@ const PLANNED: &[(&str, &str)] = &[
     ("", "http"),
     ("", "support"),
     ("account", "alert_address"),
-    ("account", "default_sender"),
     ("account", "hold"),
-    ("account", "rewrite"),
     ("accounts", "hold"),
-    ("accounts", "rewrite"),
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),

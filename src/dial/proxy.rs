@@ -1,7 +1,7 @@
 //! What is known of a proxy.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
 use crate::secret::Secret;
 
@@ -78,18 +78,16 @@ impl Proxy {
         let (host, port) = match rest.strip_prefix('[') {
             Some(bracketed) => {
                 let (host, port) = bracketed.split_once(']').ok_or(ProxyUrlError::Host)?;
-                if host.parse::<std::net::Ipv6Addr>().is_err() {
+                if host.parse::<Ipv6Addr>().is_err() {
                     return Err(ProxyUrlError::Host);
                 }
                 (host, port.strip_prefix(':').ok_or(ProxyUrlError::Port)?)
             }
             None => rest.rsplit_once(':').ok_or(ProxyUrlError::Port)?,
         };
-        let is_host = host.parse::<IpAddr>().is_ok()
-            || host
-                .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_'));
-        if host.is_empty() || !is_host {
+        let is_bracketed = rest.starts_with('[');
+        let is_in_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+        if host.is_empty() || !(is_bracketed || host.bytes().all(is_in_name)) {
             return Err(ProxyUrlError::Host);
         }
         let is_number = port.bytes().all(|octet| octet.is_ascii_digit());

@@ -14,8 +14,8 @@ use posthouse::mail::{
 };
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
-    Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy, Transcript,
-    Verification,
+    Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
+    Transcript, Verification,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -37,6 +37,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         verification: Verification::SystemRoots,
         login: None,
         client_certificate: None,
+        envelope_sender: None,
         local_address: None,
         proxy: None,
         connections: 4,
@@ -88,7 +89,7 @@ pub(crate) fn trusting(
 pub(crate) fn login(over_plain_text: PlainTextLogin) -> Login {
     Login {
         username: "user".to_owned(),
-        password: Secret::new("secret".to_owned()),
+        credential: Credential::Password(Secret::new("secret".to_owned())),
         over_plain_text,
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::diagnostic::{Diagnostic, Severity, Source};
+use crate::config::effective::{Row, Setting, effective};
 use crate::config::read;
 
 /// A file that is being checked.
@@ -16,6 +17,8 @@ pub(in crate::config) struct Context {
     removed: HashSet<read::Path>,
     /// Whether users other than owner and group can read the file.
     pub(in crate::config) is_readable_by_others: bool,
+    /// Where the server keeps what is its own, as the file says.
+    pub(in crate::config) data_dir: PathBuf,
 }
 
 impl Context {
@@ -29,6 +32,7 @@ impl Context {
             diagnostics: Vec::new(),
             removed,
             is_readable_by_others,
+            data_dir: PathBuf::new(),
         }
     }
 
@@ -84,6 +88,11 @@ impl Context {
     pub(in crate::config) fn path(&self, path: &Path) -> PathBuf {
         let folder = self.source.path.parent().unwrap_or(Path::new(""));
         folder.join(path)
+    }
+
+    /// Returns all settings of the table at `path`: `rows`, each replaced by what is written, and what is written besides.
+    pub(in crate::config) fn effective(&self, path: &[&str], rows: Vec<Row>) -> Vec<Setting> {
+        effective(&self.source, path, rows)
     }
 
     /// Returns the place of `part`, a piece of the text that stands at `place`; all of it where the piece is written

@@ -1,10 +1,12 @@
 //! Upstreams: where they are, how they are secured, who logs in.
 
 mod login;
+mod oauth;
 mod picked;
 mod proxy;
 mod retry;
 mod servers;
+mod shown;
 mod smtp;
 mod trust;
 mod values;
@@ -58,15 +60,18 @@ fn upstream_of_kind(
     raw: &raw::Upstream,
     (retry, hostname): (&raw::Retry, &Domain),
 ) -> Option<Upstream> {
-    let (engine, own_retry, bounds) = match (&raw.smtp, &raw.maildir) {
+    let path = |kind| ["upstream", name.as_str(), kind];
+    let (engine, own_retry, bounds, settings) = match (&raw.smtp, &raw.maildir) {
         (Some(table), None) => {
             let profile = values::profile(context, table.get_ref().profile.as_ref());
             let values = Values::of(table.get_ref(), profile);
             let settings = smtp::settings(context, name, table, &values, hostname);
+            let rows = shown::rows(table.get_ref(), &values, (retry, hostname));
             (
                 settings.map(Box::new).map(Engine::Smtp),
                 &table.get_ref().retry,
                 smtp::bounds(context, table.get_ref(), &values),
+                context.effective(&path("smtp"), rows),
             )
         }
         (None, Some(folder)) => {
@@ -80,6 +85,7 @@ fn upstream_of_kind(
                 settings.map(Engine::Maildir),
                 &folder.get_ref().retry,
                 Some(bounds),
+                context.effective(&path("maildir"), shown::retries(retry).into()),
             )
         }
         (Some(_), Some(folder)) => {
@@ -101,6 +107,7 @@ fn upstream_of_kind(
         engine: engine?,
         retry: retry?,
         bounds: bounds?,
+        settings,
     })
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Connections, Journal, Limits, List, Listener,
-    Log, MessagesPerConnection, Named, OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Cloud, Connections, Journal, Limits, List,
+    Listener, Log, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry,
+    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
+    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -38,6 +38,7 @@ impl Default for Root {
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
+            route: Vec::new(),
             upstream: Named::new(),
             tenant: Named::new(),
             accounts: Accounts::default(),
@@ -142,10 +143,12 @@ impl Default for Smtp {
             fingerprint: None,
             username: None,
             password: None,
+            oauth: None,
             plain_text_login: unplaced(false),
             client_certificate: None,
             client_key: None,
             helo: None,
+            envelope_sender: None,
             local_address: None,
             proxy: None,
             connections: None,
@@ -205,6 +208,24 @@ impl Default for TimeoutDefaults {
     }
 }
 
+impl Default for Microsoft {
+    fn default() -> Self {
+        Self {
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate: None,
+            key: None,
+            login: unplaced(false),
+            refresh_token: None,
+            cloud: Cloud::default(),
+            authority: None,
+            scope: None,
+            ca_file: None,
+        }
+    }
+}
+
 impl Default for Tenant {
     fn default() -> Self {
         Self {
@@ -237,6 +258,8 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            default_sender: None,
+            added_fields: Named::new(),
             messages: Rates::default(),
             recipients: Rates::default(),
             size: Rates::default(),
@@ -263,6 +286,8 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            default_sender: None,
+            added_fields: None,
             messages: None,
             recipients: None,
             size: None,

@@ -43,6 +43,16 @@ impl Rates {
     }
 }
 
+impl fmt::Display for Rates {
+    /// Writes the rates as they can be written in the file; `none` where there is none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get_ref() {
+            List::Array(entries) if entries.is_empty() => f.write_str("none"),
+            List::Array(_) | List::Text(_) => write!(f, "{self:?}"),
+        }
+    }
+}
+
 impl Default for Rates {
     fn default() -> Self {
         Self::of(&[])

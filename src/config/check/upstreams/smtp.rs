@@ -9,7 +9,7 @@ use crate::config::check::quotas::{Unit, rates};
 use crate::config::raw;
 use crate::config::units::BitRate;
 use crate::identity::UpstreamName;
-use crate::mail::Domain;
+use crate::mail::{Domain, Mailbox};
 use crate::schedule::{Bandwidth, Bounds};
 use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy};
 
@@ -64,6 +64,7 @@ pub(super) fn settings(
     let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
     let own = client_certificate(context, name, smtp, values);
+    let envelope_sender = envelope_sender(context, smtp);
     let local_address = local_address(context, smtp);
     let proxy = proxy(
         context,
@@ -84,6 +85,7 @@ pub(super) fn settings(
         verification: verification?,
         login: login.ok()?,
         client_certificate: own.ok()?,
+        envelope_sender: envelope_sender.ok()?,
         local_address: local_address.ok()?,
         proxy: proxy.ok()?,
         connections: values.connections.value.to(),
@@ -144,6 +146,19 @@ fn helo(context: &mut Context, smtp: &raw::Smtp, hostname: &Domain) -> Option<Do
         );
     }
     domain
+}
+
+/// Returns the fixed reverse-path, where one is set.
+fn envelope_sender(context: &mut Context, smtp: &raw::Smtp) -> Result<Option<Mailbox>, Reported> {
+    let Some(text) = &smtp.envelope_sender else {
+        return Ok(None);
+    };
+    Mailbox::parse(text.get_ref()).map(Some).map_err(|error| {
+        let message = format!("`{}` is not an address: {error}", text.get_ref());
+        let hint = "for example: envelope_sender = \"bounces@example.com\"";
+        context.error(text.span(), message, hint);
+        Reported
+    })
 }
 
 /// Returns the address that connections come from, where one is set.

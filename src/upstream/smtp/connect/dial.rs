@@ -7,9 +7,10 @@ use mail_send::SmtpClient;
 use tokio::net::TcpStream;
 
 use crate::dial::DialError;
-use crate::mail::Stage;
+use crate::mail::{Defect, Stage, Unusable};
 use crate::schedule::Bandwidth;
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::transcript::Observer;
 
 use super::Connector;
@@ -41,6 +42,7 @@ impl Connector {
             None => observer.note(format_args!("connected to {way}")),
             Some(proxy) => observer.note(format_args!("connected to {way} through {proxy}")),
         }
+        observer.passed(|| Passed::Connected { address });
         let client = SmtpClient {
             stream,
             timeout: limit,
@@ -52,7 +54,8 @@ impl Connector {
 /// Judges that there is no connection.
 fn judgement(error: DialError) -> Judgement {
     if error.is_lasting() {
-        return classify::unusable(Stage::Connect, error.to_string().into());
+        let unusable = Unusable::new(Defect::Proxy, error.to_string());
+        return classify::unusable(Stage::Connect, unusable);
     }
     let end = match error {
         DialError::Timeout => Break::Timeout,

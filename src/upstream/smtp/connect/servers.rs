@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::time::timeout;
 
 use crate::dns::{self, Host, ResolveError, Service};
-use crate::mail::Stage;
+use crate::mail::{Defect, Stage, Unusable};
 use crate::schedule::Chance;
 use crate::upstream::classify::{self, Break, Judgement};
 use crate::upstream::smtp::settings::{Services, TlsPolicy};
@@ -187,15 +187,15 @@ fn certificate_name<'a>(target: &'a str, domain: &'a str) -> &'a str {
 
 /// Judges that there is no server.
 pub(super) fn not_found(error: ResolveError) -> Judgement {
-    let text = error.to_string().into();
-    match error {
-        ResolveError::NoService(_) | ResolveError::NullMx(_) => {
-            classify::unusable(Stage::Resolve, text)
-        }
+    let text = error.to_string();
+    let defect = match error {
+        ResolveError::NoService(_) => Defect::NoService,
+        ResolveError::NullMx(_) => Defect::NullMx,
         ResolveError::NotFound(_) | ResolveError::Temporary { .. } => {
-            classify::broken(Stage::Resolve, Break::Closed(text))
+            return classify::broken(Stage::Resolve, Break::Closed(text.into()));
         }
-    }
+    };
+    classify::unusable(Stage::Resolve, Unusable::new(defect, text))
 }
 
 #[cfg(test)]

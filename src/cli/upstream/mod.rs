@@ -1,0 +1,8 @@
+//! `posthouse upstream`: how the upstreams fare, and the operator's verbs.
+
+mod command;
+mod list;
+mod show;
+mod test;
+
+pub(super) use command::{Arguments, run};

@@ -1,0 +1,149 @@
+//! What is in force for an SMTP upstream, for people to look at.
+
+use std::fmt::Display;
+
+use toml::Spanned;
+
+use crate::config::effective::{Row, RowOrigin};
+use crate::config::raw;
+use crate::mail::Domain;
+
+use super::picked::{Origin, Picked};
+use super::values::Values;
+
+/// What is shown for a key that has no value.
+const NONE: &str = "none";
+
+/// Returns a row for each key, with what counts where the table does not have it.
+pub(super) fn rows(
+    smtp: &raw::Smtp,
+    values: &Values,
+    (retry, hostname): (&raw::Retry, &Domain),
+) -> Vec<Row> {
+    let mut rows = vec![default("profile", NONE)];
+    rows.extend(servers(smtp, values));
+    rows.extend([
+        picked("tls", &values.tls),
+        default("verify", smtp.verify.get_ref()),
+        default("ca_file", NONE),
+        default("fingerprint", NONE),
+        default("username", NONE),
+        default("password", NONE),
+        default("oauth", NONE),
+        default("plain_text_login", smtp.plain_text_login.get_ref()),
+        default("client_certificate", NONE),
+        default("client_key", NONE),
+        default("helo", hostname),
+        default("envelope_sender", NONE),
+        default("local_address", NONE),
+        default("proxy", NONE),
+    ]);
+    rows.extend(bounds(smtp, values));
+    rows.extend([
+        picked("timeout.connect", &values.connect),
+        picked("timeout.command", &values.command),
+        picked("timeout.data", &values.data),
+        picked("timeout.final", &values.final_reply),
+    ]);
+    rows.extend(retries(retry));
+    rows
+}
+
+/// Returns the rows of a retry plan, which come from `[relay.retry]` where an upstream has none of its own.
+pub(super) fn retries(retry: &raw::Retry) -> [Row; 4] {
+    [
+        inherited("retry.first", &retry.first),
+        inherited("retry.longest", &retry.longest),
+        inherited("retry.lifetime", &retry.lifetime),
+        inherited("retry.warn_after", &retry.warn_after),
+    ]
+}
+
+fn servers(smtp: &raw::Smtp, values: &Values) -> [Row; 4] {
+    let host = match &values.host {
+        Some(host) => picked("host", host),
+        None => default("host", NONE),
+    };
+    let port = if *smtp.srv.get_ref() {
+        default("port", "that of the SRV records")
+    } else {
+        picked("port", &values.port)
+    };
+    [
+        host,
+        port,
+        default("mx", smtp.mx.get_ref()),
+        default("srv", smtp.srv.get_ref()),
+    ]
+}
+
+fn bounds(smtp: &raw::Smtp, values: &Values) -> [Row; 8] {
+    let connections: usize = values.connections.value.to();
+    [
+        picked("connections", &values.connections),
+        default("reserved_connections", usize::from(connections > 1)),
+        picked("rate", &values.rate),
+        picked("messages_per_connection", &values.messages_per_connection),
+        picked("recipients_per_message", &values.recipients_per_message),
+        default("bandwidth", NONE),
+        picked("keep_idle", &values.keep_idle),
+        default("smtputf8", smtp.smtputf8.get_ref()),
+    ]
+}
+
+fn default(key: &'static str, value: impl Display) -> Row {
+    Row {
+        key,
+        value: value.to_string(),
+        origin: RowOrigin::Default,
+    }
+}
+
+fn picked<T: Display>(key: &'static str, picked: &Picked<T>) -> Row {
+    Row {
+        origin: match &picked.origin {
+            Origin::Default => RowOrigin::Default,
+            Origin::File(place) => RowOrigin::Elsewhere(place.clone()),
+            Origin::Profile(name) => RowOrigin::Profile(name),
+        },
+        ..default(key, &picked.value)
+    }
+}
+
+fn inherited<T: Display>(key: &'static str, value: &Spanned<T>) -> Row {
+    let row = default(key, value.get_ref());
+    if value.span().is_empty() {
+        return row;
+    }
+    Row {
+        origin: RowOrigin::Elsewhere(value.span()),
+        ..row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::diagnostic::Source;
+    use crate::config::read::{Reading, read};
+
+    #[test]
+    fn every_known_key_is_shown() {
+        let text = "[upstream.x.smtp]\nno_such_key = 1\n";
+        let source = Source::new(Path::new("p.toml"), text.to_owned());
+        let reading: Reading<raw::Root> = read(&source);
+        let hint = reading.diagnostics.first().unwrap().hint().unwrap();
+        let (smtp, retry) = (raw::Smtp::default(), raw::Retry::default());
+        let hostname = Domain::parse("relay.example").unwrap();
+        let rows = rows(&smtp, &Values::of(&smtp, None), (&retry, &hostname));
+        for key in hint.split('`').skip(1).step_by(2) {
+            let table = format!("{key}.");
+            let is_shown = rows
+                .iter()
+                .any(|row| row.key == key || row.key.starts_with(&table));
+            assert!(is_shown, "{key} has no row here");
+        }
+    }
+}
