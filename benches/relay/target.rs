@@ -68,6 +68,7 @@ impl Target {
                 connections,
                 certificate: Some((&certificate, &key)),
                 login: login.then_some(LOGIN),
+                client: None,
             },
         )?;
         Ok(Self {

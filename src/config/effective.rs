@@ -73,10 +73,10 @@ pub(super) fn effective(source: &Source, path: &[&str], rows: Vec<Row>) -> Vec<S
     }
     written.sort_by_key(|one| one.place);
     let line = |place: usize| {
-        let before = source.text.as_bytes().get(..place).unwrap_or_default();
+        let before = source.text.get(..place).unwrap_or_default();
         SettingOrigin::File {
             path: source.path.clone(),
-            line: before.iter().filter(|&&octet| octet == b'\n').count() + 1,
+            line: before.matches('\n').count() + 1,
         }
     };
     let setting = |one: Written| Setting {
@@ -135,13 +135,13 @@ fn leaves(source: &Source, prefix: &str, table: &DeTable<'_>, found: &mut Vec<Wr
         let key = format!("{prefix}{}", name.get_ref());
         let place = name.span().start;
         let (value, secret_in) = match value.get_ref() {
-            DeValue::Table(inner) => match secret_place(inner) {
-                Some(secret_in) => (HIDDEN.to_owned(), Some(secret_in)),
-                None => {
+            DeValue::Table(inner) => {
+                let Some(secret_in) = secret_place(inner) else {
                     leaves(source, &format!("{key}."), inner, found);
                     continue;
-                }
-            },
+                };
+                (HIDDEN.to_owned(), Some(secret_in))
+            }
             _ if matches!(&**name.get_ref(), "inline" | "password") => (HIDDEN.to_owned(), None),
             DeValue::String(text) => (text.to_string(), None),
             DeValue::Array(_)

@@ -173,11 +173,14 @@ async fn within(
 /// Drives a handshake. Takes no octet of what follows it, since the server behind the proxy may speak first.
 async fn shake(stream: &mut TcpStream, handshake: &mut dyn Handshake) -> Result<(), ProxyProblem> {
     let broken = |error: io::Error| {
-        ProxyProblem::Unreachable(match error.kind() {
-            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
-                "it closed the connection".into()
-            }
-            _ => printable(&error.to_string()),
+        let is_closed = matches!(
+            error.kind(),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+        );
+        ProxyProblem::Unreachable(if is_closed {
+            "it closed the connection".into()
+        } else {
+            printable(&error.to_string())
         })
     };
     let mut step = handshake.begin();

@@ -40,6 +40,35 @@ impl Setup {
     }
 }
 
+#[test]
+fn every_setting_is_shown_with_its_origin_and_without_secrets() {
+    let setup = Setup::new(&format!("profile = \"gmail\"\nkeep_idle = \"5s\"\n{LOGIN}"));
+    let config = setup.0.path().join("posthouse.toml");
+    let config = config.to_str().unwrap();
+    let shown = run(&["upstream", "show", "main", "--config", config]).exits(0);
+    for line in [
+        "host\tsmtp.gmail.com\tprofile gmail".to_owned(),
+        format!("keep_idle\t5s\t{config}:10"),
+        format!("password\t*** in the configuration itself\t{config}:12"),
+        "connections\t20\tdefault".to_owned(),
+        "retry.first\t1m\tdefault".to_owned(),
+    ] {
+        let is_there = shown.stdout.lines().any(|one| one == line);
+        assert!(is_there, "{line} is missing in\n{}", shown.stdout);
+    }
+    assert!(!shown.stdout.contains("secret"));
+    let json = run(&["upstream", "show", "main", "--json", "--config", config]).exits(0);
+    let settings: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let host = settings.as_array().unwrap().iter();
+    let host = host.clone().find(|one| one["key"] == "host").unwrap();
+    assert_eq!(
+        (&host["from"], &host["profile"]),
+        (&"profile".into(), &"gmail".into())
+    );
+    let unknown = run(&["upstream", "show", "other", "--config", config]).exits(66);
+    assert!(unknown.stderr.contains("there is no upstream `other`"));
+}
+
 const LOGIN: &str = "username = \"user\"\npassword = { inline = \"secret\" }\n";
 
 fn with_login() -> Script {

@@ -3,6 +3,10 @@
 
 use std::net::SocketAddr;
 
+use posthouse::tls::client::fingerprint_of;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+
 use crate::stage::{
     Client, Mechanism, PASSWORD, Security, Stage, UPSTREAM_LOGIN, USER, check, upstream_at,
 };
@@ -73,9 +77,8 @@ fn phpmailer_submits_to_postfix_too() {
     submit_through_postfix(&phpmailer::CLIENT);
 }
 
-/// curl, posthouse, Postfix, the recorder.
-#[track_caller]
-fn relay_to_postfix(login: Option<(&str, &str)>, upstream: impl FnOnce(&Postfix) -> String) {
+#[test]
+fn relays_to_postfix_with_a_client_certificate() {
     if !is_ready(
         Postfix::missing()
             .into_iter()
@@ -84,10 +87,48 @@ fn relay_to_postfix(login: Option<(&str, &str)>, upstream: impl FnOnce(&Postfix)
         return;
     }
     let stage = Stage::new().expect("the stage stands");
-    let postfix = start_postfix(&stage, login);
-    let posthouse = stage
-        .posthouse(&upstream(&postfix))
-        .expect("posthouse starts");
+    let own = &stage.certificates;
+    let certificate = CertificateDer::from_pem_file(&own.certificate).expect("it is PEM");
+    let digits = fingerprint_of(&certificate).to_uppercase();
+    let pairs: Vec<&str> = (0..digits.len())
+        .step_by(2)
+        .filter_map(|at| digits.get(at..at + 2))
+        .collect();
+    let access = Access::Certificate(pairs.join(":"));
+    let postfix = start_postfix(&stage, &access);
+    let shown = format!(
+        "tls = \"required\"\nca_file = \"AUTHORITY\"\nclient_certificate = \"{}\"\nclient_key = \"{}\"",
+        own.certificate.display(),
+        own.key.display()
+    );
+    let upstream = upstream_at(postfix.plain(), &shown).replace("127.0.0.1", "localhost");
+    relay_over(&stage, &postfix, &upstream);
+}
+
+/// curl, posthouse, Postfix, the recorder.
+#[track_caller]
+fn relay_to_postfix(
+    login: Option<(&'static str, &'static str)>,
+    upstream: impl FnOnce(&Postfix) -> String,
+) {
+    if !is_ready(
+        Postfix::missing()
+            .into_iter()
+            .chain((curl::CLIENT.missing)()),
+    ) {
+        return;
+    }
+    let stage = Stage::new().expect("the stage stands");
+    let access = login.map_or(Access::Network, |(user, password)| {
+        Access::Login(user, password)
+    });
+    let postfix = start_postfix(&stage, &access);
+    relay_over(&stage, &postfix, &upstream(&postfix));
+}
+
+#[track_caller]
+fn relay_over(stage: &Stage, postfix: &Postfix, upstream: &str) {
+    let posthouse = stage.posthouse(upstream).expect("posthouse starts");
     let address = posthouse.listener("submission").expect("it is bound");
     let sent = stage
         .submit(&curl::CLIENT, address, Security::StartTls, Mechanism::Plain)
@@ -110,7 +151,7 @@ fn submit_through_postfix(client: &Client) {
         return;
     }
     let stage = Stage::new().expect("the stage stands");
-    let postfix = start_postfix(&stage, Some((USER, PASSWORD)));
+    let postfix = start_postfix(&stage, &Access::Login(USER, PASSWORD));
     for (address, security) in [
         (postfix.plain(), Security::StartTls),
         (postfix.implicit(), Security::Implicit),
@@ -127,7 +168,17 @@ fn submit_through_postfix(client: &Client) {
     }
 }
 
-fn start_postfix(stage: &Stage, login: Option<(&str, &str)>) -> Postfix {
+/// With what Postfix takes mail.
+enum Access {
+    /// The certificate of this fingerprint.
+    Certificate(String),
+    /// A login.
+    Login(&'static str, &'static str),
+    /// From this machine.
+    Network,
+}
+
+fn start_postfix(stage: &Stage, access: &Access) -> Postfix {
     let directory = stage.directory.path().join("postfix");
     std::fs::create_dir(&directory).expect("a directory is made");
     let certificates = &stage.certificates;
@@ -137,7 +188,14 @@ fn start_postfix(stage: &Stage, login: Option<(&str, &str)>) -> Postfix {
             next_hop: stage.recorder.address(),
             connections: 5,
             certificate: Some((&certificates.certificate, &certificates.key)),
-            login,
+            login: match access {
+                Access::Login(user, password) => Some((user, password)),
+                Access::Certificate(_) | Access::Network => None,
+            },
+            client: match access {
+                Access::Certificate(fingerprint) => Some(fingerprint),
+                Access::Login(..) | Access::Network => None,
+            },
         },
     )
     .expect("Postfix starts")

@@ -29,6 +29,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) certificate: Option<(&'a Path, &'a Path)>,
     /// User name and password, where a login is required of everybody.
     pub(crate) login: Option<(&'a str, &'a str)>,
+    /// The SHA-256 of the one client certificate with which mail is taken, in pairs of hexadecimal digits with colons.
+    pub(crate) client: Option<&'a str>,
 }
 
 impl Postfix {
@@ -64,6 +66,10 @@ impl Postfix {
         )?;
         let master = master_cf(plain, implicit, settings.certificate.is_some());
         write_file(&config.join("master.cf"), master.as_bytes())?;
+        if let Some(fingerprint) = settings.client {
+            let line = format!("{fingerprint} relay\n");
+            write_file(&config.join("clients"), line.as_bytes())?;
+        }
         if let Some((user, password)) = settings.login {
             prepare_login(directory, user, password)?;
         }
@@ -161,10 +167,10 @@ fn main_cf(directory: &Path, settings: &Settings<'_>) -> String {
          smtpd_relay_restrictions = {}, reject\nsmtpd_recipient_restrictions = permit",
         hop.ip(),
         hop.port(),
-        if settings.login.is_some() {
-            "permit_sasl_authenticated"
-        } else {
-            "permit_mynetworks"
+        match (settings.login, settings.client) {
+            (Some(_), _) => "permit_sasl_authenticated",
+            (None, Some(_)) => "permit_tls_clientcerts",
+            (None, None) => "permit_mynetworks",
         },
     );
     let mut lines = vec![common];
@@ -174,6 +180,13 @@ fn main_cf(directory: &Path, settings: &Settings<'_>) -> String {
             "smtpd_tls_session_cache_database =".to_owned(),
             format!("smtpd_tls_cert_file = {}", certificate.display()),
             format!("smtpd_tls_key_file = {}", key.display()),
+        ]);
+    }
+    if settings.client.is_some() {
+        lines.extend([
+            "smtpd_tls_ask_ccert = yes".to_owned(),
+            "smtpd_tls_fingerprint_digest = sha256".to_owned(),
+            format!("relay_clientcerts = texthash:{dir}/config/clients"),
         ]);
     }
     if settings.login.is_some() {

@@ -58,6 +58,7 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
          domain must have a certificate for the domain itself.",
     );
     upstream_trust(sample, smtp);
+    upstream_way(sample);
     upstream_bounds(sample, smtp, &defaults);
 }
 
@@ -102,7 +103,7 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
     );
 }
 
-fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
+fn upstream_way(sample: &mut Sample) {
     sample.shown(
         "helo",
         text("relay.example.com"),
@@ -126,6 +127,9 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         "Connections go through this proxy: socks5:// (RFC 1928), or http:// for CONNECT. It looks up the name of the server;\n\
          MX and SRV records are looked up here. The login may be left out (example; by default there is no proxy).",
     );
+}
+
+fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
     sample.shown(
         "connections",
         defaults.connections,
