@@ -152,7 +152,7 @@ fn a_newer_format_is_refused_by_name() {
         refused,
         OpenError::Version {
             found: 7,
-            known: 1,
+            known: 2,
             ..
         }
     ));
