@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     account, check, completions, explain, hash_password, man, queue, reload, serve, status,
-    test_mail, trace, trial,
+    test_mail, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -41,4 +41,5 @@ pub(super) enum Command {
     TestMail(test_mail::Arguments),
     Trace(trace::Arguments),
     Try(trial::Arguments),
+    Upstream(upstream::Arguments),
 }

@@ -25,5 +25,6 @@ mod table;
 mod test_mail;
 mod trace;
 mod trial;
+mod upstream;
 
 pub use run::run;

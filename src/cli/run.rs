@@ -10,7 +10,7 @@ use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
     account, check, completions, explain, hash_password, man, queue, reload, serve, status,
-    test_mail, trace, trial,
+    test_mail, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -52,6 +52,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::TestMail(arguments) => test_mail::run(&arguments, output),
         Command::Trace(arguments) => trace::run(&arguments, output),
         Command::Try(arguments) => trial::run(&arguments, output),
+        Command::Upstream(arguments) => upstream::run(arguments, output),
     }
 }
 

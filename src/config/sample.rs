@@ -30,7 +30,7 @@ pub fn defaults_toml() -> String {
     relay(&mut sample, &root.relay);
     routes::routes(&mut sample);
     upstream(&mut sample, &raw::Smtp::default());
-    timeouts(&mut sample, &raw::Smtp::default().timeout);
+    timeouts(&mut sample, &raw::TimeoutDefaults::default());
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);

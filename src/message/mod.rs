@@ -10,6 +10,7 @@ mod inspect;
 mod priority;
 mod rewrite;
 mod senders;
+mod tls_required;
 
 pub use added::{AddedField, AddedFieldError, Facts};
 pub use collect::{Collected, HeaderCollector};

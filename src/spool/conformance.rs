@@ -11,7 +11,7 @@ use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
     ForwardPath, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient,
-    RecipientIndex, Response, ReversePath, Stage,
+    RecipientIndex, Response, ReversePath, Stage, TlsRequest,
 };
 
 use super::{
@@ -120,6 +120,7 @@ pub(super) fn full_message() -> Message {
         trace: DeliverByTrace::On,
     });
     message.envelope.mt_priority = MtPriority::new(-7);
+    message.envelope.tls = TlsRequest::Required;
     message.envelope.recipients[0].notify = Some(Notify {
         success: true,
         failure: false,
@@ -257,6 +258,7 @@ macro_rules! suite {
         $crate::spool::conformance::suite! { @tests $engine, $fixture,
             a_message_comes_back_as_it_was_committed
             a_large_message_comes_back_as_it_was_committed
+            a_message_is_read_again_from_its_first_octet
             an_empty_message_comes_back_empty
             messages_that_come_together_are_each_there
             a_draft_of_another_spool_among_those_that_come_together_leaves_nothing
@@ -379,6 +381,28 @@ pub(super) async fn a_large_message_comes_back_as_it_was_committed(fixture: Fixt
     let [lease] = fixture.claim(5).await.try_into().unwrap();
     assert_eq!(lease.size, 700_001);
     assert!(fixture.octets(id).await == octets);
+}
+
+pub(super) async fn a_message_is_read_again_from_its_first_octet(fixture: Fixture) {
+    for size in [10, 300_000] {
+        let octets: Vec<u8> = (0..size)
+            .map(|n: u32| n.to_le_bytes()[n as usize % 3])
+            .collect();
+        let id = fixture
+            .commit(message_to(&["a@example.com"]), &octets)
+            .await;
+        let mut body = fixture.spool.body(id).await.unwrap();
+        // Once from the middle, once from the end.
+        body.next().await.unwrap();
+        for _ in 0..2 {
+            body.rewind().unwrap();
+            let mut read = Vec::new();
+            while let Some(piece) = body.next().await.unwrap() {
+                read.extend_from_slice(&piece);
+            }
+            assert!(read == octets);
+        }
+    }
 }
 
 pub(super) async fn messages_that_come_together_are_each_there(fixture: Fixture) {

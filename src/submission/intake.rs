@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority, QueueId};
+use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority, QueueId, TlsRequest};
 use crate::message::{
     Change, Collected, Facts, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls,
     Trace, own_message_id,
@@ -95,6 +95,7 @@ struct Judged {
     mt_priority: Option<MtPriority>,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
+    waives_tls: bool,
     grounds: Grounds,
     claimed: Option<Claimed>,
 }
@@ -161,6 +162,7 @@ impl Intake {
                 let mut envelope = self.envelope;
                 envelope.smtputf8 |= judged.needs_smtputf8;
                 envelope.mt_priority = judged.mt_priority;
+                envelope.tls = tls_request(envelope.tls, judged.waives_tls);
                 let whole = Message {
                     envelope,
                     account: Some(self.origin.identity.account),
@@ -211,6 +213,7 @@ impl Intake {
             Some(own_message_id(self.first_id()?, &self.origin.hostname).into())
         };
         let needs_smtputf8 = needs_smtputf8 || inspected.needs_smtputf8;
+        let waives_tls = inspected.waives_tls;
         if let Some(rewritten) = substitute {
             self.envelope.reverse_path = rewritten.reverse_path;
         }
@@ -219,6 +222,7 @@ impl Intake {
             mt_priority: shown.mt_priority,
             message_id,
             needs_smtputf8,
+            waives_tls,
             grounds,
             claimed,
         });
@@ -331,6 +335,14 @@ impl Intake {
             only_recipient: only_recipient.map(|recipient| &recipient.forward_path),
             date: Date::from(self.accepted),
         }
+    }
+}
+
+/// Returns what is asked of TLS: the field of the header counts only where MAIL says nothing (RFC 8689 §4.1).
+fn tls_request(asked: TlsRequest, is_waived: bool) -> TlsRequest {
+    match asked {
+        TlsRequest::Unsaid if is_waived => TlsRequest::Optional,
+        TlsRequest::Optional | TlsRequest::Required | TlsRequest::Unsaid => asked,
     }
 }
 

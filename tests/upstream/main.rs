@@ -11,6 +11,8 @@
 mod fake_upstream;
 
 mod connecting;
+mod fault_matrix;
+mod next_try;
 mod pacing;
 mod pooling;
 mod relaying;

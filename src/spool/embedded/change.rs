@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use crate::clock::Timestamp;
-use crate::mail::{Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage};
+use crate::mail::{
+    Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage, VERIFIED_TLS,
+};
 use crate::spool::Warned;
 use crate::spool::standing::{Recipients, Standing, Waiting};
 
@@ -218,7 +220,7 @@ pub(super) fn write_failure(fields: &mut Fields, failure: &Failure) {
         Cause::Expired => (EXPIRED, &""),
         Cause::Response(response) => (RESPONSE, &response.text),
         Cause::Timeout => (TIMEOUT, &""),
-        Cause::Unusable(text) => (UNUSABLE, text),
+        Cause::Unusable(unusable) => (UNUSABLE, unusable),
     };
     fields.octet(CAUSE, cause);
     fields.text(TEXT, words);
@@ -267,16 +269,20 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 13] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
     "CHUNKING",
     "DELIVERBY",
     "DSN",
+    "REQUIRETLS",
     "SIZE",
     "SMTPUTF8",
     "STARTTLS",
+    VERIFIED_TLS,
+    "messages of this size",
+    "messages with this header",
 ];
 
 /// The stages by the number that is stored.

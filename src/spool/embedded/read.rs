@@ -204,4 +204,16 @@ impl Body for FileBody {
             "the stored message is damaged",
         ))
     }
+
+    fn rewind(&mut self) -> io::Result<()> {
+        // Its checksums have been dropped with the first error.
+        if self.crcs.is_empty() && self.size > 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the stored message could not be read before",
+            ));
+        }
+        self.next = 0;
+        Ok(())
+    }
 }

@@ -125,6 +125,7 @@ impl Scene {
             recipients: &recipients,
             priority: Priority::Normal,
             now: NOW,
+            known: &[],
             content: if self.is_streamed {
                 Content::Streamed(MESSAGE.len() as u64)
             } else {
@@ -424,6 +425,7 @@ fn what_was_not_written_to_its_end_is_not_unknown() {
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
         now: NOW,
+        known: &[],
         content: Content::Whole(MESSAGE),
     };
     let scene = Scene::chunking();
@@ -548,6 +550,7 @@ fn with_envelope_sender(envelope: &Envelope, sender: &str, offer: &Extensions) -
     let task = Task {
         envelope,
         envelope_sender: Some(&sender),
+        known: &[],
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
         now: NOW,
@@ -650,6 +653,7 @@ proptest! {
             recipients: &[RecipientIndex(0)],
             priority: Priority::Normal,
             now: NOW,
+            known: &[],
             content: Content::Whole(MESSAGE),
         };
         let scene = Scene::pipelining();
