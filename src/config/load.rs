@@ -70,6 +70,7 @@ fn check_root(
     context: &mut Context,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Checked> {
+    context.data_dir = context.path(root.server.data_dir.get_ref());
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
     let hostname = server
@@ -100,11 +101,7 @@ fn check_root(
         },
     );
     if let Some(all) = &accounts {
-        let names: BTreeSet<&str> = all.accounts.iter().map(|a| a.name.as_str()).collect();
-        if names.is_empty() && !has_error_in(found, &accounts_file) {
-            warn_of_no_account(context, root, &accounts_file);
-        }
-        check::route_accounts(context, &root.route, &names);
+        check_names(context, root, all, (found, &accounts_file));
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
@@ -133,6 +130,21 @@ fn check_root(
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Checks that there are accounts, and those that routes are for.
+fn check_names(
+    context: &mut Context,
+    root: &raw::Root,
+    all: &CheckedAccounts,
+    (found, accounts_file): (&[Diagnostic], &Path),
+) {
+    let names = all.accounts.iter().map(|account| account.name.as_str());
+    let names: BTreeSet<&str> = names.collect();
+    if names.is_empty() && !has_error_in(found, accounts_file) {
+        warn_of_no_account(context, root, accounts_file);
+    }
+    check::route_accounts(context, &root.route, &names);
 }
 
 fn warn_of_no_account(context: &mut Context, root: &raw::Root, accounts_file: &Path) {
