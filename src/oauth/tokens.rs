@@ -75,7 +75,7 @@ enum Known {
 }
 
 /// For a request and its answer.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest time before its end that a token is renewed, without the spread.
 const LONGEST_MARGIN: Duration = Duration::from_mins(10);
@@ -262,7 +262,7 @@ impl Inner {
             Grant::RefreshToken(grant) => Some((grant, self.refresh_token(grant).await?)),
             Grant::ClientCredentials(_) | Grant::ServiceAccount { .. } => None,
         };
-        let moment = self.moment()?;
+        let moment = Moment::new(self.clock.now())?;
         let token = refresh.as_ref().map(|(_, token)| token);
         let request = request::access_token(&self.settings, token, &moment)
             .map_err(|error| TokenError::Unusable(error.to_string().into()))?;
@@ -274,16 +274,6 @@ impl Inner {
             self.replace_refresh_token(grant, new.clone()).await;
         }
         Ok(granted)
-    }
-
-    fn moment(&self) -> Result<Moment, TokenError> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce)
-            .map_err(|_| TokenError::temporary("the system gives no random numbers"))?;
-        Ok(Moment {
-            now: self.clock.now(),
-            nonce,
-        })
     }
 
     /// Returns the newest refresh token.
@@ -334,14 +324,7 @@ async fn post(client: &Client, request: Request) -> Result<Answer, TokenError> {
         Err(HttpError::Broken { .. }) => client.send(request, LIMIT).await,
         sent => sent,
     };
-    sent.map_err(|error| {
-        let text = format!("no answer from the token endpoint: {error}");
-        if error.is_lasting() {
-            TokenError::Unusable(text.into())
-        } else {
-            TokenError::temporary(text)
-        }
-    })
+    sent.map_err(TokenError::from)
 }
 
 /// Returns after what time a token is renewed, and after what time it is not used any more.

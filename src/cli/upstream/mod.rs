@@ -2,5 +2,6 @@
 
 mod command;
 mod list;
+mod login;
 
 pub(super) use command::{Arguments, run};
