@@ -377,7 +377,7 @@ mod tests {
         for damaged in [
             "",
             "{}",
-            &text[..text.len() / 2],
+            text.get(..text.len() / 2).unwrap(),
             &text.replace("\"x\"", "\"\""),
         ] {
             replace(damaged);
