@@ -55,7 +55,10 @@ fn a_token_that_dovecot_refuses_is_told_with_its_reason() {
             .expect("the log can be read")
             .expect("the upstream is unusable");
         assert!(line.contains("535"), "{line}");
-        assert!(line.contains("(") && line.contains("status "), "{mechanism}: {line}");
+        assert!(
+            line.contains("(") && line.contains("status "),
+            "{mechanism}: {line}"
+        );
         posthouse.stop().expect("posthouse stops in good order");
     }
 }

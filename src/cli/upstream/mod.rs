@@ -3,5 +3,6 @@
 mod command;
 mod list;
 mod login;
+mod test;
 
 pub(super) use command::{Arguments, run};
