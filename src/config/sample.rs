@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod graph;
 mod journal;
 mod limits;
 mod session;
@@ -29,6 +30,7 @@ pub fn defaults_toml() -> String {
     relay(&mut sample, &root.relay);
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::TimeoutDefaults::default());
+    graph::graph(&mut sample, &raw::Graph::default());
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);

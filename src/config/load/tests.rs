@@ -8,8 +8,8 @@ use crate::config::checked::Engine;
 use crate::identity::{AccountName, Route};
 use crate::mail::{Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
-use crate::secret::Secret;
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
+use crate::secret::Secret;
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::tls::server::Settings as TlsSettings;
 use crate::upstream::smtp::{Credential, PlainTextLogin, Settings, TlsPolicy, Verification};
@@ -121,7 +121,7 @@ fn a_listener_has_what_is_written_and_the_rest_by_default() {
 fn smtp(upstream: &Upstream) -> &Settings {
     match &upstream.engine {
         Engine::Smtp(settings) => settings,
-        Engine::Maildir(_) => panic!("{upstream:?}"),
+        Engine::Graph(_) | Engine::Maildir(_) => panic!("{upstream:?}"),
     }
 }
 
