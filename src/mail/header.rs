@@ -16,6 +16,7 @@ mod token;
 
 pub use address_edit::{Edited, Keep, edit_addresses};
 pub use address_list::{AddressList, AddressListError, MAX_SENDERS, Senders};
+pub use encoded_word::encoded_words;
 
 /// The largest header block accepted, in octets.
 pub const MAX_HEADER: usize = 256 << 10;

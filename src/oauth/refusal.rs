@@ -83,11 +83,15 @@ impl Refusal {
         let (error, code) = (&self.error, self.code.filter(|code| *code != 0));
         let is_named = self.description.starts_with("AADSTS");
         match (code, &*self.description) {
-            (Some(code), _) if !is_named => {
-                format!("the token endpoint answered {error}: AADSTS{code}: {}", self.description).into()
-            }
+            (Some(code), _) if !is_named => format!(
+                "the token endpoint answered {error}: AADSTS{code}: {}",
+                self.description
+            )
+            .into(),
             (_, "") => format!("the token endpoint answered {error}").into(),
-            (_, description) => format!("the token endpoint answered {error}: {description}").into(),
+            (_, description) => {
+                format!("the token endpoint answered {error}: {description}").into()
+            }
         }
     }
 }

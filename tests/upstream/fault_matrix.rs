@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use posthouse::clock::SystemClock;
-use posthouse::dns::{ResolveError, Resolver, StaticResolver};
+use posthouse::dns::{Proof, ResolveError, Resolver, StaticResolver, Tlsa};
 use posthouse::mail::status::Class;
 use posthouse::mail::{Attempt, Failure, Health, Outcome};
 use posthouse::upstream::smtp::{PlainTextLogin, Settings, SmtpUpstream, Timeouts, TlsPolicy};
@@ -302,6 +302,22 @@ impl Resolver for Silent {
     }
 
     async fn mail_exchangers(&self, _: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        std::future::pending().await
+    }
+
+    async fn texts(&self, _: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        std::future::pending().await
+    }
+
+    async fn can_prove(&self) -> Result<bool, ResolveError> {
+        std::future::pending().await
+    }
+
+    async fn proved_exchangers(&self, _: &str) -> Result<(Vec<Box<str>>, Proof), ResolveError> {
+        std::future::pending().await
+    }
+
+    async fn tlsa(&self, _: &str, _: u16) -> Result<Option<Tlsa>, ResolveError> {
         std::future::pending().await
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         tls: TlsPolicy::Disabled,
         verification: Verification::SystemRoots,
         login: None,
+        envelope_sender: None,
         local_address: None,
         connections: 4,
         messages_per_connection: 100,

@@ -216,7 +216,7 @@ fn an_account_is_known_by_its_network_and_routed_by_its_tenant() {
     let route = |name| {
         checked
             .routes
-            .route(&account(name))
+            .configured_route(&account(name))
             .as_ref()
             .map(Route::to_string)
     };

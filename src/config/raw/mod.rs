@@ -19,8 +19,8 @@ pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
-    Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
+    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, RecipientsPerMessage,

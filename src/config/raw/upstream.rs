@@ -51,6 +51,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) oauth: Option<Spanned<OAuth>>,
     pub(in crate::config) plain_text_login: Spanned<bool>,
     pub(in crate::config) helo: Option<Spanned<String>>,
+    pub(in crate::config) envelope_sender: Option<Spanned<String>>,
     pub(in crate::config) local_address: Option<Spanned<String>>,
     pub(in crate::config) connections: Option<Spanned<Connections>>,
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,

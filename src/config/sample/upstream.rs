@@ -92,6 +92,13 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         "The name in EHLO (example; by default `hostname` of [server]).",
     );
     sample.shown(
+        "envelope_sender",
+        text("bounces@example.com"),
+        "The sender in the envelope of all mail to this upstream, in the place of each message's own (example; by default\n\
+         that of the message). From: stays, and so does the null sender of reports. Reports of servers behind go there;\n\
+         those of posthouse itself go to the message's own sender.",
+    );
+    sample.shown(
         "local_address",
         text("192.0.2.25"),
         "The address connections come from (example; by default the system chooses).",

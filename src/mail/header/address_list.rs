@@ -67,6 +67,8 @@ impl From<AddressError> for AddressListError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressList {
     mailboxes: Vec<Mailbox>,
+    /// The name beside each mailbox as it is written, unfolded; empty where there is none or it has comments.
+    names: Vec<String>,
     /// Names of mailboxes and groups, and comments: whatever a person sees beside the addresses.
     texts: Vec<String>,
     has_empty_group: bool,
@@ -96,6 +98,7 @@ impl AddressList {
             marks: Vec::new(),
             list: Self {
                 mailboxes: Vec::new(),
+                names: Vec::new(),
                 texts: comments,
                 has_empty_group: false,
                 is_folded: matches!(text, Cow::Owned(_)),
@@ -108,6 +111,15 @@ impl AddressList {
     /// Returns the addresses.
     pub fn mailboxes(&self) -> &[Mailbox] {
         &self.mailboxes
+    }
+
+    /// Returns the name beside the only address, as it is written but for folds: words, quoted strings, encoded words.
+    /// `None` where there are several addresses, no name, or comments in it.
+    pub fn only_name(&self) -> Option<&str> {
+        match self.names.as_slice() {
+            [name] => Some(name.as_str()).filter(|name| !name.is_empty()),
+            _ => None,
+        }
     }
 
     /// Returns whether all addresses print as ASCII.
@@ -328,9 +340,12 @@ impl<'a> Parser<'a> {
 
     fn mailbox(&mut self, words: &'a [Token]) -> Result<(), AddressListError> {
         if self.takes('<') {
+            let name = self.as_written(words);
+            self.list.names.push(name);
             self.phrase(words)?;
             return self.angle_address();
         }
+        self.list.names.push(String::new());
         match words {
             _ if self.is_at(':') => Err(AddressListError::Group),
             [] if self.is_at('@') => Err(AddressListError::Route),
@@ -402,6 +417,15 @@ impl<'a> Parser<'a> {
         let (words, rest) = self.tokens.split_at_checked(count).unwrap_or_default();
         self.tokens = rest;
         words
+    }
+
+    fn as_written(&self, words: &[Token]) -> String {
+        let is_plain = words.iter().all(|word| word.gap != Gap::Comment);
+        let (Some(first), Some(last), true) = (words.first(), words.last(), is_plain) else {
+            return String::new();
+        };
+        let place = first.place.start..last.place.end;
+        self.text.get(place).unwrap_or_default().to_owned()
     }
 
     /// Keeps the text of a name. Dots are those of `obs-phrase`, which a following `<` or `:` makes unambiguous.

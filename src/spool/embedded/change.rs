@@ -36,6 +36,17 @@ pub(super) fn write_report(fields: &mut Fields, report: impl FnOnce(&mut Fields)
     fields.nested(REPORT, report);
 }
 
+/// Reads the fields of messages that came together.
+pub(super) fn read_together(head: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut messages = Vec::new();
+    for field in Reader::new(head) {
+        if let (REPORT, content) = field? {
+            messages.push(content);
+        }
+    }
+    Ok(messages)
+}
+
 pub(super) fn read(head: &[u8]) -> Result<Change<'_>, Malformed> {
     let (mut id, mut standing, mut reports) = (None, None, Vec::new());
     for field in Reader::new(head) {

@@ -314,24 +314,36 @@ fn what_nobody_can_repair_here_has_no_advice() {
 #[test]
 fn a_consent_that_has_ended_is_given_again() {
     for code in ["AADSTS70008", "AADSTS50076"] {
-        token(&format!("invalid_grant: {code}: words"), "upstream login NAME` again");
+        token(
+            &format!("invalid_grant: {code}: words"),
+            "upstream login NAME` again",
+        );
     }
 }
 
 #[test]
 fn an_app_that_needs_a_secret_gets_one() {
-    token("invalid_client: AADSTS7000218: words", "public client flows");
+    token(
+        "invalid_client: AADSTS7000218: words",
+        "public client flows",
+    );
 }
 
 #[test]
 fn an_app_that_nobody_agreed_to_is_agreed_to() {
-    token("unauthorized_client: AADSTS7000229: words", "agrees to it once");
+    token(
+        "unauthorized_client: AADSTS7000229: words",
+        "agrees to it once",
+    );
 }
 
 #[test]
 fn a_wrong_scope_is_left_out() {
     for code in ["AADSTS70011", "AADSTS500011"] {
-        token(&format!("invalid_scope: {code}: words"), "Leave `scope` out");
+        token(
+            &format!("invalid_scope: {code}: words"),
+            "Leave `scope` out",
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::identity::UpstreamName;
-use crate::mail::{Domain, Stage};
+use crate::mail::{Domain, Mailbox, Stage};
 use crate::oauth;
 use crate::schedule::Bandwidth;
 use crate::secret::Secret;
@@ -33,6 +33,9 @@ pub struct Settings {
     pub verification: Verification,
     /// The login, where the server needs one.
     pub login: Option<Login>,
+    /// The reverse-path that every message has there, in the place of its own; the null one stays. Reports of servers
+    /// behind go to it, so that no wishes for them are passed on (RFC 3461).
+    pub envelope_sender: Option<Mailbox>,
     /// The address connections come from.
     pub local_address: Option<IpAddr>,
     /// Connections at once.

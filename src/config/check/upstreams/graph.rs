@@ -249,6 +249,7 @@ fn submission_settings(
             credential: Credential::Token(Box::new(for_smtp(tokens, cloud_of(graph.cloud)))),
             over_plain_text: PlainTextLogin::Forbidden,
         }),
+        envelope_sender: None,
         local_address: None,
         connections: SMTP_CONNECTIONS,
         messages_per_connection: 1000,
