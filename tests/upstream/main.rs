@@ -22,6 +22,7 @@ mod next_try;
 mod oauth;
 mod pacing;
 mod pooling;
+mod probing;
 mod relaying;
 mod support;
 mod tokens;

@@ -25,10 +25,11 @@ use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Defect, Outcome, Stage, Unusable};
+use crate::mail::{Cause, Defect, Failure, Outcome, Stage, Unusable};
 use crate::oauth::TokenSource;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 
 use super::connection::Connection;
 use super::pacing::Pacing;
@@ -41,8 +42,8 @@ use super::wire::Wire;
 pub(super) struct Connector {
     pub(super) settings: Settings,
     tls: Option<TlsConnector>,
-    resolver: Arc<dyn Resolver>,
-    clock: Arc<dyn Clock>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) clock: Arc<dyn Clock>,
     /// What all connections share, where the bandwidth is limited.
     pacing: Option<Arc<Pacing>>,
     /// Where tokens come from, where the login is by token.
@@ -131,6 +132,9 @@ impl Connector {
             address: None,
         };
         let hosts = self.look_up().await.map_err(nowhere)?;
+        observer.passed(|| Passed::Resolved {
+            hosts: hosts.clone(),
+        });
         let limit = self.settings.timeouts.connect;
         let deadline = self.clock.instant() + limit * CONNECT_ROUNDS;
         let mut problem = None;
@@ -155,6 +159,7 @@ impl Connector {
                 return Err(unconnected);
             }
             observer.note(format_args!("{address} cannot be used"));
+            observer.passed(|| passed_over(address, &unconnected.judgement));
             problem = Some(unconnected);
         }
         Err(problem.unwrap_or_else(|| {
@@ -234,6 +239,20 @@ impl Connector {
                 self.plain(tcp, observer).await
             }
         }
+    }
+}
+
+fn passed_over(address: SocketAddr, judgement: &Judgement) -> Passed {
+    let failure = match &judgement.outcome {
+        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
+            failure.clone()
+        }
+        // Not reached: nothing is relayed before there is a connection.
+        Outcome::Relayed(..) => Failure::new(Stage::Connect, Cause::Timeout),
+    };
+    Passed::PassedOver {
+        address,
+        failure: Box::new(failure),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Greeting, EHLO and login.
 
-use crate::mail::{Defect, Response, Stage, Unusable};
+use crate::mail::{Channel, Defect, Response, Stage, Unusable};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::connection::Connection;
 use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Pass, Privacy, Proof};
 use crate::upstream::smtp::settings::{Credential, Login, PlainTextLogin, Smtputf8};
@@ -15,7 +16,11 @@ impl Connector {
     pub(super) async fn greet<S: Socket>(&self, wire: &mut Wire<S>) -> Result<(), Judgement> {
         let greeting = wire.reply(self.settings.timeouts.command).await;
         let greeting = greeting.map_err(|end| classify::broken(Stage::Greeting, end))?;
-        self.expect(Stage::Greeting, 220, greeting).map(drop)
+        let greeting = self.expect(Stage::Greeting, 220, greeting)?;
+        wire.observer.passed(|| Passed::Greeted {
+            text: greeting.lines.join(" ").into(),
+        });
+        Ok(())
     }
 
     /// Says EHLO, or HELO to servers that do not know it (RFC 5321 §3.2).
@@ -30,18 +35,25 @@ impl Connector {
         let broken = |end| classify::broken(Stage::Greeting, end);
         let reply = wire.command(&format!("EHLO {name}\r\n"), limit).await;
         let reply = reply.map_err(broken)?;
-        let mut extensions = if reply.response.code >= 500 {
+        let (mut extensions, lines) = if reply.response.code >= 500 {
             let reply = wire.command(&format!("HELO {name}\r\n"), limit).await;
             self.expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
-            Extensions::default()
+            (Extensions::default(), Vec::new())
         } else {
-            Extensions::parse(&self.expect(Stage::Greeting, 250, reply)?.lines)
+            let lines = self.expect(Stage::Greeting, 250, reply)?.lines;
+            (Extensions::parse(&lines), lines)
         };
         match self.settings.smtputf8 {
             Smtputf8::Auto => {}
             Smtputf8::Off => extensions.smtputf8 = false,
             Smtputf8::On => extensions.smtputf8 = true,
         }
+        let is_encrypted = matches!(wire.via.channel, Channel::Tls(_));
+        wire.observer.passed(|| Passed::Introduced {
+            keywords: lines.into_iter().skip(1).collect(),
+            extensions: Box::new(extensions.clone()),
+            is_encrypted,
+        });
         Ok(extensions)
     }
 
@@ -99,7 +111,13 @@ impl Connector {
         let mut refusal = None;
         for mechanism in Mechanism::in_order(extensions.auth, proof, privacy) {
             match self.try_mechanism(wire, pass, mechanism).await? {
-                Answer::Done => return Ok(()),
+                Answer::Done => {
+                    wire.observer.passed(|| Passed::LoggedIn {
+                        mechanism: mechanism.name().into(),
+                        name: login.username.as_str().into(),
+                    });
+                    return Ok(());
+                }
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
                     self.reject(token.as_ref(), &reply);
