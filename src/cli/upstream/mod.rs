@@ -5,3 +5,4 @@ mod list;
 mod test;
 
 pub(super) use command::{Arguments, run};
+pub(super) use test::look_at;
