@@ -89,7 +89,7 @@ impl Talk {
             auth: AuthRule::Off,
             bare_newlines: BareNewlines::Repair,
             limits: Limits::default(),
-            timeouts: Default::default(),
+            timeouts: Timeouts::default(),
         };
         let began = Began {
             instant: parts.clock.instant(),
