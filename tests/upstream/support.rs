@@ -14,8 +14,8 @@ use posthouse::mail::{
 };
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
-    Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy, Transcript,
-    Verification,
+    Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
+    Transcript, Verification,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -86,7 +86,7 @@ pub(crate) fn trusting(
 pub(crate) fn login(over_plain_text: PlainTextLogin) -> Login {
     Login {
         username: "user".to_owned(),
-        password: Secret::new("secret".to_owned()),
+        credential: Credential::Password(Secret::new("secret".to_owned())),
         over_plain_text,
     }
 }

@@ -15,6 +15,7 @@
 mod dial;
 mod enter;
 mod secure;
+mod token;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ use tokio_rustls::TlsConnector;
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
 use crate::mail::{Cause, Defect, Failure, Outcome, Stage, Unusable};
+use crate::oauth::TokenSource;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Break, Judgement};
 use crate::upstream::probe::Passed;
@@ -44,6 +46,8 @@ pub(super) struct Connector {
     pub(super) clock: Arc<dyn Clock>,
     /// What all connections share, where the bandwidth is limited.
     pacing: Option<Arc<Pacing>>,
+    /// Where tokens come from, where the login is by token.
+    tokens: Option<Arc<dyn TokenSource>>,
     /// The certificate that the upstream has shown last.
     certificate: Mutex<Option<Arc<PeerCertificate>>>,
 }
@@ -88,6 +92,7 @@ impl Connector {
             .map(|bandwidth| Arc::new(Pacing::new(bandwidth, longest_pause, Arc::clone(&clock))));
         Ok(Self {
             tls: tls.map(TlsConnector::from),
+            tokens: token::source(&settings, &resolver, &clock)?,
             settings,
             resolver,
             clock,
@@ -108,8 +113,20 @@ impl Connector {
         *seen.unwrap_or_else(PoisonError::into_inner) = own;
     }
 
-    /// Opens a connection: tries all addresses in order until one greets.
+    /// Opens a connection: tries all addresses in order until one greets. A token that was kept and is refused is tried
+    /// once more as a new one, over a new connection.
     pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Unconnected> {
+        let kept = self.kept_token();
+        match self.connect_once(observer).await {
+            Err(refused) if self.is_token_dropped(kept.as_ref(), &refused.judgement) => {
+                observer.note(format_args!("the token was refused; trying with a new one"));
+                self.connect_once(observer).await
+            }
+            tried => tried,
+        }
+    }
+
+    async fn connect_once(&self, observer: &Observer) -> Result<Connection, Unconnected> {
         let nowhere = |judgement| Unconnected {
             judgement,
             address: None,

@@ -6,8 +6,8 @@ use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
 use crate::upstream::probe::Passed;
 use crate::upstream::smtp::connection::Connection;
-use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Privacy};
-use crate::upstream::smtp::settings::{Login, PlainTextLogin, Smtputf8};
+use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Pass, Privacy, Proof};
+use crate::upstream::smtp::settings::{Credential, Login, PlainTextLogin, Smtputf8};
 use crate::upstream::smtp::wire::{Socket, Wire};
 
 use super::Connector;
@@ -93,9 +93,24 @@ impl Connector {
             let text = "the connection is not encrypted, and the login may not go over it";
             return unusable(Defect::PlainTextLogin, text);
         }
+        let token = self.token().await?;
+        let proof = match (&login.credential, &token) {
+            (Credential::Password(password), _) => Proof::Password(password),
+            (Credential::Token(_), Some(token)) => Proof::Token {
+                token,
+                server: (&self.settings.host, self.settings.port),
+            },
+            (Credential::Token(_), None) => {
+                return unusable(Defect::Other, "there is no source of tokens");
+            }
+        };
+        let pass = Pass {
+            username: &login.username,
+            proof,
+        };
         let mut refusal = None;
-        for mechanism in Mechanism::in_order(extensions.auth, privacy) {
-            match self.try_mechanism(wire, login, mechanism).await? {
+        for mechanism in Mechanism::in_order(extensions.auth, proof, privacy) {
+            match self.try_mechanism(wire, pass, mechanism).await? {
                 Answer::Done => {
                     wire.observer.passed(|| Passed::LoggedIn {
                         mechanism: mechanism.name().into(),
@@ -105,6 +120,7 @@ impl Connector {
                 }
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
+                    self.reject(token.as_ref(), &reply);
                     return Err(self.judge(Stage::Authenticate, reply));
                 }
                 Answer::Send(_) => return unusable(Defect::Other, "the login did not end"),
@@ -112,10 +128,7 @@ impl Connector {
         }
         match refusal {
             Some(reply) => Err(self.judge(Stage::Authenticate, reply)),
-            None => unusable(
-                Defect::Mechanism,
-                "the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5",
-            ),
+            None => unusable(Defect::Mechanism, proof.not_offered()),
         }
     }
 
@@ -123,15 +136,12 @@ impl Connector {
     async fn try_mechanism<S: Socket>(
         &self,
         wire: &mut Wire<S>,
-        login: &Login,
+        pass: Pass<'_>,
         mechanism: Mechanism,
     ) -> Result<Answer, Judgement> {
         let limit = self.settings.timeouts.command;
-        let (mut exchange, mut line) = Exchange::begin(login, mechanism);
-        let mut shown = match mechanism {
-            Mechanism::CramMd5 | Mechanism::Login => format!("AUTH {}", mechanism.name()),
-            Mechanism::Plain => "AUTH PLAIN ***".to_owned(),
-        };
+        let (mut exchange, mut line) = Exchange::begin(pass, mechanism);
+        let mut shown = exchange.first_line_shown();
         loop {
             let reply = wire.secret(line, &shown, limit).await;
             let reply = reply.map_err(|end| classify::broken(Stage::Authenticate, end))?;
