@@ -56,6 +56,7 @@ mod one_upstream_hangs;
 mod operator_drains_an_upstream;
 mod operator_kills_the_process;
 mod operator_reloads;
+mod operator_sends_a_test_message;
 mod operator_stops_the_process;
 mod operator_traces_a_message;
 mod operator_turns_sending_off;

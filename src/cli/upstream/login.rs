@@ -99,7 +99,7 @@ fn wanted<'a>(
     };
     let login = match &upstream.engine {
         Engine::Smtp(settings) => settings.login.as_ref().map(|login| (settings, login)),
-        Engine::Maildir(_) => None,
+        Engine::Graph(_) | Engine::Maildir(_) => None,
     };
     match login.map(|(settings, login)| (settings, &login.credential)) {
         Some((settings, Credential::Token(wanted))) => Ok((settings, wanted)),
