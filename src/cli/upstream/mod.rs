@@ -2,7 +2,9 @@
 
 mod command;
 mod list;
+mod login;
 mod show;
 mod test;
 
 pub(super) use command::{Arguments, run};
+pub(super) use test::look_at;

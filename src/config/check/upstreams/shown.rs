@@ -49,6 +49,40 @@ pub(super) fn rows(
     rows
 }
 
+/// The same, of a Graph upstream.
+pub(super) fn graph(graph: &raw::Graph, retry: &raw::Retry) -> Vec<Row> {
+    let connections: usize = graph.connections.to();
+    let mut rows: Vec<Row> = [
+        "tenant_id",
+        "client_id",
+        "client_secret",
+        "certificate",
+        "key",
+    ]
+    .map(|key| default(key, NONE))
+    .into();
+    rows.extend([
+        default("cloud", graph.cloud),
+        default("mailbox", NONE),
+        default("large", graph.large),
+        default("foreign_recipients", graph.foreign_recipients.get_ref()),
+        default("message_size", graph.message_size.get_ref()),
+        default("connections", graph.connections),
+        default("reserved_connections", usize::from(connections > 1)),
+        default("rate", &graph.rate),
+        default("recipients_per_message", graph.recipients_per_message),
+        default("timeout", graph.timeout),
+        default("endpoint", "that of the cloud"),
+        default("authority", "that of the cloud"),
+        default("smtp_host", "that of the cloud"),
+        default("smtp_port", graph.smtp_port),
+        default("ca_file", NONE),
+        default("proxy", NONE),
+    ]);
+    rows.extend(retries(retry));
+    rows
+}
+
 /// Returns the rows of a retry plan, which come from `[relay.retry]` where an upstream has none of its own.
 pub(super) fn retries(retry: &raw::Retry) -> [Row; 4] {
     [
@@ -129,21 +163,36 @@ mod tests {
     use crate::config::diagnostic::Source;
     use crate::config::read::{Reading, read};
 
-    #[test]
-    fn every_known_key_is_shown() {
-        let text = "[upstream.x.smtp]\nno_such_key = 1\n";
-        let source = Source::new(Path::new("p.toml"), text.to_owned());
+    /// Returns the keys that a table knows, as the refusal of an unknown one lists them.
+    fn known(kind: &str) -> Vec<String> {
+        let text = format!("[upstream.x.{kind}]\nno_such_key = 1\n");
+        let source = Source::new(Path::new("p.toml"), text);
         let reading: Reading<raw::Root> = read(&source);
         let hint = reading.diagnostics.first().unwrap().hint().unwrap();
-        let (smtp, retry) = (raw::Smtp::default(), raw::Retry::default());
-        let hostname = Domain::parse("relay.example").unwrap();
-        let rows = rows(&smtp, &Values::of(&smtp, None), (&retry, &hostname));
-        for key in hint.split('`').skip(1).step_by(2) {
+        hint.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[track_caller]
+    fn assert_complete(kind: &str, rows: &[Row]) {
+        for key in known(kind) {
             let table = format!("{key}.");
             let is_shown = rows
                 .iter()
                 .any(|row| row.key == key || row.key.starts_with(&table));
-            assert!(is_shown, "{key} has no row here");
+            assert!(is_shown, "{key} of {kind} has no row in this file");
         }
+    }
+
+    #[test]
+    fn every_known_key_is_shown() {
+        let (smtp, retry) = (raw::Smtp::default(), raw::Retry::default());
+        let hostname = Domain::parse("relay.example").unwrap();
+        let smtp = rows(&smtp, &Values::of(&smtp, None), (&retry, &hostname));
+        assert_complete("smtp", &smtp);
+        assert_complete("graph", &graph(&raw::Graph::default(), &retry));
     }
 }
