@@ -307,6 +307,65 @@ fn of_response(stage: Stage, response: &Response) -> Option<&'static str> {
 }
 
 fn of_defect(defect: Defect) -> Option<&'static str> {
+    if let Some(advice) = of_certificate(defect) {
+        return Some(advice);
+    }
+    Some(match defect {
+        Defect::ClientCertificate => {
+            "The upstream wants to see a certificate of this machine and does not take the one it gets. Ask whoever runs it which \
+             certificate it accepts, and name that with its key: `client_certificate`, `client_key`. `posthouse check` tells \
+             whether it has expired."
+        }
+        Defect::LocalAddress => {
+            "The upstream cannot be reached from `local_address`: correct it, or take it out. An IPv4 address reaches IPv4 \
+             addresses only, an IPv6 address IPv6 addresses."
+        }
+        Defect::Mechanism => {
+            "The upstream offers no login that can be used. If it offers XOAUTH2 or OAUTHBEARER, use \
+             [upstream.NAME.smtp.oauth]; if it offers logins only inside TLS, write tls = \"required\"; else it is the wrong \
+             port: 587 or 465 is for logins, 25 often is not."
+        }
+        Defect::NoService => {
+            "The domain says that it does not offer mail submission (SRV). Write the name of the server as `host` with \
+             srv = false."
+        }
+        Defect::NullMx => {
+            "The domain says that it takes no mail (null MX). Write the name of the server as `host` with mx = false."
+        }
+        Defect::CertificateExpired
+        | Defect::CertificateMissing
+        | Defect::CertificateName
+        | Defect::CertificateNotYetValid
+        | Defect::CertificateOther
+        | Defect::CertificatePinned
+        | Defect::CertificateUntrusted
+        | Defect::Other => return None,
+        Defect::PlainTextLogin => {
+            "The connection is not encrypted, and the login must not cross it: write tls = \"required\", or \"implicit\" with \
+             port 465. If the upstream has no TLS at all and the network is trusted, plain_text_login = true."
+        }
+        Defect::Proxy => {
+            "The proxy does not let the connection through. Check address, kind (socks5:// or http://) and login of `proxy`, \
+             and whether its rules allow the upstream's host and port; many allow only port 443."
+        }
+        Defect::StartTls => {
+            "The upstream does not offer STARTTLS, which tls = \"required\" asks for. If the port speaks TLS from the beginning \
+             (465), write tls = \"implicit\". If it used to offer STARTTLS, somebody on the way may be taking it out: do not \
+             go on in plain text with a login."
+        }
+        Defect::TlsMissing => {
+            "The port does not speak TLS from the beginning. For STARTTLS (587, 25) write tls = \"required\"; tls = \
+             \"implicit\" is for port 465."
+        }
+        Defect::TlsVersion => {
+            "The upstream has only TLS versions or ciphers that are no longer used. Whoever runs it must update it; TLS 1.2 or \
+             1.3 is needed."
+        }
+    })
+}
+
+/// What to do about the upstream's certificate.
+fn of_certificate(defect: Defect) -> Option<&'static str> {
     Some(match defect {
         Defect::CertificateExpired => {
             "The upstream's certificate has expired. Whoever runs the upstream must renew it; check the clock of this machine \
@@ -334,49 +393,17 @@ fn of_defect(defect: Defect) -> Option<&'static str> {
              (ca_file); if the server signs its own, pin it (fingerprint). If it is a public one, the server may not send \
              the certificates in between."
         }
-        Defect::ClientCertificate => {
-            "The upstream wants to see a certificate of this machine and does not take the one it gets. Ask whoever runs it which \
-             certificate it accepts, and name that with its key: `client_certificate`, `client_key`. `posthouse check` tells \
-             whether it has expired."
-        }
-        Defect::LocalAddress => {
-            "The upstream cannot be reached from `local_address`: correct it, or take it out. An IPv4 address reaches IPv4 \
-             addresses only, an IPv6 address IPv6 addresses."
-        }
-        Defect::Mechanism => {
-            "The upstream offers no login that can be used. If it offers XOAUTH2 or OAUTHBEARER, use \
-             [upstream.NAME.smtp.oauth]; if it offers logins only inside TLS, write tls = \"required\"; else it is the wrong \
-             port: 587 or 465 is for logins, 25 often is not."
-        }
-        Defect::NoService => {
-            "The domain says that it does not offer mail submission (SRV). Write the name of the server as `host` with \
-             srv = false."
-        }
-        Defect::NullMx => {
-            "The domain says that it takes no mail (null MX). Write the name of the server as `host` with mx = false."
-        }
-        Defect::Other => return None,
-        Defect::PlainTextLogin => {
-            "The connection is not encrypted, and the login must not cross it: write tls = \"required\", or \"implicit\" with \
-             port 465. If the upstream has no TLS at all and the network is trusted, plain_text_login = true."
-        }
-        Defect::Proxy => {
-            "The proxy does not let the connection through. Check address, kind (socks5:// or http://) and login of `proxy`, \
-             and whether its rules allow the upstream's host and port; many allow only port 443."
-        }
-        Defect::StartTls => {
-            "The upstream does not offer STARTTLS, which tls = \"required\" asks for. If the port speaks TLS from the beginning \
-             (465), write tls = \"implicit\". If it used to offer STARTTLS, somebody on the way may be taking it out: do not \
-             go on in plain text with a login."
-        }
-        Defect::TlsMissing => {
-            "The port does not speak TLS from the beginning. For STARTTLS (587, 25) write tls = \"required\"; tls = \
-             \"implicit\" is for port 465."
-        }
-        Defect::TlsVersion => {
-            "The upstream has only TLS versions or ciphers that are no longer used. Whoever runs it must update it; TLS 1.2 or \
-             1.3 is needed."
-        }
+        Defect::ClientCertificate
+        | Defect::LocalAddress
+        | Defect::Mechanism
+        | Defect::NoService
+        | Defect::NullMx
+        | Defect::Other
+        | Defect::PlainTextLogin
+        | Defect::Proxy
+        | Defect::StartTls
+        | Defect::TlsMissing
+        | Defect::TlsVersion => return None,
     })
 }
 

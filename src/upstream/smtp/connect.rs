@@ -196,7 +196,7 @@ impl Connector {
         let found = timeout(limit, looking)
             .await
             .map_err(|_| classify::broken(Stage::Resolve, Break::Timeout))?;
-        found.map_err(servers::not_found)
+        found.map_err(|error| servers::not_found(&error))
     }
 
     async fn open(

@@ -30,10 +30,10 @@ impl Connector {
             Way::Address(address) => self.dialer.to_address(address, limit).await,
             Way::Name(name, port) => self.dialer.to_name(name, port, limit).await,
         };
-        let stream = opened.map_err(judgement)?;
+        let stream = opened.map_err(|error| judgement(&error))?;
         let address = match way {
             Way::Address(address) => address,
-            Way::Name(..) => stream.peer_addr().map_err(lost)?,
+            Way::Name(..) => stream.peer_addr().map_err(|error| lost(&error))?,
         };
         if let Some(bandwidth) = self.settings.bandwidth {
             keep_little_unsent(&stream, bandwidth);
@@ -52,7 +52,7 @@ impl Connector {
 }
 
 /// Judges that there is no connection.
-fn judgement(error: DialError) -> Judgement {
+fn judgement(error: &DialError) -> Judgement {
     if error.is_lasting() {
         let unusable = Unusable::new(Defect::Proxy, error.to_string());
         return classify::unusable(Stage::Connect, unusable);
@@ -67,7 +67,7 @@ fn judgement(error: DialError) -> Judgement {
 }
 
 /// The connection was gone before anything was said.
-fn lost(error: io::Error) -> Judgement {
+fn lost(error: &io::Error) -> Judgement {
     classify::broken(Stage::Connect, Break::Closed(error.to_string().into()))
 }
 

@@ -71,7 +71,7 @@ impl Connector {
             let limit = self.settings.timeouts.connect;
             let found = timeout(limit, self.services(services)).await;
             let found = found.map_err(|_| classify::broken(Stage::Resolve, Break::Timeout))?;
-            return found.map_err(not_found);
+            return found.map_err(|error| not_found(&error));
         }
         if self.settings.proxy.is_some() && !self.settings.mx {
             let host = Host {
@@ -186,7 +186,7 @@ fn certificate_name<'a>(target: &'a str, domain: &'a str) -> &'a str {
 }
 
 /// Judges that there is no server.
-pub(super) fn not_found(error: ResolveError) -> Judgement {
+pub(super) fn not_found(error: &ResolveError) -> Judgement {
     let text = error.to_string();
     let defect = match error {
         ResolveError::NoService(_) => Defect::NoService,
