@@ -148,10 +148,8 @@ async fn socks(
     script: &Script,
     asked: &Mutex<Vec<String>>,
 ) -> std::io::Result<Option<Vec<u8>>> {
-    let count = {
-        client.read_u8().await?;
-        client.read_u8().await?
-    };
+    client.read_u8().await?;
+    let count = client.read_u8().await?;
     let methods = octets(client, count.into()).await?;
     if let Some((user, password)) = &script.login {
         if !methods.contains(&2) {

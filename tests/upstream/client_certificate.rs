@@ -1,7 +1,9 @@
 //! A certificate that is shown to the upstream.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use posthouse::mail::{Health, Stage};
@@ -72,6 +74,11 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, server: SocketAddr
     }
 }
 
+fn write_file(path: &Path, text: &str) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
 /// Makes a certificate that is its own authority; both files are in the folder.
 fn certificate(
     folder: &tempfile::TempDir,
@@ -83,7 +90,7 @@ fn certificate(
     let certificate = params.self_signed(&key).unwrap();
     let write = |kind: &str, text: String| -> PathBuf {
         let path = folder.path().join(format!("{name}.{kind}"));
-        std::fs::write(&path, text).unwrap();
+        write_file(&path, &text);
         path
     };
     let files = ClientCertificate {
@@ -101,7 +108,7 @@ async fn an_upstream_that_demands_a_certificate_gets_the_configured_one() {
     let server = FakeUpstream::start(Script::default()).await;
     let gate = Gate::start(server.address, &root).await;
     let authority = folder.path().join("gate.pem");
-    std::fs::write(&authority, &gate.certificate).unwrap();
+    write_file(&authority, &gate.certificate);
     let with = |client_certificate| Settings {
         port: gate.address.port(),
         tls: TlsPolicy::Implicit,
