@@ -34,6 +34,8 @@ pub use store::{Store, StoreError, Stored, token_file};
 pub use token::AccessToken;
 pub use tokens::Tokens;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 /// Gives access tokens.
@@ -56,4 +58,9 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns the kept token, without asking for one.
     fn kept(&self) -> Option<AccessToken>;
+
+    /// Returns for how long the kept token will be used yet; `None` where that is not known.
+    fn remaining(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::identity::{AccountName, Identity};
 use crate::mail::{Mailbox, QueueId};
 use crate::smtp::server::{
-    AuthRule, BareNewlines, Began, Limits, Session, Settings, Step, TlsMode,
+    AuthRule, BareNewlines, Began, Limits, Session, Settings, Step, Timeouts, TlsMode,
 };
 
 use super::decide::Decider;
