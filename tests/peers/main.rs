@@ -47,6 +47,7 @@ macro_rules! submits_in_every_way {
 }
 
 mod aiosmtpd;
+mod certificates;
 mod curl;
 mod msmtp;
 mod nodemailer;

@@ -5,8 +5,8 @@ use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
@@ -127,6 +127,22 @@ impl Stage {
 
     /// Starts posthouse with one account and the upstream that `upstream` describes.
     pub(crate) fn posthouse(&self, upstream: &str) -> io::Result<Posthouse> {
+        let directory = self.configure(upstream)?;
+        Posthouse::start(binary(), &directory)
+    }
+
+    /// Runs a command of posthouse with the configuration that was written last.
+    pub(crate) fn command(&self, arguments: &[&str]) -> io::Result<Output> {
+        Command::new(binary())
+            .args(arguments)
+            .arg("--config")
+            .arg(self.directory.path().join("relay/posthouse.toml"))
+            .stdin(Stdio::null())
+            .output()
+    }
+
+    /// Writes the configuration; returns its directory.
+    pub(crate) fn configure(&self, upstream: &str) -> io::Result<PathBuf> {
         let directory = self.directory.path().join("relay");
         std::fs::create_dir_all(&directory)?;
         let secret = directory.join("upstream.secret");
@@ -144,7 +160,7 @@ impl Stage {
                 &self.certificates.authority.display().to_string(),
             );
         write_configuration(&directory, &config, ACCOUNTS)?;
-        Posthouse::start(Path::new(env!("CARGO_BIN_EXE_posthouse")), &directory)
+        Ok(directory)
     }
 
     /// Describes the recorder as an upstream.
@@ -173,6 +189,10 @@ impl Stage {
     pub(crate) fn arrival(&self) -> Option<Mail> {
         self.arrivals.recv_timeout(ARRIVES_WITHIN).ok()
     }
+}
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_posthouse"))
 }
 
 /// One client, posthouse, the recorder: what was sent arrives.
