@@ -17,6 +17,7 @@ mod support {
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod process;
+    pub(crate) mod token_server;
 }
 
 mod report;
@@ -78,4 +79,5 @@ mod upstream_refuses_permanently;
 mod upstream_refuses_the_login;
 mod upstream_replies_without_end;
 mod upstream_says_421_in_mid_transaction;
+mod upstream_wants_a_token;
 mod urgent_mail_comes_last;

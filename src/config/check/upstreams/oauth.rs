@@ -13,7 +13,7 @@ use crate::config::check::context::Context;
 use crate::config::raw;
 use crate::http::Trust;
 use crate::identity::UpstreamName;
-use crate::oauth::{Authentication, Grant, RefreshToken, Settings, token_file};
+use crate::oauth::{Authentication, FOLDER, Grant, RefreshToken, Settings, token_file};
 use crate::secret::Secret;
 use crate::telemetry::chain;
 use crate::tls::client;
@@ -89,7 +89,7 @@ fn refreshing(
         authentication,
         scope,
         configured,
-        file: token_file(&context.data_dir.join("tokens"), name.as_str()),
+        file: token_file(&context.data_dir.join(FOLDER), name.as_str()),
         login: None,
     }
 }
