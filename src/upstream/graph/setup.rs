@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::http::{self, Client, Direct};
+use crate::mail::Mailbox;
 use crate::oauth::{self, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::smtp::{self, Credential, Login, SmtpUpstream};
@@ -80,9 +81,12 @@ fn submission(
     clock: &Arc<dyn Clock>,
 ) -> Submission {
     let (resolver, own_clock) = (Arc::clone(resolver), Arc::clone(clock));
-    let make = move |mailbox: &crate::mail::Mailbox| {
+    let make = move |mailbox: &Mailbox| {
         let login = settings.login.clone().map(|login| Login {
-            username: mailbox.to_string(),
+            username: mailbox
+                .to_ascii()
+                .unwrap_or_else(|| mailbox.clone())
+                .to_string(),
             ..login
         });
         let settings = smtp::Settings {
