@@ -138,7 +138,11 @@ impl TokenSource for Tokens {
                 if let Known::Fresh(token) = self.inner.known() {
                     return Ok(token);
                 }
-                return Ok(self.renew(turn).await.unwrap_or(token));
+                let renewed = self.renew(turn).await;
+                return Ok(renewed.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "access token not renewed, the kept one is still good");
+                    token
+                }));
             }
             Known::Nothing => {}
         }
