@@ -14,6 +14,7 @@
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
     pub(crate) mod dialogue;
+    pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod process;
     pub(crate) mod token_server;
@@ -43,6 +44,7 @@ mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
 mod log_tells_everything;
+mod mail_goes_through_graph;
 mod many_clients_do_nothing;
 mod message_asks_for_a_priority;
 mod message_has_many_recipients;

@@ -34,6 +34,11 @@ pub(super) fn source(
 }
 
 impl Connector {
+    /// Takes tokens from this source from now on.
+    pub(in crate::upstream::smtp) fn share_tokens(&mut self, tokens: Arc<dyn TokenSource>) {
+        self.tokens = Some(tokens);
+    }
+
     /// Returns the token to log in with, where the login is by token.
     pub(super) async fn token(&self) -> Result<Option<AccessToken>, Judgement> {
         let Some(tokens) = &self.tokens else {
