@@ -18,6 +18,8 @@ use crate::mail::{
 use crate::oauth::TokenSource;
 use crate::telemetry::chain;
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Trouble;
+use crate::upstream::smtp::Transcript;
 use crate::upstream::{Order, Upstream};
 
 use super::answer::Heard;
@@ -76,6 +78,36 @@ impl GraphUpstream {
     /// Returns what it was told.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Gets a token for Graph: as far as one comes without sending anything.
+    ///
+    /// # Errors
+    /// What an attempt would fail with.
+    pub async fn probe(&self) -> Result<(), Box<Trouble>> {
+        let token = self.tokens.token().await;
+        token
+            .map(drop)
+            .map_err(|error| Box::new(trouble(classify::no_token(error))))
+    }
+
+    /// Goes all the way to the SMTP server that takes what Graph does not, without sending anything, where that is
+    /// configured and one mailbox sends everything.
+    ///
+    /// # Errors
+    /// What an attempt would fail with.
+    pub async fn probe_submission(
+        &self,
+        transcript: Arc<dyn Transcript>,
+    ) -> Result<(), Box<Trouble>> {
+        let (Some(mailbox), Some(submission)) = (&self.settings.mailbox, &self.submission) else {
+            return Ok(());
+        };
+        let upstream = submission.of(mailbox).map_err(|error| {
+            let text: Box<str> = chain(&error).into();
+            Box::new(trouble(classify::unusable(Stage::Tls, text.into())))
+        })?;
+        upstream.probe(transcript).await
     }
 
     async fn run(&self, mut order: Order<'_>) -> Tally {
@@ -346,6 +378,21 @@ impl Tally {
         self.health = classify::worse(health, more.health);
         self.outcomes.extend(more.outcomes);
         self.other = more.other.or(self.other.take());
+    }
+}
+
+fn trouble(judgement: Judgement) -> Trouble {
+    let failure = match judgement.outcome {
+        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
+            failure
+        }
+        Outcome::Relayed(response, _) => Failure::new(Stage::Final, Cause::Response(response)),
+    };
+    Trouble {
+        failure,
+        health: judgement.health,
+        address: None,
+        shown: Vec::new(),
     }
 }
 
