@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::dns::Resolver;
-use crate::http::{self, Client, Direct};
+use crate::http::Direct;
 use crate::mail::Mailbox;
 use crate::oauth::{self, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
@@ -37,7 +37,8 @@ impl Setup {
         clock: &Arc<dyn Clock>,
     ) -> Result<GraphUpstream, ClientTlsError> {
         let source = |settings: oauth::Settings| -> Result<_, ClientTlsError> {
-            let client = client(&settings, resolver)?;
+            let dialer = Arc::new(Direct::new(Arc::clone(resolver), None));
+            let client = oauth::client(&settings, dialer)?;
             let tokens = Tokens::new(settings, client.clone(), Arc::clone(clock));
             Ok((client, Arc::new(tokens) as Arc<dyn TokenSource>))
         };
@@ -60,17 +61,6 @@ impl Setup {
         };
         Ok(GraphUpstream::new(self.settings, parts))
     }
-}
-
-fn client(
-    settings: &oauth::Settings,
-    resolver: &Arc<dyn Resolver>,
-) -> Result<Client, ClientTlsError> {
-    let settings = http::Settings {
-        trust: settings.trust.clone(),
-        ..http::Settings::default()
-    };
-    Client::new(&settings, Arc::new(Direct::new(Arc::clone(resolver), None)))
 }
 
 /// Makes the other way: the same login for each mailbox, but for its name, with tokens from one source.
