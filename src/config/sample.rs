@@ -28,7 +28,7 @@ pub fn defaults_toml() -> String {
     tls(&mut sample);
     relay(&mut sample, &root.relay);
     upstream(&mut sample, &raw::Smtp::default());
-    timeouts(&mut sample, &raw::Smtp::default().timeout);
+    timeouts(&mut sample, &raw::TimeoutDefaults::default());
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);

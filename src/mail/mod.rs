@@ -17,11 +17,13 @@ pub mod status;
 pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, ReversePath};
 pub use date::Date;
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
-pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
+pub use envelope::{
+    BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,
+};
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{
     Attempt, Cause, Channel, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response,
-    Stage, TlsVia, Via,
+    Stage, TlsVia, VERIFIED_TLS, Via,
 };
 pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;

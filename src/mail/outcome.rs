@@ -96,6 +96,9 @@ impl Duty {
     }
 }
 
+/// What an upstream lacks that has not proved over TLS who it is, for [`Cause::Capability`].
+pub const VERIFIED_TLS: &str = "TLS with a certificate that proves who it is";
+
 /// Why an attempt did not succeed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{stage}: {cause}")]
@@ -119,11 +122,13 @@ impl Failure {
         let own = self.cause.response().and_then(|response| response.status);
         let (subject, detail) = match (own, self.stage, &self.cause) {
             (Some(status), ..) => (status.subject(), status.detail()),
-            (None, Stage::Resolve, _) => (4, 4),
-            (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
             (None, _, Cause::Expired) => (4, 7),
             (None, _, Cause::Capability("SMTPUTF8")) => (6, 7),
             (None, _, Cause::Capability("BINARYMIME")) => (6, 3),
+            (None, _, Cause::Capability("REQUIRETLS")) => (7, 30),
+            (None, _, Cause::Capability(VERIFIED_TLS)) => (7, 10),
+            (None, Stage::Resolve, _) => (4, 4),
+            (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
             (None, _, Cause::Capability(_)) => (3, 3),
             (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
             (None, Stage::Connect, _) => (4, 1),
@@ -278,6 +283,16 @@ mod tests {
     fn a_missing_extension_has_status_5_3_3() {
         let failure = Failure::new(Stage::Sender, Cause::Capability("DELIVERBY"));
         assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.3");
+    }
+
+    #[test]
+    fn the_statuses_of_rfc_8689_are_used() {
+        let status = |what| {
+            let failure = Failure::new(Stage::Sender, Cause::Capability(what));
+            failure.status(Class::PermanentFailure).to_string()
+        };
+        assert_eq!(status("REQUIRETLS"), "5.7.30");
+        assert_eq!(status(VERIFIED_TLS), "5.7.10");
     }
 
     #[test]

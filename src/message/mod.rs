@@ -7,6 +7,7 @@ mod collect;
 mod inspect;
 mod priority;
 mod rewrite;
+mod tls_required;
 
 pub use collect::{Collected, HeaderCollector};
 pub use inspect::{AddressRule, Fault, Inspected, MAX_HOPS, inspect};

@@ -1,7 +1,9 @@
 //! The messages that tell a sender what became of its own.
 
 use crate::mail::dsn::{Action, Dsn, MAX_RETURNED_HEADER, Original};
-use crate::mail::{Date, DsnReturn, Envelope, Notify, Priority, Recipient, ReversePath};
+use crate::mail::{
+    Date, DsnReturn, Envelope, Notify, Priority, Recipient, ReversePath, TlsRequest,
+};
 use crate::spool::{Lease, Message, Report};
 use crate::telemetry;
 
@@ -53,6 +55,7 @@ impl Relay {
                 notify: Some(Notify::NEVER),
                 ..Recipient::new(sender.clone().into())
             }],
+            tls: tls_of_report(lease.message.envelope.tls),
             ..Envelope::new(ReversePath::Null)
         };
         let message = Message {
@@ -98,6 +101,14 @@ impl Relay {
     }
 }
 
+/// A report repeats the header of its message, and is protected as that was (RFC 8689 §5).
+const fn tls_of_report(asked: TlsRequest) -> TlsRequest {
+    match asked {
+        TlsRequest::Required => TlsRequest::Required,
+        TlsRequest::Optional | TlsRequest::Unsaid => TlsRequest::Unsaid,
+    }
+}
+
 /// Returns how much of the message its report may return: the header, but where a recipient is lost and RET=FULL
 /// (RFC 3461 §4.3).
 fn returned(lease: &Lease, news: &News<'_>) -> usize {
@@ -108,7 +119,9 @@ fn returned(lease: &Lease, news: &News<'_>) -> usize {
         | Action::Late { .. }
         | Action::Relayed { .. } => false,
     };
-    let wants_all = lease.message.envelope.ret == Some(DsnReturn::Full);
+    let envelope = &lease.message.envelope;
+    // RFC 8689 §5: with REQUIRETLS, RET=FULL is disregarded.
+    let wants_all = envelope.ret == Some(DsnReturn::Full) && envelope.tls != TlsRequest::Required;
     if wants_all && news.told.iter().any(|(_, action)| is_lost(action)) {
         MAX_RETURNED
     } else {

@@ -24,6 +24,8 @@ pub struct Extensions {
     pub mt_priority: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
     /// SIZE (RFC 1870).
     pub size: Option<Size>,
     /// SMTPUTF8 (RFC 6531).
@@ -79,6 +81,7 @@ impl Extensions {
             "DSN" => self.dsn = true,
             "MT-PRIORITY" => self.mt_priority = true,
             "PIPELINING" => self.pipelining = true,
+            "REQUIRETLS" => self.require_tls = true,
             "SIZE" => self.size = Some(Size::parse(words.next())),
             "SMTPUTF8" => self.smtputf8 = true,
             "STARTTLS" => self.starttls = true,
@@ -142,6 +145,7 @@ mod tests {
             "DSN",
             "ENHANCEDSTATUSCODES",
             "MT-PRIORITY MIXER",
+            "REQUIRETLS",
             "STARTTLS",
             "AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2",
         ];
@@ -158,6 +162,7 @@ mod tests {
             dsn: true,
             mt_priority: true,
             pipelining: true,
+            require_tls: true,
             size: Some(Size::AtMost(52_428_800)),
             smtputf8: true,
             starttls: true,

@@ -11,7 +11,7 @@ use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
     ForwardPath, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient,
-    RecipientIndex, Response, ReversePath, Stage,
+    RecipientIndex, Response, ReversePath, Stage, TlsRequest,
 };
 
 use super::{
@@ -120,6 +120,7 @@ pub(super) fn full_message() -> Message {
         trace: DeliverByTrace::On,
     });
     message.envelope.mt_priority = MtPriority::new(-7);
+    message.envelope.tls = TlsRequest::Required;
     message.envelope.recipients[0].notify = Some(Notify {
         success: true,
         failure: false,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority};
+use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority, TlsRequest};
 use crate::message::{
     Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls, Trace,
     own_message_id,
@@ -86,6 +86,7 @@ struct Judged {
     mt_priority: Option<MtPriority>,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
+    waives_tls: bool,
     grounds: Grounds,
     claimed: Option<Claimed>,
 }
@@ -157,6 +158,7 @@ impl Intake {
                     claimed: judged.claimed,
                 };
                 envelope.mt_priority = judged.mt_priority;
+                envelope.tls = tls_request(envelope.tls, judged.waives_tls);
                 let message = Message {
                     envelope,
                     account: Some(self.origin.identity.account),
@@ -208,6 +210,7 @@ impl Intake {
             mt_priority: shown.mt_priority,
             message_id,
             needs_smtputf8: inspected.needs_smtputf8,
+            waives_tls: inspected.waives_tls,
             grounds,
             claimed,
         });
@@ -298,6 +301,14 @@ impl Intake {
             },
             date: Date::from(self.accepted),
         }
+    }
+}
+
+/// Returns what is asked of TLS: the field of the header counts only where MAIL says nothing (RFC 8689 §4.1).
+fn tls_request(asked: TlsRequest, is_waived: bool) -> TlsRequest {
+    match asked {
+        TlsRequest::Unsaid if is_waived => TlsRequest::Optional,
+        TlsRequest::Optional | TlsRequest::Required | TlsRequest::Unsaid => asked,
     }
 }
 

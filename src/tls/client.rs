@@ -3,6 +3,8 @@
 //! Each function gives a configuration with TLS 1.2 and 1.3, session resumption, and the provider named explicitly, so
 //! that no process-wide default is needed.
 
+mod certificate;
+
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
     SignatureScheme,
 };
+
+pub use certificate::PeerCertificate;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

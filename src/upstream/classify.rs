@@ -3,10 +3,14 @@
 //! The rule behind the table: what is wrong with the *message* (its sender, a recipient, its content) is told to its
 //! author; what is wrong with the *upstream* (login, certificate, load, network) makes mail wait and never bounces.
 
+mod known;
+
 use std::time::Duration;
 
 use crate::mail::{Cause, Failure, Health, Outcome, Response, Stage};
 use crate::smtp::reply::ReplyError;
+
+pub use known::{Answer, Meaning};
 
 /// What a negative answer means for the recipients it is about, and for the upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,11 +38,14 @@ impl From<ReplyError> for Break {
     }
 }
 
-/// Judges a reply that did not let the transaction go on.
+/// Judges a reply that did not let the transaction go on, by the rows of `known` and, where none fits, as everybody's.
 ///
 /// A positive reply in the wrong place (such as 250 where 354 belongs) defers like a temporary failure.
-pub fn reply(stage: Stage, response: Response) -> Judgement {
-    let (verdict, health) = judge(stage, &response);
+pub fn reply(stage: Stage, response: Response, known: &[Answer]) -> Judgement {
+    let (verdict, health) = match known::find(stage, &response, known) {
+        Some(meaning) => meant(meaning),
+        None => judge(stage, &response),
+    };
     let failure = Failure::new(stage, Cause::Response(response));
     Judgement {
         outcome: verdict.outcome(failure),
@@ -106,6 +113,15 @@ impl Verdict {
             Self::Defer => Outcome::Deferred(failure),
             Self::Reject => Outcome::Rejected(failure),
         }
+    }
+}
+
+const fn meant(meaning: Meaning) -> (Verdict, Health) {
+    match meaning {
+        Meaning::Deferred => (Verdict::Defer, Health::Good),
+        Meaning::Rejected => (Verdict::Reject, Health::Good),
+        Meaning::Throttled { pause } => (Verdict::Defer, Health::Throttled { pause }),
+        Meaning::Unusable => (Verdict::Defer, Health::Unusable),
     }
 }
 

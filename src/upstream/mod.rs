@@ -5,8 +5,10 @@
 
 pub mod classify;
 pub mod maildir;
+pub mod profile;
 pub mod smtp;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 use crate::body::Body;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Envelope, Priority, RecipientIndex};
+use crate::tls::client::PeerCertificate;
 
 /// A server that takes messages over.
 #[async_trait]
@@ -33,6 +36,12 @@ pub trait Upstream: Send + Sync {
 
     /// Closes connections that have been idle for long. Called about once a second.
     async fn tidy(&self, now: Instant);
+
+    /// Returns the certificate that its server has shown with the last TLS connection of this process; `None` where
+    /// there was none yet. It may not be the one that others of its servers show.
+    fn certificate(&self) -> Option<Arc<PeerCertificate>> {
+        None
+    }
 }
 
 /// What is to be handed over.

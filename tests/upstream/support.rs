@@ -27,6 +27,7 @@ pub(crate) const MESSAGE: &str = "Subject: test\r\n\r\n.dot\r\nend\r\n";
 pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
     Settings {
         name: UpstreamName::parse("main").unwrap(),
+        profile: None,
         host: "localhost".to_owned(),
         port: upstream.address.port(),
         mx: false,

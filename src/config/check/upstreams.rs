@@ -1,9 +1,11 @@
 //! Upstreams: where they are, how they are secured, who logs in.
 
 mod login;
+mod picked;
 mod retry;
 mod smtp;
 mod trust;
+mod values;
 
 use std::ops::Range;
 
@@ -16,6 +18,8 @@ use crate::identity::UpstreamName;
 use crate::mail::Domain;
 use crate::schedule::Bounds;
 use crate::upstream::maildir;
+
+use values::Values;
 
 pub(in crate::config) use retry::plan;
 
@@ -54,11 +58,13 @@ fn upstream_of_kind(
 ) -> Option<Upstream> {
     let (engine, own_retry, bounds) = match (&raw.smtp, &raw.maildir) {
         (Some(table), None) => {
-            let settings = smtp::settings(context, name, table, hostname);
+            let profile = values::profile(context, table.get_ref().profile.as_ref());
+            let values = Values::of(table.get_ref(), profile);
+            let settings = smtp::settings(context, name, table, &values, hostname);
             (
                 settings.map(Box::new).map(Engine::Smtp),
                 &table.get_ref().retry,
-                smtp::bounds(context, table.get_ref()),
+                smtp::bounds(context, table.get_ref(), &values),
             )
         }
         (None, Some(folder)) => {

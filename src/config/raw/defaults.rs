@@ -5,10 +5,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Journal, Limits, List, Listener, Log, Named,
-    OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates, Relay, Retry, Root, Server,
-    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
-    UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Connections, Journal, Limits, List, Listener,
+    Log, MessagesPerConnection, Named, OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates,
+    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
+    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -131,10 +131,11 @@ impl Default for Retry {
 impl Default for Smtp {
     fn default() -> Self {
         Self {
+            profile: None,
             host: None,
             port: None,
-            mx: false,
-            tls: unplaced(TlsPolicy::default()),
+            mx: unplaced(false),
+            tls: None,
             verify: unplaced(true),
             ca_file: None,
             fingerprint: None,
@@ -143,21 +144,52 @@ impl Default for Smtp {
             plain_text_login: unplaced(false),
             helo: None,
             local_address: None,
-            connections: Number::of(20),
+            connections: None,
             reserved_connections: None,
-            rate: Rates::default(),
-            messages_per_connection: Number::of(1000),
-            recipients_per_message: Number::of(100),
+            rate: None,
+            messages_per_connection: None,
+            recipients_per_message: None,
             bandwidth: None,
-            keep_idle: Span::of(Duration::from_secs(30)),
-            smtputf8: Smtputf8::default(),
+            keep_idle: None,
+            smtputf8: unplaced(Smtputf8::default()),
             timeout: UpstreamTimeouts::default(),
             retry: OwnRetry::default(),
         }
     }
 }
 
-impl Default for UpstreamTimeouts {
+/// What counts for an SMTP upstream where neither its table nor its profile says otherwise.
+pub(in crate::config) struct SmtpDefaults {
+    pub(in crate::config) tls: TlsPolicy,
+    pub(in crate::config) connections: Connections,
+    pub(in crate::config) messages_per_connection: MessagesPerConnection,
+    pub(in crate::config) recipients_per_message: RecipientsPerMessage,
+    pub(in crate::config) keep_idle: Span<0>,
+    pub(in crate::config) timeout: TimeoutDefaults,
+}
+
+impl Default for SmtpDefaults {
+    fn default() -> Self {
+        Self {
+            tls: TlsPolicy::default(),
+            connections: Number::of(20),
+            messages_per_connection: Number::of(1000),
+            recipients_per_message: Number::of(100),
+            keep_idle: Span::of(Duration::from_secs(30)),
+            timeout: TimeoutDefaults::default(),
+        }
+    }
+}
+
+/// The same, of its timeouts.
+pub(in crate::config) struct TimeoutDefaults {
+    pub(in crate::config) connect: Span<1000>,
+    pub(in crate::config) command: Span<1000>,
+    pub(in crate::config) data: Span<1000>,
+    pub(in crate::config) final_reply: Span<1000>,
+}
+
+impl Default for TimeoutDefaults {
     fn default() -> Self {
         let timeouts = smtp::Timeouts::default();
         Self {

@@ -12,9 +12,13 @@ pub(super) use choices::{
     AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
     PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
 };
+pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
     Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
-pub(super) use upstream::{Maildir, OwnRetry, SecretSource, Smtp, Upstream, UpstreamTimeouts};
+pub(super) use upstream::{
+    Connections, Maildir, MessagesPerConnection, OwnRetry, Port, RecipientsPerMessage,
+    SecretSource, Smtp, Upstream, UpstreamTimeouts,
+};

@@ -1,11 +1,23 @@
 //! The upstreams.
 
 use super::{Sample, raw, text};
+use crate::upstream::profile::Profile;
 
 pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
+    let defaults = raw::SmtpDefaults::default();
     sample.table(
         "[upstream.main.smtp]",
         "A server that takes mail over, here called \"main\". There may be any number: [upstream.NAME.smtp].",
+    );
+    sample.shown(
+        "profile",
+        text("microsoft365"),
+        &format!(
+            "What is known of a provider: its host, port, TLS, limits, and what its answers mean. Every key below overrides it.\n\
+             {} (example; by default none).\n\
+             `posthouse upstream show main` prints what is in force and where it comes from.",
+            profiles()
+        ),
     );
     sample.set(
         "host",
@@ -24,7 +36,7 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "tls",
-        text(smtp.tls.get_ref()),
+        text(defaults.tls),
         "\"required\": STARTTLS or nothing. \"implicit\": TLS from the beginning (SMTPS). \"opportunistic\": STARTTLS where it\n\
          is offered, else plain text. \"disabled\": plain text.",
     );
@@ -35,11 +47,19 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "mx",
-        smtp.mx,
+        smtp.mx.get_ref(),
         "Whether `host` is a domain whose MX records name the servers.",
     );
     upstream_trust(sample, smtp);
-    upstream_bounds(sample, smtp);
+    upstream_bounds(sample, smtp, &defaults);
+}
+
+/// The names of the profiles, in lines that are not too long.
+fn profiles() -> String {
+    let names: Vec<String> = Profile::all().map(|profile| text(profile.name)).collect();
+    let middle = names.len() / 2;
+    let (first, rest) = names.split_at_checked(middle).unwrap_or_default();
+    format!("{},\n{}", first.join(", "), rest.join(", "))
 }
 
 fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
@@ -65,7 +85,7 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
     );
 }
 
-fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
+fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
     sample.shown(
         "helo",
         text("relay.example.com"),
@@ -78,7 +98,7 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "connections",
-        smtp.connections,
+        defaults.connections,
         "Connections at once, 1 to 10000. There are fewer while the upstream strains.",
     );
     sample.shown(
@@ -100,22 +120,22 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
     );
     sample.shown(
         "messages_per_connection",
-        smtp.messages_per_connection,
+        defaults.messages_per_connection,
         "Messages after which a connection is closed.",
     );
     sample.shown(
         "recipients_per_message",
-        smtp.recipients_per_message,
+        defaults.recipients_per_message,
         "Recipients of one transaction, 1 to 65535; a message with more takes several.",
     );
     sample.shown(
         "keep_idle",
-        text(smtp.keep_idle),
+        text(defaults.keep_idle),
         "How long an unused connection is kept; \"0s\" closes it at once.",
     );
     sample.shown(
         "smtputf8",
-        text(smtp.smtputf8),
+        text(smtp.smtputf8.get_ref()),
         "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
     );
     sample.shown(
@@ -125,7 +145,7 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp) {
     );
 }
 
-pub(super) fn timeouts(sample: &mut Sample, timeouts: &raw::UpstreamTimeouts) {
+pub(super) fn timeouts(sample: &mut Sample, timeouts: &raw::TimeoutDefaults) {
     sample.table(
         "[upstream.main.smtp.timeout]",
         "How long an attempt waits (RFC 5321 section 4.5.3.2).",

@@ -8,7 +8,7 @@ use super::fields::status;
 use super::{Action, Dsn, Kind, MAX_LINE, Told, plainest, put_line};
 use crate::mail::date::Date;
 use crate::mail::header::Header;
-use crate::mail::outcome::{Cause, Duty, Failure, Stage};
+use crate::mail::outcome::{Cause, Duty, Failure, Stage, VERIFIED_TLS};
 
 /// Writes what happened, why, and what can be done.
 pub(super) fn for_people(dsn: &Dsn<'_>, told: &[Told<'_>]) -> String {
@@ -191,6 +191,14 @@ fn inability(what: &str) -> String {
         "DELIVERBY" => {
             "makes no promise to deliver in the time that was set for it (DELIVERBY)".to_owned()
         }
+        "REQUIRETLS" => {
+            "does not promise to send it on over protected connections only (REQUIRETLS)".to_owned()
+        }
+        VERIFIED_TLS => {
+            "does not offer a connection that is protected well enough for this message, which may \
+             only go over TLS with a certificate that proves who the server is (REQUIRETLS)"
+                .to_owned()
+        }
         "SMTPUTF8" => "does not know addresses with international characters (SMTPUTF8)".to_owned(),
         _ => format!("cannot carry it: it does not offer {what}"),
     }
@@ -245,6 +253,10 @@ fn advice(action: Action<'_>, failure: &Failure) -> &'static str {
             "the message is too large; send it in smaller parts, or send a link to the files."
         }
         (2, _) => "the mailbox cannot take mail at present; reach the recipient by other means.",
+        (7, 10 | 30) => {
+            "it was to go over protected connections only; send it without that wish if it need not be protected on \
+             its whole way."
+        }
         (3, 3) => {
             "the other side cannot do what was asked for with this message; send it without special delivery options."
         }

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use crate::clock::Timestamp;
-use crate::mail::{Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage};
+use crate::mail::{
+    Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage, VERIFIED_TLS,
+};
 use crate::spool::Warned;
 use crate::spool::standing::{Recipients, Standing, Waiting};
 
@@ -256,16 +258,18 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 11] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
     "CHUNKING",
     "DELIVERBY",
     "DSN",
+    "REQUIRETLS",
     "SIZE",
     "SMTPUTF8",
     "STARTTLS",
+    VERIFIED_TLS,
 ];
 
 /// The stages by the number that is stored.

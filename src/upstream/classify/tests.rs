@@ -15,7 +15,7 @@ fn response(code: u16, status: &str) -> Response {
 /// Asserts a row: stage, code, status → deferred, health.
 #[track_caller]
 fn deferred(stage: Stage, code: u16, status: &str, health: &Health) {
-    let judgement = reply(stage, response(code, status));
+    let judgement = reply(stage, response(code, status), &[]);
     let failure = Failure::new(stage, Cause::Response(response(code, status)));
     assert_eq!(judgement.outcome, Outcome::Deferred(failure));
     assert_eq!(&judgement.health, health);
@@ -24,7 +24,7 @@ fn deferred(stage: Stage, code: u16, status: &str, health: &Health) {
 /// Asserts a row: stage, code, status → rejected, and the upstream is well.
 #[track_caller]
 fn rejected(stage: Stage, code: u16, status: &str) {
-    let judgement = reply(stage, response(code, status));
+    let judgement = reply(stage, response(code, status), &[]);
     let failure = Failure::new(stage, Cause::Response(response(code, status)));
     assert_eq!(judgement.outcome, Outcome::Rejected(failure));
     assert_eq!(judgement.health, Health::Good);

@@ -17,7 +17,7 @@ mod enter;
 mod secure;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
 use crate::mail::{Outcome, Stage};
-use crate::tls::client::{self, ClientTlsError};
+use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Break, Judgement};
 
 use super::connection::Connection;
@@ -43,6 +43,8 @@ pub(super) struct Connector {
     clock: Arc<dyn Clock>,
     /// What all connections share, where the bandwidth is limited.
     pacing: Option<Arc<Pacing>>,
+    /// The certificate that the upstream has shown last.
+    certificate: Mutex<Option<Arc<PeerCertificate>>>,
 }
 
 /// The most addresses tried for one connection.
@@ -89,7 +91,20 @@ impl Connector {
             resolver,
             clock,
             pacing,
+            certificate: Mutex::new(None),
         })
+    }
+
+    /// Returns the certificate that the upstream has shown last.
+    pub(super) fn certificate(&self) -> Option<Arc<PeerCertificate>> {
+        let seen = self.certificate.lock();
+        seen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn shown(&self, chain: Vec<PeerCertificate>) {
+        let own = chain.into_iter().next().map(Arc::new);
+        let seen = self.certificate.lock();
+        *seen.unwrap_or_else(PoisonError::into_inner) = own;
     }
 
     /// Opens a connection: tries all addresses in order until one greets.
@@ -109,6 +124,7 @@ impl Connector {
             let judgement = match self.open(host, address, observer).await {
                 Ok(mut connection) => {
                     connection.host = host.name.clone();
+                    connection.known = self.settings.known();
                     return Ok(connection);
                 }
                 Err(judgement) => judgement,

@@ -8,7 +8,7 @@ use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::mail::{Envelope, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
-use crate::upstream::classify::Break;
+use crate::upstream::classify::{Answer, Break};
 
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
 use super::framing::{Encoder, Framing};
@@ -26,6 +26,8 @@ pub(super) struct Connection {
     after: After,
     /// The name of the server, as it was looked up.
     pub(super) host: Box<str>,
+    /// What its answers mean, before what everybody's mean.
+    pub(super) known: &'static [Answer],
     /// Transactions so far.
     pub(super) messages: u32,
     /// When it was last used.
@@ -95,6 +97,7 @@ impl Connection {
             pacing,
             after: After::Clean,
             host: Box::default(),
+            known: &[],
             messages: 0,
             idle_since: now,
             out: Vec::new(),
@@ -140,6 +143,7 @@ impl Connection {
             recipients: transfer.recipients,
             priority: transfer.priority,
             now: transfer.now,
+            known: self.known,
             content,
         };
         let mut exchange = Exchange::new(task, &self.extensions, self.after);

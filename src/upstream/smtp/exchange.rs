@@ -19,7 +19,7 @@ use crate::mail::{
     Cause, Envelope, Failure, Health, Outcome, Priority, RecipientIndex, Response, Stage,
 };
 use crate::smtp::extension::Extensions;
-use crate::upstream::classify::{self, Break};
+use crate::upstream::classify::{self, Answer, Break};
 
 use super::framing::{Encoder, Framing};
 
@@ -34,6 +34,8 @@ pub(super) struct Task<'a> {
     pub(super) priority: Priority,
     /// The civil time, for what is left of a deadline.
     pub(super) now: Timestamp,
+    /// What the upstream's answers mean, before what everybody's mean.
+    pub(super) known: &'a [Answer],
     /// The message.
     pub(super) content: Content<'a>,
 }

@@ -8,12 +8,16 @@ use crate::identity::UpstreamName;
 use crate::mail::{Domain, Stage};
 use crate::schedule::Bandwidth;
 use crate::secret::Secret;
+use crate::upstream::classify::Answer;
+use crate::upstream::profile::Profile;
 
 /// Settings of an SMTP upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// The configured name.
     pub name: UpstreamName,
+    /// The provider, where one is named: what its answers mean.
+    pub profile: Option<&'static Profile>,
     /// Host name or IP address. Certificates are checked against it.
     pub host: String,
     /// The port; 465 for implicit TLS and 587 otherwise, where nothing is configured.
@@ -44,6 +48,13 @@ pub struct Settings {
     pub smtputf8: Smtputf8,
     /// Deadlines.
     pub timeouts: Timeouts,
+}
+
+impl Settings {
+    /// Returns the answers that are known of this upstream.
+    pub fn known(&self) -> &'static [Answer] {
+        self.profile.map_or(&[], |profile| profile.answers)
+    }
 }
 
 /// How a connection is secured.

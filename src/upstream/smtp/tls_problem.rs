@@ -1,11 +1,10 @@
 //! What went wrong or right with TLS, in words an operator can act on.
 
-use rustls::{
-    AlertDescription, CertificateError, ClientConnection, HandshakeKind, ProtocolVersion,
-};
+use rustls::{AlertDescription, ClientConnection, HandshakeKind, ProtocolVersion};
 
 use crate::mail::{Stage, TlsVia};
-use crate::tls::client;
+use crate::telemetry::printable;
+use crate::tls::{client, fault};
 use crate::upstream::classify::{self, Break, Judgement};
 
 /// Why there is no TLS connection.
@@ -77,29 +76,6 @@ fn tls(error: &rustls::Error) -> TlsProblem {
     }
 }
 
-/// Says what is wrong with a certificate. The library's own words name its types.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a library's list of errors; what is not named here is printed"
-)]
-fn fault(error: &CertificateError) -> String {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name than the configured host".to_owned()
-        }
-        CertificateError::UnknownIssuer => "its issuer is not trusted".to_owned(),
-        CertificateError::Revoked => "it has been revoked".to_owned(),
-        CertificateError::Other(other) => other.to_string(),
-        other => other.to_string(),
-    }
-}
-
 /// Says what was agreed on: version, cipher suite, whether a session was resumed, and the fingerprint that could be pinned.
 pub(super) fn facts(connection: &ClientConnection) -> String {
     let TlsVia { version, cipher } = agreed(connection);
@@ -138,21 +114,10 @@ pub(super) fn words(error: &mail_send::Error) -> Box<str> {
     }
 }
 
-/// Failure texts are one line and print (`mail::Cause`); names in certificates are a stranger's.
-fn printable(text: &str) -> Box<str> {
-    let keep = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-    text.chars()
-        .take(MAX_TEXT)
-        .map(keep)
-        .collect::<String>()
-        .into()
-}
-
-/// The longest text of a failure, in characters.
-const MAX_TEXT: usize = 300;
-
 #[cfg(test)]
 mod tests {
+    use rustls::CertificateError;
+
     use super::*;
 
     #[test]
@@ -167,10 +132,5 @@ mod tests {
             &*text,
             "the upstream's certificate is not accepted: its issuer is not trusted"
         );
-    }
-
-    #[test]
-    fn a_text_is_one_line() {
-        assert_eq!(&*printable("a\r\nb\u{1b}[31m\u{e9}"), "a??b?[31m?");
     }
 }

@@ -4,11 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::smtp::reply::ReceivedReply;
+use crate::tls::client::PeerCertificate;
 
 /// Somebody who reads along. Secrets and message content never get here.
 pub trait Transcript: Send + Sync {
     /// Takes one line of the dialogue. Must not block.
     fn line(&self, line: Line<'_>);
+
+    /// Takes the certificates that the upstream has shown, its own first, whether they are accepted or not. Lines tell
+    /// the same in words. Must not block.
+    fn certificates(&self, _chain: &[PeerCertificate]) {}
 }
 
 /// One line of a dialogue, without line end. `Display` writes it behind `C: `, `S: ` or `-- `.
@@ -81,6 +86,19 @@ impl Observer {
     pub(super) fn note(&self, text: fmt::Arguments<'_>) {
         if self.is_watching() {
             self.line(Line::Note(&text.to_string()));
+        }
+    }
+
+    /// Takes the certificates that the upstream has shown, its own first.
+    pub(super) fn certificates(&self, chain: &[PeerCertificate]) {
+        if !self.is_watching() {
+            return;
+        }
+        for (place, certificate) in chain.iter().enumerate() {
+            self.note(format_args!("certificate {place}: {certificate}"));
+        }
+        if let Some(transcript) = &self.0 {
+            transcript.certificates(chain);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
-use crate::tls::client::ClientTlsError;
+use crate::tls::client::{ClientTlsError, PeerCertificate};
 use crate::upstream::{Order, Upstream};
 
 use super::connect::{Connector, Unconnected};
@@ -154,6 +154,10 @@ impl Upstream for SmtpUpstream {
         for connection in self.pool.expired(now, self.settings().keep_idle) {
             connection.quit(ReplyWanted::No).await;
         }
+    }
+
+    fn certificate(&self) -> Option<Arc<PeerCertificate>> {
+        self.connector.certificate()
     }
 }
 

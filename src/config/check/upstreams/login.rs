@@ -6,12 +6,14 @@ use crate::identity::UpstreamName;
 use crate::upstream::smtp::{Login, PlainTextLogin};
 
 use super::Reported;
+use super::values::Values;
 
 /// Returns the login, where there is one.
 pub(super) fn login(
     context: &mut Context,
     name: &UpstreamName,
     smtp: &raw::Smtp,
+    values: &Values,
 ) -> Result<Option<Login>, Reported> {
     let table = ["upstream", name.as_str(), "smtp"];
     let [root, upstream, kind] = table;
@@ -34,7 +36,7 @@ pub(super) fn login(
         context.error(username.span(), "this cannot be a user name", hint);
         return Err(Reported);
     }
-    let over_plain_text = plain_text(context, smtp);
+    let over_plain_text = plain_text(context, smtp, values);
     Ok(Some(Login {
         username: username.get_ref().clone(),
         password: secret::resolve(context, password).ok_or(Reported)?,
@@ -42,9 +44,8 @@ pub(super) fn login(
     }))
 }
 
-fn plain_text(context: &mut Context, smtp: &raw::Smtp) -> Option<PlainTextLogin> {
-    let policy = *smtp.tls.get_ref();
-    match (smtp.plain_text_login.get_ref(), policy) {
+fn plain_text(context: &mut Context, smtp: &raw::Smtp, values: &Values) -> Option<PlainTextLogin> {
+    match (smtp.plain_text_login.get_ref(), values.tls.value) {
         (true, raw::TlsPolicy::Disabled | raw::TlsPolicy::Opportunistic) => {
             context.warning(
                 smtp.plain_text_login.span(),
@@ -55,7 +56,7 @@ fn plain_text(context: &mut Context, smtp: &raw::Smtp) -> Option<PlainTextLogin>
         }
         (false, raw::TlsPolicy::Disabled) => {
             context.error(
-                smtp.tls.span(),
+                values.tls.place(),
                 "there is a login, but it may not be sent over plain text",
                 "write tls = \"required\" or \"implicit\"; where the upstream has no TLS at all, \
                  plain_text_login = true",

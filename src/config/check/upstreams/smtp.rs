@@ -7,19 +7,21 @@ use toml::Spanned;
 use crate::config::check::context::Context;
 use crate::config::check::quotas::{Unit, rates};
 use crate::config::raw;
-use crate::config::units::{BitRate, Number};
+use crate::config::units::BitRate;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
 use crate::schedule::{Bandwidth, Bounds};
-use crate::upstream::smtp::{Settings, Smtputf8, Timeouts, TlsPolicy};
+use crate::upstream::profile::{Host, Profile};
+use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy};
 
 use super::Reported;
 use super::login::login;
 use super::trust::verification;
+use super::values::Values;
 
 /// Returns how much an upstream is given, or `None` after an error.
-pub(super) fn bounds(context: &mut Context, smtp: &raw::Smtp) -> Option<Bounds> {
-    let connections: usize = smtp.connections.to();
+pub(super) fn bounds(context: &mut Context, smtp: &raw::Smtp, values: &Values) -> Option<Bounds> {
+    let connections: usize = values.connections.value.to();
     let reserved = match &smtp.reserved_connections {
         None => usize::from(connections > 1),
         Some(reserved) => {
@@ -38,7 +40,7 @@ pub(super) fn bounds(context: &mut Context, smtp: &raw::Smtp) -> Option<Bounds> 
     Some(Bounds {
         connections,
         reserved,
-        rates: rates(context, &smtp.rate, Unit::Number),
+        rates: rates(context, &values.rate.value, Unit::Number),
     })
 }
 
@@ -46,119 +48,122 @@ pub(super) fn settings(
     context: &mut Context,
     name: &UpstreamName,
     raw: &Spanned<raw::Smtp>,
+    values: &Values,
     hostname: &Domain,
 ) -> Option<Settings> {
     let smtp = raw.get_ref();
-    let tls = match smtp.tls.get_ref() {
+    let tls = match values.tls.value {
         raw::TlsPolicy::Disabled => TlsPolicy::Disabled,
         raw::TlsPolicy::Implicit => TlsPolicy::Implicit,
         raw::TlsPolicy::Opportunistic => TlsPolicy::Opportunistic,
         raw::TlsPolicy::Required => TlsPolicy::Required,
     };
-    let host = host(context, name, raw);
-    let verification = verification(context, smtp);
-    let login = login(context, name, smtp);
+    let host = host(context, name, raw, values);
+    let verification = verification(context, smtp, values);
+    let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
     let local_address = local_address(context, smtp);
-    let timeouts = timeouts(&smtp.timeout);
-    let bandwidth = bandwidth(context, smtp, &timeouts);
+    let bandwidth = bandwidth(context, smtp, values);
     Some(Settings {
         name: name.clone(),
+        profile: values.profile,
         host: host?,
-        port: smtp.port.map_or(default_port(smtp), Number::to),
-        mx: smtp.mx,
+        port: values.port.value.to(),
+        mx: *smtp.mx.get_ref(),
         helo: helo?,
         tls,
         verification: verification?,
         login: login.ok()?,
         local_address: local_address.ok()?,
-        connections: smtp.connections.to(),
-        messages_per_connection: smtp.messages_per_connection.to(),
-        recipients_per_message: smtp.recipients_per_message.to(),
+        connections: values.connections.value.to(),
+        messages_per_connection: values.messages_per_connection.value.to(),
+        recipients_per_message: values.recipients_per_message.value.to(),
         bandwidth: bandwidth.ok()?,
-        keep_idle: smtp.keep_idle.get(),
-        smtputf8: match smtp.smtputf8 {
+        keep_idle: values.keep_idle.value.get(),
+        smtputf8: match smtp.smtputf8.get_ref() {
             raw::Smtputf8::Auto => Smtputf8::Auto,
             raw::Smtputf8::Off => Smtputf8::Off,
             raw::Smtputf8::On => Smtputf8::On,
         },
-        timeouts,
+        timeouts: values.timeouts(),
     })
-}
-
-fn timeouts(raw: &raw::UpstreamTimeouts) -> Timeouts {
-    Timeouts {
-        connect: raw.connect.get(),
-        command: raw.command.get(),
-        data: raw.data.get(),
-        final_reply: raw.final_reply.get(),
-    }
 }
 
 /// Returns the bandwidth, where one is set that suffices to keep all connections alive.
 fn bandwidth(
     context: &mut Context,
     smtp: &raw::Smtp,
-    timeouts: &Timeouts,
+    values: &Values,
 ) -> Result<Option<Bandwidth>, Reported> {
     let Some(rate) = &smtp.bandwidth else {
         return Ok(None);
     };
-    let least = Bandwidth::least(smtp.connections.to(), timeouts.longest_pause());
+    let least = Bandwidth::least(
+        values.connections.value.to(),
+        values.timeouts().longest_pause(),
+    );
     if rate.get_ref().get() >= least {
         return Ok(Some(rate.get_ref().get()));
     }
     let message = format!(
         "\"{}\" is too little for {} connections: each would pause for so long that the upstream gives up",
         rate.get_ref(),
-        smtp.connections
+        values.connections.value
     );
     let hint = format!(
         "write at least \"{}\", fewer `connections`, or a longer `timeout.data`, which is \"{}\" here",
         BitRate::at_least(least),
-        smtp.timeout.data
+        values.data.value
     );
     context.error(rate.span(), message, hint);
     Err(Reported)
 }
 
-/// 465 for implicit TLS, 25 between servers, 587 for submission (RFC 8314 §7.3, RFC 6409 §3.1).
-fn default_port(smtp: &raw::Smtp) -> u16 {
-    match (smtp.tls.get_ref(), smtp.mx) {
-        (raw::TlsPolicy::Implicit, _) => 465,
-        (_, true) => 25,
-        (_, false) => 587,
-    }
-}
-
-fn host(context: &mut Context, name: &UpstreamName, raw: &Spanned<raw::Smtp>) -> Option<String> {
-    const HINT: &str = "for example: host = \"smtp.example.net\"";
-    let Some(host) = &raw.get_ref().host else {
+fn host(
+    context: &mut Context,
+    name: &UpstreamName,
+    raw: &Spanned<raw::Smtp>,
+    values: &Values,
+) -> Option<String> {
+    let Some(host) = &values.host else {
+        let is_unknown_profile = values.profile.is_none() && raw.get_ref().profile.is_some();
+        if is_unknown_profile {
+            return None;
+        }
         let path = ["upstream", name.as_str(), "smtp", "host"];
-        context.missing(raw.span(), &path, HINT);
+        context.missing(raw.span(), &path, host_hint(values.profile));
         return None;
     };
-    let text = host.get_ref().trim_matches(['[', ']']);
+    let text = host.value.trim_matches(['[', ']']);
     let is_address = text.parse::<IpAddr>().is_ok();
-    if is_address && raw.get_ref().mx {
+    if is_address && *raw.get_ref().mx.get_ref() {
         let message = "an IP address has no MX records";
-        context.error(host.span(), message, "name a domain, or take `mx` out");
+        context.error(host.place(), message, "name a domain, or take `mx` out");
         return None;
     }
-    if !is_address && Domain::parse(host.get_ref()).is_err() {
-        let message = format!(
-            "`{}` is neither a host name nor an IP address",
-            host.get_ref()
-        );
-        let hint = if host.get_ref().contains(':') {
-            "the port has a key of its own: port = 587"
+    if !is_address && Domain::parse(&host.value).is_err() {
+        let message = format!("`{}` is neither a host name nor an IP address", host.value);
+        let hint = if host.value.contains(':') {
+            "the port has a key of its own: port = 587".to_owned()
         } else {
-            HINT
+            host_hint(values.profile)
         };
-        context.error(host.span(), message, hint);
+        context.error(host.place(), message, hint);
         return None;
     }
-    Some(if is_address { text } else { host.get_ref() }.to_owned())
+    Some(if is_address { text } else { &host.value }.to_owned())
+}
+
+/// Words the hint where no host is named.
+fn host_hint(profile: Option<&Profile>) -> String {
+    match profile.map(|profile| (profile.name, profile.host)) {
+        Some((name, Host::Regional { example })) => {
+            format!(
+                "profile \"{name}\" has a host for each region; for example: host = \"{example}\""
+            )
+        }
+        Some((_, Host::Fixed(_))) | None => "for example: host = \"smtp.example.net\"".to_owned(),
+    }
 }
 
 fn helo(context: &mut Context, smtp: &raw::Smtp, hostname: &Domain) -> Option<Domain> {

@@ -8,7 +8,13 @@ use crate::telemetry::chain;
 use crate::tls::client;
 use crate::upstream::smtp::Verification;
 
-pub(super) fn verification(context: &mut Context, smtp: &raw::Smtp) -> Option<Verification> {
+use super::values::Values;
+
+pub(super) fn verification(
+    context: &mut Context,
+    smtp: &raw::Smtp,
+    values: &Values,
+) -> Option<Verification> {
     match (smtp.verify.get_ref(), &smtp.ca_file, &smtp.fingerprint) {
         (true, None, None) => Some(Verification::SystemRoots),
         (true, Some(file), None) => {
@@ -30,7 +36,7 @@ pub(super) fn verification(context: &mut Context, smtp: &raw::Smtp) -> Option<Ve
             digest.map(Verification::Fingerprint)
         }
         (false, None, None) => {
-            if *smtp.tls.get_ref() != raw::TlsPolicy::Disabled {
+            if values.tls.value != raw::TlsPolicy::Disabled {
                 context.warning(
                     smtp.verify.span(),
                     "the certificate of this upstream is not checked: anybody on the way can read \

@@ -1,6 +1,6 @@
 //! Greeting, EHLO and login.
 
-use crate::mail::Stage;
+use crate::mail::{Response, Stage};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
@@ -15,7 +15,7 @@ impl Connector {
     pub(super) async fn greet<S: Socket>(&self, wire: &mut Wire<S>) -> Result<(), Judgement> {
         let greeting = wire.reply(self.settings.timeouts.command).await;
         let greeting = greeting.map_err(|end| classify::broken(Stage::Greeting, end))?;
-        expect(Stage::Greeting, 220, greeting).map(drop)
+        self.expect(Stage::Greeting, 220, greeting).map(drop)
     }
 
     /// Says EHLO, or HELO to servers that do not know it (RFC 5321 §3.2).
@@ -32,10 +32,10 @@ impl Connector {
         let reply = reply.map_err(broken)?;
         let mut extensions = if reply.response.code >= 500 {
             let reply = wire.command(&format!("HELO {name}\r\n"), limit).await;
-            expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
+            self.expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
             Extensions::default()
         } else {
-            Extensions::parse(&expect(Stage::Greeting, 250, reply)?.lines)
+            Extensions::parse(&self.expect(Stage::Greeting, 250, reply)?.lines)
         };
         match self.settings.smtputf8 {
             Smtputf8::Auto => {}
@@ -83,13 +83,13 @@ impl Connector {
                 Answer::Done => return Ok(()),
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
-                    return Err(classify::reply(Stage::Authenticate, reply));
+                    return Err(self.judge(Stage::Authenticate, reply));
                 }
                 Answer::Send(_) => return unusable("the login did not end"),
             }
         }
         match refusal {
-            Some(reply) => Err(classify::reply(Stage::Authenticate, reply)),
+            Some(reply) => Err(self.judge(Stage::Authenticate, reply)),
             None => unusable("the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5"),
         }
     }
@@ -120,12 +120,21 @@ impl Connector {
             "***".clone_into(&mut shown);
         }
     }
-}
 
-fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
-    if reply.response.code == code {
-        Ok(reply)
-    } else {
-        Err(classify::reply(stage, reply.response))
+    fn expect(
+        &self,
+        stage: Stage,
+        code: u16,
+        reply: ReceivedReply,
+    ) -> Result<ReceivedReply, Judgement> {
+        if reply.response.code == code {
+            Ok(reply)
+        } else {
+            Err(self.judge(stage, reply.response))
+        }
+    }
+
+    pub(super) fn judge(&self, stage: Stage, reply: Response) -> Judgement {
+        classify::reply(stage, reply, self.settings.known())
     }
 }

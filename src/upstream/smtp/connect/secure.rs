@@ -9,6 +9,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::dns::Host;
 use crate::mail::{Channel, Stage, Via};
+use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
 use crate::upstream::smtp::connection::Connection;
 use crate::upstream::smtp::login::Privacy;
@@ -46,10 +47,12 @@ impl Connector {
     ) -> Result<TlsStream<TcpStream>, TlsProblem> {
         let done = client.into_tls(tls, &host.name).await;
         let client = done.map_err(TlsProblem::from)?;
-        observer.note(format_args!(
-            "{}",
-            tls_problem::facts(client.tls_connection())
-        ));
+        let connection = client.tls_connection();
+        observer.note(format_args!("{}", tls_problem::facts(connection)));
+        let chain =
+            PeerCertificate::parse_chain(connection.peer_certificates().unwrap_or_default());
+        observer.certificates(&chain);
+        self.shown(chain);
         Ok(client.stream)
     }
 
@@ -92,7 +95,7 @@ impl Connector {
         let reply = wire.command("STARTTLS\r\n", limit).await;
         let reply = reply.map_err(|end| harmless(classify::broken(Stage::Tls, end)))?;
         if reply.response.code != 220 {
-            return Err(harmless(classify::reply(Stage::Tls, reply.response)));
+            return Err(harmless(self.judge(Stage::Tls, reply.response)));
         }
         if !wire.is_quiet() {
             let text = "octets were slipped in before the TLS handshake";

@@ -124,6 +124,7 @@ impl Scene {
             recipients: &recipients,
             priority: Priority::Normal,
             now: NOW,
+            known: &[],
             content: if self.is_streamed {
                 Content::Streamed(MESSAGE.len() as u64)
             } else {
@@ -422,6 +423,7 @@ fn what_was_not_written_to_its_end_is_not_unknown() {
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
         now: NOW,
+        known: &[],
         content: Content::Whole(MESSAGE),
     };
     let scene = Scene::chunking();
@@ -590,6 +592,7 @@ proptest! {
             recipients: &[RecipientIndex(0)],
             priority: Priority::Normal,
             now: NOW,
+ known: &[],
             content: Content::Whole(MESSAGE),
         };
         let scene = Scene::pipelining();

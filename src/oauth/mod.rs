@@ -1,0 +1,60 @@
+//! OAuth 2.0 access tokens for upstreams: how they are asked for, kept and renewed.
+//!
+//! A [`TokenSource`] gives the token that an upstream's login or request carries. [`Tokens`] is the one that asks a token
+//! endpoint, with one of the grants of [`Grant`]:
+//!
+//! - client credentials (RFC 6749 §4.4), with a secret or with an assertion signed by a certificate's key (RFC 7523 §2.2);
+//! - a refresh token (RFC 6749 §6), which `posthouse upstream login` gets by the device flow (RFC 8628);
+//! - a Google service account's signed assertion (RFC 7523 §2.1).
+//!
+//! What is sent and what an answer means is pure ([`request`], [`answer`], [`device`]); [`Tokens`] keeps what it got.
+//! Tokens are never logged; what holds one prints `***`.
+
+pub mod answer;
+mod cloud;
+pub mod device;
+mod error;
+mod form;
+mod jwt;
+mod keys;
+mod refusal;
+pub mod request;
+mod settings;
+mod store;
+mod token;
+mod tokens;
+
+pub use cloud::Cloud;
+pub use error::TokenError;
+pub use keys::{CertificateKey, KeyError, ServiceAccount, SigningKey};
+pub use refusal::advice;
+pub use settings::{
+    Audience, Authentication, ClientCredentials, DeviceLogin, Grant, RefreshToken, Settings,
+};
+pub use store::{Store, StoreError, Stored};
+pub use token::AccessToken;
+pub use tokens::Tokens;
+
+use async_trait::async_trait;
+
+/// Gives access tokens.
+#[async_trait]
+pub trait TokenSource: Send + Sync {
+    /// Returns a token that is valid for some time yet: a kept one, or a new one that is asked for now.
+    ///
+    /// However many ask at once, one request is made. After a failure the same failure is returned for some seconds
+    /// without another request. Cancel safe.
+    ///
+    /// # Errors
+    /// [`TokenError`] says whether a person must repair something.
+    async fn token(&self) -> Result<AccessToken, TokenError>;
+
+    /// Says that a server refused a token, so that the next call of [`TokenSource::token`] asks for another one.
+    ///
+    /// A token that is younger than a minute stays: another one would be refused too. So does one that is no longer the
+    /// kept one.
+    fn reject(&self, token: &AccessToken);
+
+    /// Returns the kept token, without asking for one.
+    fn kept(&self) -> Option<AccessToken>;
+}
