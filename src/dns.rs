@@ -25,6 +25,12 @@ pub trait Resolver: Send + Sync {
     /// [`ResolveError::NotFound`] where the domain has no MX record: then it is its own mail exchanger.
     /// [`ResolveError::NullMx`] where it says that it takes no mail.
     async fn mail_exchangers(&self, domain: &str) -> Result<Vec<Box<str>>, ResolveError>;
+
+    /// Returns the texts of a name's TXT records; the strings of one record are joined without a space.
+    ///
+    /// # Errors
+    /// [`ResolveError::NotFound`] where there is none; [`ResolveError::Temporary`].
+    async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError>;
 }
 
 /// Why a name gave nothing.
@@ -161,6 +167,19 @@ impl Resolver for SystemResolver {
         });
         ranked(domain, exchangers.collect())
     }
+
+    async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        let found = self.resolver.txt_lookup(format!("{name}.")).await;
+        let found = found.map_err(|error| explain(name, &error))?;
+        let texts = found.answers().iter().filter_map(|record| {
+            let RData::TXT(txt) = &record.data else {
+                return None;
+            };
+            let octets = txt.txt_data.concat();
+            Some(String::from_utf8_lossy(&octets).into())
+        });
+        Ok(texts.collect())
+    }
 }
 
 /// Sorts MX records by preference and recognises the null MX.
@@ -192,6 +211,7 @@ fn explain(name: &str, error: &NetError) -> ResolveError {
 pub struct StaticResolver {
     addresses: HashMap<Box<str>, Vec<IpAddr>>,
     exchangers: HashMap<Box<str>, Vec<Box<str>>>,
+    texts: HashMap<Box<str>, Vec<Box<str>>>,
     failing: bool,
 }
 
@@ -208,6 +228,13 @@ impl StaticResolver {
     pub fn with_exchangers(mut self, domain: &str, names: &[&str]) -> Self {
         let names = names.iter().map(|&name| name.into()).collect();
         self.exchangers.insert(domain.into(), names);
+        self
+    }
+
+    /// Adds a TXT record.
+    #[must_use]
+    pub fn with_text(mut self, name: &str, text: &str) -> Self {
+        self.texts.entry(name.into()).or_default().push(text.into());
         self
     }
 
@@ -242,6 +269,11 @@ impl Resolver for StaticResolver {
             Some(names) => Ok(names.clone()),
             None => Err(self.unknown(domain)),
         }
+    }
+
+    async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        let found = self.texts.get(name).cloned();
+        found.ok_or_else(|| self.unknown(name))
     }
 }
 

@@ -78,7 +78,11 @@ fn check_root(
     let session = check::session(&root.session, hostname.clone());
     let listeners = check::listeners(context, &root.listener, &session);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
-    let upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, &hostname);
+    let dkim = check::dkim(context, &root.dkim);
+    let mut upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, &hostname);
+    if let Some(signers) = &dkim {
+        check::equip(&mut upstreams, &root.upstream, signers);
+    }
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
     let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
@@ -122,6 +126,7 @@ fn check_root(
         quotas,
         routes,
         upstreams: usable(upstreams)?,
+        dkim: dkim?,
         retry: retry?,
         ageing: Some(root.relay.ageing.get()).filter(|ageing| !ageing.is_zero()),
         spool: check::spool(&root.spool, &server),

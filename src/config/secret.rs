@@ -34,7 +34,11 @@ pub(super) fn resolve(
 ) -> Option<Secret> {
     let raw::SecretSource { file, env, inline } = source.get_ref();
     let secret = match (file, env, inline) {
-        (Some(file), None, None) => from_file(context, file)?,
+        (Some(file), None, None) => from_file(
+            context,
+            file,
+            "the file holds the password and nothing else",
+        )?,
         (None, Some(name), None) => from_environment(context, name)?,
         (None, None, Some(inline)) => written(context, inline),
         _ => {
@@ -60,7 +64,12 @@ pub(super) fn resolve(
     Some(secret)
 }
 
-fn from_file(context: &mut Context, file: &Spanned<PathBuf>) -> Option<Secret> {
+/// Returns what stands in a file that others can neither read nor write, or `None` after an error has been reported.
+pub(super) fn from_file(
+    context: &mut Context,
+    file: &Spanned<PathBuf>,
+    content: &str,
+) -> Option<Secret> {
     let path = context.path(file.get_ref());
     match read(&path) {
         Ok(secret) => Some(secret),
@@ -70,9 +79,7 @@ fn from_file(context: &mut Context, file: &Spanned<PathBuf>) -> Option<Secret> {
                     format!("chmod 600 {}", path.display())
                 }
                 SecretFileError::Read { .. } => {
-                    "the file holds the password and nothing else; a relative path starts at the \
-                     folder of the configuration"
-                        .to_owned()
+                    format!("{content}; a relative path starts at the folder of the configuration")
                 }
                 SecretFileError::TooLarge { .. } => "is this the right file?".to_owned(),
             };

@@ -13,7 +13,7 @@ mod record;
 mod signature;
 mod signers;
 #[cfg(test)]
-mod verify;
+pub(crate) mod verify;
 
 pub use canonical::{Canonicalization, Form};
 pub use key::{Algorithm, Key, KeyError};

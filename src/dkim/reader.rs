@@ -10,6 +10,7 @@ use crate::mail::{AddressList, Domain, Header};
 
 use super::body::BodyHash;
 use super::canonical::Form;
+use super::key::Algorithm;
 use super::signature::{SigningError, signature};
 use super::signers::{Signer, Signers};
 
@@ -135,6 +136,18 @@ impl Body {
 }
 
 impl Unsigned {
+    /// Returns whether signing takes a millisecond rather than some microseconds.
+    pub fn is_costly(&self) -> bool {
+        let is_costly = |signer: &Arc<Signer>| signer.key.algorithm() == Algorithm::Rsa;
+        self.0.signers.iter().any(is_costly)
+    }
+
+    /// Returns the configured names of the keys, for the log.
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.0.signers.iter().map(|signer| &*signer.name).collect();
+        names.join(", ")
+    }
+
     /// Makes the fields that go in front of the message, each with its CRLF. RSA takes about a millisecond.
     ///
     /// # Errors

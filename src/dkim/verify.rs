@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::canonical::Form;
 
 /// Verifies the signature in this place, counted from the top, with the record of its key.
-pub(in crate::dkim) fn verify(message: &str, place: usize, record: &str) -> Result<(), String> {
+pub(crate) fn verify(message: &str, place: usize, record: &str) -> Result<(), String> {
     let (header, body) = message.split_once("\r\n\r\n").ok_or("no body")?;
     let fields = unfolded(header);
     let own = fields

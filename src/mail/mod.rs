@@ -18,7 +18,7 @@ pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, Reverse
 pub use date::Date;
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{
-    BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,
+    BodyType, DsnReturn, Envelope, Lines, Notify, OriginalRecipient, Recipient, TlsRequest,
 };
 pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
 pub use outcome::{

@@ -8,11 +8,14 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority, TlsRequest};
+use crate::mail::{
+    BodyType, Date, Domain, Envelope, Header, Lines, MtPriority, Priority, TlsRequest,
+};
 use crate::message::{
     Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls, Trace,
     own_message_id,
 };
+use crate::mime::{Gauge, Shape};
 use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -66,6 +69,8 @@ pub(super) struct Intake {
     due: Timestamp,
     accepted: Timestamp,
     draft: Box<dyn Draft>,
+    /// What the octets look like that are stored.
+    gauge: Gauge,
     stage: Stage,
 }
 
@@ -111,6 +116,7 @@ impl Intake {
             due: transaction.release.unwrap_or(accepted).max(accepted),
             accepted,
             draft,
+            gauge: Gauge::default(),
             stage: Stage::Header(HeaderCollector::default()),
         }
     }
@@ -118,11 +124,7 @@ impl Intake {
     /// Takes the next octets. What goes wrong is told at the end of the message.
     pub(super) async fn push(&mut self, octets: Bytes) {
         let refused = match &mut self.stage {
-            Stage::Body(_) => self
-                .draft
-                .write(octets)
-                .await
-                .map_err(|error| Refusal::of_spool(&error)),
+            Stage::Body(_) => self.write(octets).await,
             Stage::Header(collector) => match collector.push(octets) {
                 Collected::Complete { header, rest } => self.header(&header, rest).await,
                 Collected::NeedMore => Ok(()),
@@ -148,6 +150,7 @@ impl Intake {
             Stage::Body(judged) => {
                 let mut envelope = self.envelope;
                 envelope.smtputf8 |= judged.needs_smtputf8;
+                note_shape(&mut envelope, self.gauge.shape());
                 let story = Story {
                     session: self.origin.session,
                     peer: self.origin.peer,
@@ -215,10 +218,15 @@ impl Intake {
             claimed,
         });
         for piece in [rewritten, rest] {
-            let written = self.draft.write(piece).await;
-            written.map_err(|error| Refusal::of_spool(&error))?;
+            self.write(piece).await?;
         }
         Ok(())
+    }
+
+    async fn write(&mut self, octets: Bytes) -> Result<(), Refusal> {
+        self.gauge.push(&octets);
+        let written = self.draft.write(octets).await;
+        written.map_err(|error| Refusal::of_spool(&error))
     }
 
     /// Judges every sender that the message claims, also in names: many readers show people nothing but the name.
@@ -310,6 +318,19 @@ fn tls_request(asked: TlsRequest, is_waived: bool) -> TlsRequest {
         TlsRequest::Unsaid if is_waived => TlsRequest::Optional,
         TlsRequest::Optional | TlsRequest::Required | TlsRequest::Unsaid => asked,
     }
+}
+
+/// Notes what a message looks like, so that whoever relays it need not read it to know. Clients say BODY=8BITMIME less
+/// often than they should; one that says it in vain is believed.
+fn note_shape(envelope: &mut Envelope, shape: Shape) {
+    if shape.is_eight_bit && envelope.body == BodyType::SevenBit {
+        envelope.body = BodyType::EightBitMime;
+    }
+    envelope.lines = if shape.has_long_lines {
+        Lines::Long
+    } else {
+        Lines::Short
+    };
 }
 
 fn malformed(error: impl Display) -> Refusal {

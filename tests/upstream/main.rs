@@ -11,6 +11,7 @@
 mod fake_upstream;
 
 mod connecting;
+mod content;
 mod pacing;
 mod pooling;
 mod relaying;

@@ -4,15 +4,17 @@
 
 mod choices;
 mod defaults;
+mod dkim;
 mod list;
 mod tables;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
-    PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
+    AuthRule, BareNewlines, Canonicalization, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
+    OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
+pub(super) use dkim::Dkim;
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,

@@ -4,8 +4,8 @@
 //! in; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
 //! [`classify`](super::classify).
 //!
-//! What is sent as it is: a message with octets above 127 goes to upstreams without 8BITMIME too, as most relays do
-//! ("just send 8"), since recoding would break signatures.
+//! `outgoing` is what a message goes through last, once it is known what the upstream takes: what it cannot take is
+//! encoded, and then the message is signed.
 
 mod censor;
 mod connect;
@@ -13,6 +13,7 @@ mod connection;
 mod exchange;
 mod framing;
 mod login;
+mod outgoing;
 mod pacing;
 mod parameter;
 mod pool;
@@ -22,6 +23,8 @@ mod transcript;
 mod upstream;
 mod wire;
 
-pub use settings::{Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification};
+pub use settings::{
+    Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Unfit, Verification,
+};
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;
