@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail,
+    account, check, completions, dkim, hash_password, man, queue, reload, serve, status, test_mail,
     trace, trial,
 };
 
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Account(account::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
+    Dkim(dkim::Arguments),
     HashPassword(hash_password::Arguments),
     Man(man::Arguments),
     Queue(queue::Arguments),

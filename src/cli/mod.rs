@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod completions;
 mod configuration;
+mod dkim;
 mod failure;
 mod hash_password;
 mod man;

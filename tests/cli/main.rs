@@ -8,6 +8,7 @@
 
 mod account;
 mod check;
+mod dkim;
 mod program;
 mod queue;
 mod trial;

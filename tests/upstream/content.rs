@@ -93,3 +93,31 @@ async fn a_message_is_signed_anew_for_a_connection_that_replaces_a_stale_one() {
         }
     }
 }
+
+/// RFC 6531 §3.2 forbids international addresses in the envelope; a header that holds UTF-8 goes as it is, as everywhere.
+#[tokio::test]
+async fn smtputf8_is_said_for_an_international_header_where_it_is_offered_and_needs_nothing_where_not()
+ {
+    let message = "From: <j\u{fc}rgen@example.com>\r\nSubject: Gr\u{fc}\u{df}e\r\n\r\nplain\r\n";
+    for (extensions, says_it) in [
+        (&["8BITMIME", "SMTPUTF8"][..], true),
+        (&["8BITMIME"][..], false),
+    ] {
+        let server = FakeUpstream::start(Script::default().extensions(extensions)).await;
+        let upstream = start(settings(&server));
+        let mut envelope = envelope(&["r@b\u{fc}cher.example"]);
+        envelope.smtputf8 = true;
+        let recipients = all(&envelope);
+        let order = order(&envelope, &recipients, message.as_bytes());
+        assert_relayed(&upstream.attempt(order).await);
+        let received = &server.wait_for(1).await[0];
+        assert_eq!(received.sender.contains(" SMTPUTF8"), says_it);
+        assert_eq!(received.octets, message.as_bytes());
+        let recipient = if says_it {
+            "<r@b\u{fc}cher.example>"
+        } else {
+            "<r@xn--bcher-kva.example>"
+        };
+        assert_eq!(received.recipients, [recipient]);
+    }
+}

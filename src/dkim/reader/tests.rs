@@ -207,3 +207,29 @@ proptest! {
         prop_assert_eq!(verify(&signed, 0, &records(&signers)[0]), Ok(()));
     }
 }
+
+#[test]
+#[ignore]
+fn timing() {
+    for algorithm in [Algorithm::Rsa, Algorithm::Ed25519] {
+        let signers: Signers = [signer(
+            "example.com",
+            algorithm,
+            Form::Relaxed,
+            Form::Relaxed,
+        )]
+        .into_iter()
+        .collect();
+        for size in [0, 60_000] {
+            let message = format!(
+                "{MESSAGE}{}",
+                "some words in a line of text\r\n".repeat(size / 30)
+            );
+            let begin = std::time::Instant::now();
+            for _ in 0..200 {
+                sign(&signers, &message, 1 << 20).unwrap();
+            }
+            eprintln!("{algorithm:?} {size}: {:?}", begin.elapsed() / 200);
+        }
+    }
+}
