@@ -68,7 +68,7 @@ pub(super) fn resolve(
 pub(super) fn from_file(
     context: &mut Context,
     file: &Spanned<PathBuf>,
-    content: &str,
+    holds: &str,
 ) -> Option<Secret> {
     let path = context.path(file.get_ref());
     match read(&path) {
@@ -79,7 +79,7 @@ pub(super) fn from_file(
                     format!("chmod 600 {}", path.display())
                 }
                 SecretFileError::Read { .. } => {
-                    format!("{content}; a relative path starts at the folder of the configuration")
+                    format!("{holds}; a relative path starts at the folder of the configuration")
                 }
                 SecretFileError::TooLarge { .. } => "is this the right file?".to_owned(),
             };

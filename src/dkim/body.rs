@@ -5,6 +5,10 @@ use aws_lc_rs::digest::{Context, Digest, SHA256};
 use super::canonical::Form;
 
 /// Hashes a body in one form.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what has come of the line and the body, each by itself"
+)]
 pub(super) struct BodyHash {
     form: Form,
     context: Context,

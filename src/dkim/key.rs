@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKe
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 /// How a signature is made.
@@ -77,18 +77,15 @@ impl Key {
         if text.contains("ENCRYPTED") {
             return Err(KeyError::Encrypted);
         }
-        let key = match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
-            Ok(key) => key,
-            Err(pem::Error::NoItemsFound) => return Err(KeyError::Missing),
-            Err(_) => return Err(KeyError::Missing),
-        };
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
+        let key = key.map_err(|_| KeyError::Missing)?;
         let der = Zeroizing::new(key.secret_der().to_vec());
         let pair = match key {
             PrivateKeyDer::Pkcs1(_) => RsaKeyPair::from_der(&der).map(Pair::Rsa),
             PrivateKeyDer::Pkcs8(_) => Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
                 .map(Pair::Ed25519)
                 .or_else(|_| RsaKeyPair::from_pkcs8(&der).map(Pair::Rsa)),
-            _ => return Err(KeyError::Unsuitable),
+            PrivateKeyDer::Sec1(_) | _ => return Err(KeyError::Unsuitable),
         };
         Self::of(pair.map_err(|_| KeyError::Unsuitable)?)
     }

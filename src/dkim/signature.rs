@@ -24,12 +24,12 @@ pub(super) fn signature(
     body: &Digest,
     now: Timestamp,
 ) -> Result<String, SigningError> {
-    let signed = signed(header);
-    let names: Vec<&str> = signed.iter().map(|(name, _)| *name).collect();
+    let chosen = signed(header);
+    let names: Vec<&str> = chosen.iter().map(|(name, _)| *name).collect();
     let mut field = unsigned(signer, &names, body, now);
     let form = signer.canonicalization.header;
     let mut data = Vec::with_capacity(header.octets().len().min(16 << 10));
-    for (_, found) in &signed {
+    for (_, found) in &chosen {
         if let Some(found) = found {
             form.field(found.octets(), &mut data);
         }

@@ -48,7 +48,7 @@ pub struct Selector(Box<str>);
 /// The text cannot stand in a name in DNS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "it is no selector: letters, digits, hyphens and underscores, in parts of at most 63, with dots between"
+    "a selector has letters, digits, hyphens and underscores, in parts of at most 63, with dots between"
 )]
 pub struct SelectorError;
 

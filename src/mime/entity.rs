@@ -104,7 +104,7 @@ fn kind(content_type: Option<ContentType>) -> Result<Kind, Ambiguous> {
     })
 }
 
-/// Signatures and what they or a cipher cover: S/MIME (RFC 8551), OpenPGP (RFC 3156).
+/// Signatures and what they or a cipher cover: S/MIME (RFC 8551), PGP (RFC 3156).
 fn is_sealed(subtype: &str) -> bool {
     ["pkcs7-", "x-pkcs7-", "pgp-"]
         .iter()

@@ -6,7 +6,7 @@
 //! little: the header of the part they are in, and a word about each part.
 //!
 //! Decoded, every part stays what it was. Not touched is what would stop being true: what carries a signature
-//! (DKIM, ARC, OpenPGP, S/MIME), what is encrypted, what is encoded already; and every message whose structure two
+//! (DKIM, ARC, PGP, S/MIME), what is encrypted, what is encoded already; and every message whose structure two
 //! readers could see differently.
 
 mod base64;

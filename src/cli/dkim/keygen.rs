@@ -141,13 +141,14 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .create_new(true)
         .mode(0o600)
         .open(path);
-    let mut file = created.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
+    let mut file = created.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
             let message = format!("{} is there already", path.display());
             Failure::new(Code::CannotCreate, message)
                 .with_hint("name another file with --out, or take that one away")
+        } else {
+            Failure::file(Code::CannotCreate, "create", path, &error)
         }
-        _ => Failure::file(Code::CannotCreate, "create", path, &error),
     })?;
     let written = file
         .write_all(text.as_bytes())

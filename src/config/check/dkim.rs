@@ -113,7 +113,8 @@ fn selector(context: &mut Context, name: &str, table: &Spanned<raw::Dkim>) -> Op
     match Selector::parse(text.get_ref()) {
         Ok(selector) => Some(selector),
         Err(error) => {
-            context.error(text.span(), format!("`{}`: {error}", text.get_ref()), HINT);
+            let message = format!("`{}` is no selector", text.get_ref());
+            context.error(text.span(), message, error.to_string());
             None
         }
     }
@@ -185,16 +186,10 @@ fn expires(context: &mut Context, raw: &raw::Dkim) -> Result<Option<Timestamp>, 
     };
     let day = text.get_ref();
     let time = (day.len() == 10).then(|| Timestamp::parse(&format!("{day}T00:00:00Z")));
-    match time.flatten() {
-        Some(time) => Ok(Some(time)),
-        None => {
-            let message = format!("`{day}` is not a day");
-            context.error(
-                text.span(),
-                message,
-                "for example: expires = \"2027-06-30\"",
-            );
-            Err(Reported)
-        }
+    if let Some(time) = time.flatten() {
+        return Ok(Some(time));
     }
+    let message = format!("`{day}` is not a day");
+    context.error(text.span(), message, "for example: expires = \"2027-06-30\"");
+    Err(Reported)
 }

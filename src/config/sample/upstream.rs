@@ -138,6 +138,15 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         text(smtp.smtputf8.get_ref()),
         "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
     );
+    upstream_content(sample, smtp);
+    sample.shown(
+        "retry",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
+        "A retry plan of its own; what is left out comes from [relay.retry] (example).",
+    );
+}
+
+fn upstream_content(sample: &mut Sample, smtp: &raw::Smtp) {
     sample.shown(
         "eight_bit",
         text(smtp.eight_bit),
@@ -154,11 +163,6 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         "dkim",
         smtp.dkim,
         "Whether mail is signed with the keys of [dkim.NAME]; false where the upstream signs for you.",
-    );
-    sample.shown(
-        "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
-        "A retry plan of its own; what is left out comes from [relay.retry] (example).",
     );
 }
 

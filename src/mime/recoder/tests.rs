@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use mail_parser::{Message, MessageParser, MimeHeaders as _};
 use proptest::prelude::*;
 
@@ -240,7 +242,7 @@ fn a_part_without_an_empty_line_is_a_part() {
 fn nesting_and_number_of_parts_are_bounded() {
     let mut deep = String::new();
     for level in 0..100_000 {
-        deep += &format!("Content-Type: multipart/mixed; boundary=b{level}x\n\n--b{level}x\n");
+        let _ = write!(deep, "Content-Type: multipart/mixed; boundary=b{level}x\n\n--b{level}x\n");
     }
     assert_eq!(as_is(&format!("{deep}\n\u{fc}\n")), AsIs::Malformed);
     let messages = "Content-Type: message/rfc822\n\n".repeat(100_000);
@@ -255,15 +257,15 @@ fn nesting_and_number_of_parts_are_bounded() {
 fn lines_that_look_like_boundaries_do_not_take_long() {
     let mut message = String::new();
     for level in 0..98 {
-        message += &format!(
+        let _ = write!(message, 
             "Content-Type: multipart/mixed; boundary={}{level}\n\n--{0}{level}\n",
             "x".repeat(60)
         );
     }
     message += "\n\u{fc}\n";
-    message += &format!("--{}\n", "x".repeat(60)).repeat(100_000);
+    let _ = write!(message, "--{}\n", "x".repeat(60)).repeat(100_000);
     for level in (0..98).rev() {
-        message += &format!("--{}{level}--\n", "x".repeat(60));
+        let _ = write!(message, "--{}{level}--\n", "x".repeat(60));
     }
     let out = recoded(&message, OLD);
     assert!(out.contains("=C3=BC"));
@@ -285,8 +287,8 @@ fn another_message_than_the_planned_one_is_noticed() {
 #[derive(Clone, Debug)]
 enum Part {
     Leaf { header: String, body: Vec<u8> },
-    Message(Box<Part>),
-    Multipart(Vec<Part>),
+    Message(Box<Self>),
+    Multipart(Vec<Self>),
 }
 
 impl Part {
@@ -350,7 +352,11 @@ fn part() -> impl Strategy<Value = Part> {
     leaf.prop_recursive(4, 12, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 1..4).prop_map(Part::Multipart),
-            inner.prop_map(|part| Part::Message(Box::new(part))),
+            // The reader that judges stumbles over a message directly inside a message.
+            inner.prop_map(|part| match part {
+                Part::Message(_) => Part::Multipart(vec![part]),
+                Part::Leaf { .. } | Part::Multipart(_) => Part::Message(Box::new(part)),
+            }),
         ]
     })
 }
@@ -398,7 +404,7 @@ fn seen(message: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn every_part_is_decoded_to_what_it_was(part in part(), cut in 1..400_usize, is_old: bool) {
