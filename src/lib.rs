@@ -23,6 +23,7 @@ pub mod journal;
 pub mod mail;
 pub mod message;
 pub mod mime;
+pub mod mta_sts;
 pub mod oauth;
 pub mod policy;
 pub mod quota;

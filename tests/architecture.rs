@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["clock", "identity", "secret"]),
     ("dns", &[]),
     ("http", &["clock", "dns", "telemetry", "tls"]),
+    ("mta_sts", &["clock", "dns", "http", "telemetry", "tls"]),
     ("oauth", &["clock", "http", "secret", "telemetry"]),
     ("journal", &["clock", "mail"]),
     (
@@ -48,6 +49,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "identity",
             "mail",
             "mime",
+            "mta_sts",
             "oauth",
             "schedule",
             "secret",
@@ -83,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "identity",
             "journal",
             "mail",
+            "route",
             "schedule",
             "spool",
             "telemetry",

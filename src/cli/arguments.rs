@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, check, completions, dkim, hash_password, man, queue, reload, serve, status, test_mail,
-    trace, trial,
+    account, check, completions, dkim, explain, hash_password, man, queue, reload, serve, status,
+    test_mail, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -32,6 +32,7 @@ pub(super) enum Command {
     Check(check::Arguments),
     Completions(completions::Arguments),
     Dkim(dkim::Arguments),
+    Explain(explain::Arguments),
     HashPassword(hash_password::Arguments),
     Man(man::Arguments),
     Queue(queue::Arguments),
@@ -41,4 +42,5 @@ pub(super) enum Command {
     TestMail(test_mail::Arguments),
     Trace(trace::Arguments),
     Try(trial::Arguments),
+    Upstream(upstream::Arguments),
 }

@@ -34,11 +34,7 @@ pub(super) fn resolve(
 ) -> Option<Secret> {
     let raw::SecretSource { file, env, inline } = source.get_ref();
     let secret = match (file, env, inline) {
-        (Some(file), None, None) => from_file(
-            context,
-            file,
-            "the file holds the password and nothing else",
-        )?,
+        (Some(file), None, None) => from_file(context, file)?,
         (None, Some(name), None) => from_environment(context, name)?,
         (None, None, Some(inline)) => written(context, inline),
         _ => {
@@ -64,11 +60,18 @@ pub(super) fn resolve(
     Some(secret)
 }
 
-/// Returns what stands in a file that others can neither read nor write, or `None` after an error has been reported.
-pub(super) fn from_file(
+fn from_file(context: &mut Context, file: &Spanned<PathBuf>) -> Option<Secret> {
+    const HINT: &str = "the file holds the password and nothing else; a relative path starts at the folder of the \
+                        configuration";
+    key_file(context, file, HINT)
+}
+
+/// Reads a file that holds a secret of any form, such as a private key; `None` after an error has been reported. `hint`
+/// says what the file should be, where it cannot be read.
+pub(super) fn key_file(
     context: &mut Context,
     file: &Spanned<PathBuf>,
-    holds: &str,
+    hint: &str,
 ) -> Option<Secret> {
     let path = context.path(file.get_ref());
     match read(&path) {
@@ -78,9 +81,7 @@ pub(super) fn from_file(
                 SecretFileError::Exposed { path, .. } | SecretFileError::Writable { path, .. } => {
                     format!("chmod 600 {}", path.display())
                 }
-                SecretFileError::Read { .. } => {
-                    format!("{holds}; a relative path starts at the folder of the configuration")
-                }
+                SecretFileError::Read { .. } => hint.to_owned(),
                 SecretFileError::TooLarge { .. } => "is this the right file?".to_owned(),
             };
             context.error(file.span(), error.to_string(), hint);

@@ -131,10 +131,7 @@ struct Parts {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "findings, each by itself"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "findings, each by itself")]
 struct Part {
     kind: Leaf,
     encoding: Encoding,

@@ -4,8 +4,11 @@
 //! recipient.
 
 pub mod classify;
+pub mod graph;
 pub mod maildir;
+pub mod probe;
 pub mod profile;
+pub mod repair;
 pub mod smtp;
 
 use std::sync::Arc;

@@ -15,8 +15,8 @@ use posthouse::mail::{
 };
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
-    Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy, Transcript,
-    Unfit, Verification,
+    Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
+    Transcript, Unfit, Verification,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -36,6 +36,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         tls: TlsPolicy::Disabled,
         verification: Verification::SystemRoots,
         login: None,
+        envelope_sender: None,
         local_address: None,
         connections: 4,
         messages_per_connection: 100,
@@ -89,7 +90,7 @@ pub(crate) fn trusting(
 pub(crate) fn login(over_plain_text: PlainTextLogin) -> Login {
     Login {
         username: "user".to_owned(),
-        password: Secret::new("secret".to_owned()),
+        credential: Credential::Password(Secret::new("secret".to_owned())),
         over_plain_text,
     }
 }

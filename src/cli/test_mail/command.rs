@@ -10,11 +10,12 @@ use crate::dns::{Resolver, SystemResolver};
 use crate::identity::{AccountName, Route, UpstreamName};
 use crate::mail::{Attempt, Mailbox, Outcome, Priority, RecipientIndex, ReversePath};
 use crate::policy::{Rules, SenderClaim, Verdict, authorize};
+use crate::route::Sending;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 use crate::upstream::{Order, Upstream as _};
 
-use crate::cli::configuration::ConfigurationOption;
+use crate::cli::configuration::{self, ConfigurationOption};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::{Output, Style};
 
@@ -62,7 +63,7 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     let config = arguments.configuration.load()?;
     let upstreams = match (&arguments.target.account, &arguments.target.upstream) {
-        (Some(account), _) => route_of(&config, account, &arguments.from, output)?
+        (Some(account), _) => route_of(&config, account, arguments, output)?
             .upstreams()
             .to_vec(),
         (None, upstream) => upstream.iter().cloned().collect(),
@@ -82,7 +83,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<
 fn route_of(
     config: &Checked,
     name: &AccountName,
-    from: &Mailbox,
+    arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Route, Failure> {
     let account = config.accounts.find(name.as_str());
@@ -97,15 +98,16 @@ fn route_of(
             "The account is disabled: it could not log in.",
         )?;
     }
-    judge(&profile.rules, from, output)?;
-    let Some(route) = config.routes.configured_route(&account.name) else {
+    judge(&profile.rules, &arguments.from, output)?;
+    let Some(choice) = config.routes.route_to(&account.name, &arguments.to) else {
         return Err(Failure::new(
             Code::Configuration,
-            "no upstream takes mail of this account",
+            "no upstream takes mail of this account to this recipient",
         )
         .with_hint("name one as `upstream` under [relay], its tenant or the account"));
     };
-    if config.routes.route(&account.name).is_none() {
+    let route = choice.route.clone();
+    if config.routes.sending() == Sending::Disabled {
         let text =
             "Sending is switched off ([relay] enabled): clients are refused, this test is not.";
         output.styled(Style::Yellow, text)?;
@@ -160,16 +162,7 @@ impl<'a> Tester<'a> {
         name: &UpstreamName,
         output: &mut Output,
     ) -> Result<Result<(), Failure>, Failure> {
-        let Some(upstream) = self.config.upstreams.get(name) else {
-            let names: Vec<_> = self
-                .config
-                .upstreams
-                .keys()
-                .map(ToString::to_string)
-                .collect();
-            let failure = Failure::new(Code::NoInput, format!("there is no upstream `{name}`"));
-            return Err(failure.with_hint(format!("defined are: {}", names.join(", "))));
-        };
+        let upstream = configuration::upstream(self.config, name)?;
         output.field("upstream", name)?;
         let begin = self.clock.instant();
         let attempt = self.runtime.block_on(self.attempt(&upstream.engine))?;

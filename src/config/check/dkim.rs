@@ -121,12 +121,13 @@ fn selector(context: &mut Context, name: &str, table: &Spanned<raw::Dkim>) -> Op
 }
 
 fn key(context: &mut Context, name: &str, table: &Spanned<raw::Dkim>) -> Option<Key> {
+    const FILE: &str = "the file holds a private key in PEM; a relative path starts at the folder of the configuration";
     const HINT: &str = "posthouse dkim keygen makes a key: key = \"secrets/2026a.example.com.pem\"";
     let Some(file) = &table.get_ref().key else {
         context.missing(table.span(), &["dkim", name, "key"], HINT);
         return None;
     };
-    let text = secret::from_file(context, file, "the file holds a private key in PEM")?;
+    let text = secret::key_file(context, file, FILE)?;
     match Key::parse(text.expose()) {
         Ok(key) => Some(key),
         Err(error) => {
@@ -190,6 +191,10 @@ fn expires(context: &mut Context, raw: &raw::Dkim) -> Result<Option<Timestamp>, 
         return Ok(Some(time));
     }
     let message = format!("`{day}` is not a day");
-    context.error(text.span(), message, "for example: expires = \"2027-06-30\"");
+    context.error(
+        text.span(),
+        message,
+        "for example: expires = \"2027-06-30\"",
+    );
     Err(Reported)
 }

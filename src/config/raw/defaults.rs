@@ -5,10 +5,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Connections, Dkim, Journal,
-    Limits, List, Listener, Log, MessagesPerConnection, Named, OnUnauthorized, OverQuota, OwnRetry,
-    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
-    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
+    Journal, Limits, List, Listener, Log, MessagesPerConnection, Microsoft, Named, OnUnauthorized,
+    OverQuota, OwnRetry, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
+    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
     UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
@@ -39,6 +39,7 @@ impl Default for Root {
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
+            route: Vec::new(),
             upstream: Named::new(),
             dkim: Named::new(),
             tenant: Named::new(),
@@ -143,8 +144,10 @@ impl Default for Smtp {
             fingerprint: None,
             username: None,
             password: None,
+            oauth: None,
             plain_text_login: unplaced(false),
             helo: None,
+            envelope_sender: None,
             local_address: None,
             connections: None,
             reserved_connections: None,
@@ -220,6 +223,24 @@ impl Default for Dkim {
     }
 }
 
+impl Default for Microsoft {
+    fn default() -> Self {
+        Self {
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate: None,
+            key: None,
+            login: unplaced(false),
+            refresh_token: None,
+            cloud: Cloud::default(),
+            authority: None,
+            scope: None,
+            ca_file: None,
+        }
+    }
+}
+
 impl Default for Tenant {
     fn default() -> Self {
         Self {
@@ -252,6 +273,8 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            default_sender: None,
+            added_fields: Named::new(),
             messages: Rates::default(),
             recipients: Rates::default(),
             size: Rates::default(),
@@ -278,6 +301,8 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            default_sender: None,
+            added_fields: None,
             messages: None,
             recipients: None,
             size: None,

@@ -6,19 +6,21 @@ mod choices;
 mod defaults;
 mod dkim;
 mod list;
+mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
+    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, LogFormat, LogLevel, OnPortInUse,
+    OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use list::{Hidden, List, Rates};
+pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
-    Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
+    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, RecipientsPerMessage,

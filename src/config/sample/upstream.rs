@@ -92,6 +92,13 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         "The name in EHLO (example; by default `hostname` of [server]).",
     );
     sample.shown(
+        "envelope_sender",
+        text("bounces@example.com"),
+        "The sender in the envelope of all mail to this upstream, in the place of each message's own (example; by default\n\
+         that of the message). From: stays, and so does the null sender of reports. Reports of servers behind go there;\n\
+         those of posthouse itself go to the message's own sender.",
+    );
+    sample.shown(
         "local_address",
         text("192.0.2.25"),
         "The address connections come from (example; by default the system chooses).",
@@ -133,11 +140,6 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         text(defaults.keep_idle),
         "How long an unused connection is kept; \"0s\" closes it at once.",
     );
-    sample.shown(
-        "smtputf8",
-        text(smtp.smtputf8.get_ref()),
-        "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
-    );
     upstream_content(sample, smtp);
     sample.shown(
         "retry",
@@ -147,6 +149,11 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
 }
 
 fn upstream_content(sample: &mut Sample, smtp: &raw::Smtp) {
+    sample.shown(
+        "smtputf8",
+        text(smtp.smtputf8.get_ref()),
+        "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
+    );
     sample.shown(
         "eight_bit",
         text(smtp.eight_bit),

@@ -242,7 +242,10 @@ fn a_part_without_an_empty_line_is_a_part() {
 fn nesting_and_number_of_parts_are_bounded() {
     let mut deep = String::new();
     for level in 0..100_000 {
-        let _ = write!(deep, "Content-Type: multipart/mixed; boundary=b{level}x\n\n--b{level}x\n");
+        let _ = write!(
+            deep,
+            "Content-Type: multipart/mixed; boundary=b{level}x\n\n--b{level}x\n"
+        );
     }
     assert_eq!(as_is(&format!("{deep}\n\u{fc}\n")), AsIs::Malformed);
     let messages = "Content-Type: message/rfc822\n\n".repeat(100_000);
@@ -257,15 +260,16 @@ fn nesting_and_number_of_parts_are_bounded() {
 fn lines_that_look_like_boundaries_do_not_take_long() {
     let mut message = String::new();
     for level in 0..98 {
-        let _ = write!(message, 
+        let _ = write!(
+            message,
             "Content-Type: multipart/mixed; boundary={}{level}\n\n--{0}{level}\n",
             "x".repeat(60)
         );
     }
     message += "\n\u{fc}\n";
-    let _ = write!(message, "--{}\n", "x".repeat(60)).repeat(100_000);
+    message += &format!("--{}\n", "x".repeat(60)).repeat(100_000);
     for level in (0..98).rev() {
-        let _ = write!(message, "--{}{level}--\n", "x".repeat(60));
+        let _ = writeln!(message, "--{}{level}--", "x".repeat(60));
     }
     let out = recoded(&message, OLD);
     assert!(out.contains("=C3=BC"));

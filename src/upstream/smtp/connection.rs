@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::mail::{Envelope, Health, Priority, RecipientIndex, Via};
+use crate::mail::{Envelope, Health, Mailbox, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::{Answer, Break};
 
@@ -39,6 +39,8 @@ pub(super) struct Connection {
 #[derive(Clone, Copy)]
 pub(super) struct Transfer<'a> {
     pub(super) envelope: &'a Envelope,
+    /// The reverse-path in the place of the envelope's, unless that is null.
+    pub(super) envelope_sender: Option<&'a Mailbox>,
     pub(super) recipients: &'a [RecipientIndex],
     pub(super) priority: Priority,
     /// The civil time.
@@ -117,6 +119,7 @@ impl Connection {
         };
         let task = Task {
             envelope: transfer.envelope,
+            envelope_sender: transfer.envelope_sender,
             recipients: transfer.recipients,
             priority: transfer.priority,
             now: transfer.now,

@@ -1,12 +1,13 @@
 //! Upstreams that speak SMTP or SMTPS.
 //!
 //! `exchange` holds one mail transaction without sockets; `connect` leads from a name to a connection that is logged
-//! in; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
+//! in, and `probe` goes that way without a message; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
 //! [`classify`](super::classify).
 //!
 //! `outgoing` is what a message goes through last, once it is known what the upstream takes: what it cannot take is
 //! encoded, and then the message is signed.
 
+mod bearer;
 mod censor;
 mod connect;
 mod connection;
@@ -17,6 +18,7 @@ mod outgoing;
 mod pacing;
 mod parameter;
 mod pool;
+mod probe;
 mod settings;
 mod tls_problem;
 mod transcript;
@@ -24,7 +26,7 @@ mod upstream;
 mod wire;
 
 pub use settings::{
-    Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Unfit, Verification,
+    Credential, Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Unfit, Verification,
 };
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;

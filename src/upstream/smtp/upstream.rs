@@ -26,9 +26,9 @@ use super::wire::ReplyWanted;
 /// Connections are kept and used again, the one used last first. What is sent to which server is decided by
 /// [`Settings`] alone; a change of them means a new value.
 pub struct SmtpUpstream {
-    connector: Connector,
+    pub(super) connector: Connector,
     pool: Pool,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl SmtpUpstream {
@@ -60,7 +60,8 @@ impl SmtpUpstream {
         order: Order<'_>,
         transcript: Arc<dyn Transcript>,
     ) -> Attempt {
-        self.run(order, Some(Observer::new(transcript))).await
+        let observer = Observer::new(transcript, Arc::clone(&self.clock));
+        self.run(order, Some(observer)).await
     }
 
     async fn run(&self, order: Order<'_>, observer: Option<Observer>) -> Attempt {
@@ -79,6 +80,7 @@ impl SmtpUpstream {
         };
         let transfer = Transfer {
             envelope: order.envelope,
+            envelope_sender: self.settings().envelope_sender.as_ref(),
             recipients: order.recipients,
             priority: order.priority,
             now: self.clock.now(),

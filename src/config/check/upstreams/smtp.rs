@@ -10,7 +10,7 @@ use crate::config::raw;
 use crate::config::units::BitRate;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
-use crate::mail::Domain;
+use crate::mail::{Domain, Mailbox};
 use crate::schedule::{Bandwidth, Bounds};
 use crate::upstream::profile::{Host, Profile};
 use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy, Unfit};
@@ -63,6 +63,7 @@ pub(super) fn settings(
     let verification = verification(context, smtp, values);
     let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
+    let envelope_sender = envelope_sender(context, smtp);
     let local_address = local_address(context, smtp);
     let bandwidth = bandwidth(context, smtp, values);
     Some(Settings {
@@ -75,6 +76,7 @@ pub(super) fn settings(
         tls,
         verification: verification?,
         login: login.ok()?,
+        envelope_sender: envelope_sender.ok()?,
         local_address: local_address.ok()?,
         connections: values.connections.value.to(),
         messages_per_connection: values.messages_per_connection.value.to(),
@@ -192,6 +194,19 @@ fn helo(context: &mut Context, smtp: &raw::Smtp, hostname: &Domain) -> Option<Do
         );
     }
     domain
+}
+
+/// Returns the fixed reverse-path, where one is set.
+fn envelope_sender(context: &mut Context, smtp: &raw::Smtp) -> Result<Option<Mailbox>, Reported> {
+    let Some(text) = &smtp.envelope_sender else {
+        return Ok(None);
+    };
+    Mailbox::parse(text.get_ref()).map(Some).map_err(|error| {
+        let message = format!("`{}` is not an address: {error}", text.get_ref());
+        let hint = "for example: envelope_sender = \"bounces@example.com\"";
+        context.error(text.span(), message, hint);
+        Reported
+    })
 }
 
 /// Returns the address that connections come from, where one is set.

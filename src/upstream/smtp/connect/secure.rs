@@ -8,9 +8,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::dns::Host;
-use crate::mail::{Channel, Stage, Via};
+use crate::mail::{Channel, Defect, Stage, Unusable, Via};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::connection::Connection;
 use crate::upstream::smtp::login::Privacy;
 use crate::upstream::smtp::settings::TlsPolicy;
@@ -52,6 +53,10 @@ impl Connector {
         let chain =
             PeerCertificate::parse_chain(connection.peer_certificates().unwrap_or_default());
         observer.certificates(&chain);
+        observer.passed(|| Passed::Secured {
+            tls: tls_problem::agreed(connection),
+            chain: chain.clone(),
+        });
         self.shown(chain);
         Ok(client.stream)
     }
@@ -83,7 +88,8 @@ impl Connector {
         if !extensions.starttls {
             if self.settings.tls == TlsPolicy::Required {
                 let text = "the upstream does not offer STARTTLS, which is required";
-                return Err(classify::unusable(Stage::Tls, text.into()).into());
+                let unusable = Unusable::new(Defect::StartTls, text);
+                return Err(classify::unusable(Stage::Tls, unusable).into());
             }
             return Ok(self.log_in(wire, extensions, Privacy::Open).await?);
         }

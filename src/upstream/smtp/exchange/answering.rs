@@ -102,7 +102,7 @@ impl Exchange<'_> {
 
     fn relayed(&mut self, reply: &Response) {
         let handover = Handover::Onward {
-            dsn: Duty::passed_where(self.offer.dsn),
+            dsn: Duty::passed_where(self.passes_dsn()),
             deliver_by: Duty::passed_where(self.offer.deliver_by.is_some()),
         };
         self.settle_all(&Outcome::Relayed(reply.clone(), handover));

@@ -1,0 +1,7 @@
+//! `posthouse upstream`: how the upstreams fare, and the operator's verbs.
+
+mod command;
+mod list;
+mod test;
+
+pub(super) use command::{Arguments, run};
