@@ -4,6 +4,7 @@
 //! sample cannot say anything else than what happens.
 
 mod dkim;
+mod graph;
 mod journal;
 mod limits;
 mod oauth;
@@ -35,6 +36,7 @@ pub fn defaults_toml() -> String {
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::TimeoutDefaults::default());
     oauth(&mut sample);
+    graph::graph(&mut sample, &raw::Graph::default());
     maildir(&mut sample);
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);

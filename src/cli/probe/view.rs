@@ -14,7 +14,7 @@ use super::{advice, words};
 /// A length of time, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(transparent)]
-struct Time(u64);
+pub(in crate::cli) struct Time(u64);
 
 impl From<Duration> for Time {
     fn from(span: Duration) -> Self {

@@ -77,6 +77,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let config = arguments.configuration.load()?;
     let engine = &configuration::upstream(&config, &arguments.name)?.engine;
     match engine {
+        Engine::Graph(_) => {
+            let text = "is Microsoft Graph: `posthouse test-mail --upstream` sends a message";
+            output.field(arguments.name.as_str(), text)
+        }
         Engine::Maildir(_) => {
             let text = "keeps mail in a local folder: there is nothing to connect to";
             output.field(arguments.name.as_str(), text)
@@ -114,6 +118,23 @@ fn smtp(arguments: &Arguments, settings: &Settings, output: &mut Output) -> Resu
         }
     }
 }
+
+/// Shows the way to an upstream step by step; an error says what is wrong with it.
+pub(in crate::cli) fn look_at(name: &UpstreamName, settings: &Settings) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let watch = Arc::new(Watch::new(Arc::clone(&clock), Show::Steps));
+    let settings = Settings {
+        timeouts: within(&settings.timeouts, LOOK),
+        ..settings.clone()
+    };
+    probe(settings, clock, Arc::<Watch>::clone(&watch))?.map_err(|trouble| {
+        watch.failed(&trouble.failure, &trouble.shown);
+        failure(name, &trouble)
+    })
+}
+
+/// How long an answer is awaited then.
+const LOOK: Duration = Duration::from_secs(30);
 
 fn probe(
     settings: Settings,
