@@ -18,7 +18,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("identity", &[]),
     ("secret", &[]),
     ("mail", &["clock", "identity"]),
+    ("dkim", &["clock", "mail"]),
     ("message", &["identity", "mail"]),
+    ("mime", &["mail"]),
     ("policy", &["identity", "mail"]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
@@ -43,10 +45,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "body",
             "clock",
             "dial",
+            "dkim",
             "dns",
             "http",
             "identity",
             "mail",
+            "mime",
             "mta_sts",
             "oauth",
             "schedule",
@@ -65,6 +69,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "journal",
             "mail",
             "message",
+            "mime",
             "policy",
             "quota",
             "route",
@@ -95,6 +100,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "clock",
             "dial",
+            "dkim",
             "http",
             "identity",
             "journal",
@@ -126,7 +132,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Layers 0 and 1: values and pure logic.
 const PURE: &[&str] = &[
-    "clock", "identity", "secret", "mail", "message", "policy", "route", "schedule", "smtp",
+    "clock", "dkim", "identity", "secret", "mail", "message", "mime", "policy", "route",
+    "schedule", "smtp",
 ];
 
 /// What the pure layers never name.

@@ -229,7 +229,6 @@ fn is_planned(path: &[String], word: &str) -> bool {
 const PLANNED: &[(&str, &str)] = &[
     ("", "alert"),
     ("", "attachments"),
-    ("", "dkim"),
     ("", "http"),
     ("", "support"),
     ("account", "alert_address"),

@@ -2,6 +2,7 @@
 //! are taken to do.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use posthouse::tls::client::fingerprint_of;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -94,23 +95,40 @@ fn relays_to_postfix_with_a_client_certificate() {
         .step_by(2)
         .filter_map(|at| digits.get(at..at + 2))
         .collect();
-    let access = Access::Certificate(pairs.join(":"));
-    let postfix = start_postfix(&stage, &access);
+    let directory = stage.directory.path().join("postfix");
+    std::fs::create_dir(&directory).expect("a directory is made");
+    let postfix = Postfix::start(
+        &directory,
+        &Settings {
+            next_hop: stage.recorder.address(),
+            connections: 5,
+            certificate: Some((&own.certificate, &own.key)),
+            login: None,
+            client: Some(&pairs.join(":")),
+        },
+    )
+    .expect("Postfix starts");
     let shown = format!(
         "tls = \"required\"\nca_file = \"AUTHORITY\"\nclient_certificate = \"{}\"\nclient_key = \"{}\"",
         own.certificate.display(),
         own.key.display()
     );
     let upstream = upstream_at(postfix.plain(), &shown).replace("127.0.0.1", "localhost");
-    relay_over(&stage, &postfix, &upstream);
+    let posthouse = stage.posthouse(&upstream).expect("posthouse starts");
+    let address = posthouse.listener("submission").expect("it is bound");
+    let sent = stage
+        .submit(&curl::CLIENT, address, Security::StartTls, Mechanism::Plain)
+        .unwrap_or_else(|error| panic!("{error}\n{}", posthouse.log_tail()));
+    let Some(mail) = stage.arrival() else {
+        panic!("nothing arrived: {}", posthouse.log_tail());
+    };
+    check(&sent, &mail);
+    posthouse.stop().expect("posthouse stops in good order");
 }
 
 /// curl, posthouse, Postfix, the recorder.
 #[track_caller]
-fn relay_to_postfix(
-    login: Option<(&'static str, &'static str)>,
-    upstream: impl FnOnce(&Postfix) -> String,
-) {
+fn relay_to_postfix(login: Option<(&str, &str)>, upstream: impl FnOnce(&Postfix) -> String) {
     if !is_ready(
         Postfix::missing()
             .into_iter()
@@ -119,16 +137,10 @@ fn relay_to_postfix(
         return;
     }
     let stage = Stage::new().expect("the stage stands");
-    let access = login.map_or(Access::Network, |(user, password)| {
-        Access::Login(user, password)
-    });
-    let postfix = start_postfix(&stage, &access);
-    relay_over(&stage, &postfix, &upstream(&postfix));
-}
-
-#[track_caller]
-fn relay_over(stage: &Stage, postfix: &Postfix, upstream: &str) {
-    let posthouse = stage.posthouse(upstream).expect("posthouse starts");
+    let postfix = start_postfix(&stage, login);
+    let posthouse = stage
+        .posthouse(&upstream(&postfix))
+        .expect("posthouse starts");
     let address = posthouse.listener("submission").expect("it is bound");
     let sent = stage
         .submit(&curl::CLIENT, address, Security::StartTls, Mechanism::Plain)
@@ -151,7 +163,7 @@ fn submit_through_postfix(client: &Client) {
         return;
     }
     let stage = Stage::new().expect("the stage stands");
-    let postfix = start_postfix(&stage, &Access::Login(USER, PASSWORD));
+    let postfix = start_postfix(&stage, Some((USER, PASSWORD)));
     for (address, security) in [
         (postfix.plain(), Security::StartTls),
         (postfix.implicit(), Security::Implicit),
@@ -168,40 +180,33 @@ fn submit_through_postfix(client: &Client) {
     }
 }
 
-/// With what Postfix takes mail.
-enum Access {
-    /// The certificate of this fingerprint.
-    Certificate(String),
-    /// A login.
-    Login(&'static str, &'static str),
-    /// From this machine.
-    Network,
+pub(crate) fn start_postfix(stage: &Stage, login: Option<(&str, &str)>) -> Postfix {
+    let certificates = &stage.certificates;
+    start_showing(stage, (&certificates.certificate, &certificates.key), login)
 }
 
-fn start_postfix(stage: &Stage, access: &Access) -> Postfix {
+/// Starts Postfix with another certificate and key than those of the stage.
+pub(crate) fn start_showing(
+    stage: &Stage,
+    certificate: (&Path, &Path),
+    login: Option<(&str, &str)>,
+) -> Postfix {
     let directory = stage.directory.path().join("postfix");
     std::fs::create_dir(&directory).expect("a directory is made");
-    let certificates = &stage.certificates;
     Postfix::start(
         &directory,
         &Settings {
             next_hop: stage.recorder.address(),
             connections: 5,
-            certificate: Some((&certificates.certificate, &certificates.key)),
-            login: match access {
-                Access::Login(user, password) => Some((user, password)),
-                Access::Certificate(_) | Access::Network => None,
-            },
-            client: match access {
-                Access::Certificate(fingerprint) => Some(fingerprint),
-                Access::Login(..) | Access::Network => None,
-            },
+            certificate: Some(certificate),
+            login,
+            client: None,
         },
     )
     .expect("Postfix starts")
 }
 
-fn with_login(address: SocketAddr, tls: &str) -> String {
+pub(crate) fn with_login(address: SocketAddr, tls: &str) -> String {
     let (user, _) = UPSTREAM_LOGIN;
     upstream_at(
         address,

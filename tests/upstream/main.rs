@@ -20,6 +20,7 @@ mod fake_proxy;
 
 mod client_certificate;
 mod connecting;
+mod content;
 mod fault_matrix;
 mod graph;
 mod next_try;

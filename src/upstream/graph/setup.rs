@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::dial::{Dialer, Proxy};
 use crate::dns::Resolver;
-use crate::http::{self, Client};
+use crate::mail::Mailbox;
 use crate::oauth::{self, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::smtp::{self, Credential, Login, SmtpUpstream};
@@ -40,7 +40,7 @@ impl Setup {
     ) -> Result<GraphUpstream, ClientTlsError> {
         let source = |settings: oauth::Settings| -> Result<_, ClientTlsError> {
             let dialer = Dialer::new(Arc::clone(resolver), None).through(self.proxy.clone());
-            let client = client(&settings, dialer)?;
+            let client = oauth::client(&settings, Arc::new(dialer))?;
             let tokens = Tokens::new(settings, client.clone(), Arc::clone(clock));
             Ok((client, Arc::new(tokens) as Arc<dyn TokenSource>))
         };
@@ -65,14 +65,6 @@ impl Setup {
     }
 }
 
-fn client(settings: &oauth::Settings, dialer: Dialer) -> Result<Client, ClientTlsError> {
-    let settings = http::Settings {
-        trust: settings.trust.clone(),
-        ..http::Settings::default()
-    };
-    Client::new(&settings, Arc::new(dialer))
-}
-
 /// Makes the other way: the same login for each mailbox, but for its name, with tokens from one source.
 fn submission(
     settings: smtp::Settings,
@@ -81,9 +73,12 @@ fn submission(
     clock: &Arc<dyn Clock>,
 ) -> Submission {
     let (resolver, own_clock) = (Arc::clone(resolver), Arc::clone(clock));
-    let make = move |mailbox: &crate::mail::Mailbox| {
+    let make = move |mailbox: &Mailbox| {
         let login = settings.login.clone().map(|login| Login {
-            username: mailbox.to_string(),
+            username: mailbox
+                .to_ascii()
+                .unwrap_or_else(|| mailbox.clone())
+                .to_string(),
             ..login
         });
         let settings = smtp::Settings {

@@ -111,7 +111,7 @@ fn servers(smtp: &raw::Smtp, values: &Values) -> [Row; 4] {
     ]
 }
 
-fn bounds(smtp: &raw::Smtp, values: &Values) -> [Row; 8] {
+fn bounds(smtp: &raw::Smtp, values: &Values) -> [Row; 11] {
     let connections: usize = values.connections.value.to();
     [
         picked("connections", &values.connections),
@@ -122,6 +122,9 @@ fn bounds(smtp: &raw::Smtp, values: &Values) -> [Row; 8] {
         default("bandwidth", NONE),
         picked("keep_idle", &values.keep_idle),
         default("smtputf8", smtp.smtputf8.get_ref()),
+        default("eight_bit", smtp.eight_bit),
+        default("long_lines", smtp.long_lines),
+        default("dkim", smtp.dkim),
     ]
 }
 
