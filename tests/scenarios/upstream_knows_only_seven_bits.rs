@@ -68,7 +68,7 @@ fn a_signed_message_goes_as_it_is() {
         );
     }
     for message in upstream.wait_for(2) {
-        assert!(!message.octets.is_ascii());
+        assert!(!message.octets.is_ascii(), "{}", String::from_utf8_lossy(&message.octets[..message.octets.len().min(900)]));
     }
     relay.stop();
 }
