@@ -32,6 +32,7 @@ pub fn load(path: &Path) -> Result<Checked, Report> {
     let Some((root, mut context)) = open::<raw::Root>(path, Missing::IsError, &mut found) else {
         return Err(Report::new(found));
     };
+    context.data_dir = context.path(root.server.data_dir.get_ref());
     let checked = check_root(&root, &mut context, &mut found);
     found.extend(context.into_diagnostics());
     found.sort_by_key(Diagnostic::order);
@@ -71,7 +72,6 @@ fn check_root(
     context: &mut Context,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Checked> {
-    context.data_dir = context.path(root.server.data_dir.get_ref());
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
     let hostname = server

@@ -55,6 +55,11 @@ enum Facts {
         offers: Vec<String>,
         encrypted: bool,
     },
+    Token {
+        endpoint: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        good_for_ms: Option<Time>,
+    },
     Tls {
         version: &'static str,
         cipher: &'static str,
@@ -136,6 +141,13 @@ fn facts(passed: &Passed) -> Facts {
                     addresses: host.addresses.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
+        },
+        Passed::Token {
+            endpoint,
+            remaining,
+        } => Facts::Token {
+            endpoint: endpoint.to_string(),
+            good_for_ms: remaining.map(Time::from),
         },
         Passed::Secured { tls, chain } => Facts::Tls {
             version: tls.version,
