@@ -10,8 +10,13 @@
 #[path = "../support/fake_upstream.rs"]
 mod fake_upstream;
 
+#[path = "../support/policy_server.rs"]
+mod policy_server;
+
 mod connecting;
+mod domain_policies;
 mod pacing;
 mod pooling;
 mod relaying;
+mod requiring_tls;
 mod support;

@@ -15,7 +15,7 @@ use posthouse::mail::{
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
     Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy, Transcript,
-    Verification,
+    Verification, Vouching,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -33,6 +33,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         helo: Domain::parse("relay.example").unwrap(),
         tls: TlsPolicy::Disabled,
         verification: Verification::SystemRoots,
+        vouching: Vouching::default(),
         login: None,
         local_address: None,
         connections: 4,

@@ -7,6 +7,7 @@
 //! What is sent as it is: a message with octets above 127 goes to upstreams without 8BITMIME too, as most relays do
 //! ("just send 8"), since recoding would break signatures.
 
+mod assurance;
 mod censor;
 mod connect;
 mod connection;
@@ -22,6 +23,9 @@ mod transcript;
 mod upstream;
 mod wire;
 
-pub use settings::{Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification};
+pub use settings::{
+    Dane, Login, MtaSts, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification,
+    Vouching,
+};
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;

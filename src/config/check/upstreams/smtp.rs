@@ -71,6 +71,7 @@ pub(super) fn settings(
         helo: helo?,
         tls,
         verification: verification?,
+        vouching: crate::upstream::smtp::Vouching::default(),
         login: login.ok()?,
         local_address: local_address.ok()?,
         connections: values.connections.value.to(),

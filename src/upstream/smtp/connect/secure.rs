@@ -7,7 +7,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::dns::Host;
 use crate::mail::{Channel, Stage, Via};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
@@ -20,6 +19,7 @@ use crate::upstream::smtp::wire::{Socket, Wire};
 
 use super::Connector;
 use super::dial::Dialed;
+use super::security::Security;
 
 /// Why STARTTLS did not lead to a connection.
 pub(super) struct StartTlsFailure {
@@ -41,11 +41,11 @@ impl Connector {
     pub(super) async fn handshake(
         &self,
         tls: &TlsConnector,
-        host: &Host,
+        name: &str,
         client: SmtpClient<TcpStream>,
         observer: &Observer,
     ) -> Result<TlsStream<TcpStream>, TlsProblem> {
-        let done = client.into_tls(tls, &host.name).await;
+        let done = client.into_tls(tls, name).await;
         let client = done.map_err(TlsProblem::from)?;
         let connection = client.tls_connection();
         observer.note(format_args!("{}", tls_problem::facts(connection)));
@@ -71,7 +71,7 @@ impl Connector {
     pub(super) async fn start_tls(
         &self,
         tls: &TlsConnector,
-        host: &Host,
+        security: &Security<'_>,
         tcp: Dialed,
         observer: &Observer,
     ) -> Result<Connection, StartTlsFailure> {
@@ -81,7 +81,7 @@ impl Connector {
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         if !extensions.starttls {
-            if self.settings.tls == TlsPolicy::Required {
+            if self.settings.tls == TlsPolicy::Required || security.must_encrypt() {
                 let text = "the upstream does not offer STARTTLS, which is required";
                 return Err(classify::unusable(Stage::Tls, text.into()).into());
             }
@@ -105,7 +105,7 @@ impl Connector {
             stream: wire.into_stream(),
             timeout: self.settings.timeouts.connect,
         };
-        let stream = self.handshake(tls, host, client, observer).await;
+        let stream = self.handshake(tls, security.name, client, observer).await;
         let stream = stream.map_err(|problem| StartTlsFailure {
             is_harmless: !problem.is_about_certificate(),
             judgement: problem.judgement(),

@@ -121,6 +121,7 @@ impl Scene {
             .collect();
         let task = Task {
             envelope: &envelope,
+            assurance: Assurance::Unproved,
             recipients: &recipients,
             priority: Priority::Normal,
             now: NOW,
@@ -419,6 +420,7 @@ fn what_was_not_written_to_its_end_is_not_unknown() {
     let envelope = envelope(&["r@example.net"]);
     let task = Task {
         envelope: &envelope,
+        assurance: Assurance::Unproved,
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
         now: NOW,
@@ -587,6 +589,7 @@ proptest! {
         let envelope = envelope(&[&address]);
         let task = Task {
             envelope: &envelope,
+            assurance: Assurance::Unproved,
             recipients: &[RecipientIndex(0)],
             priority: Priority::Normal,
             now: NOW,
