@@ -63,6 +63,8 @@ fn accepted() -> Event {
         message_id: Some(text("<06F2QHJ2C0000@relay.example.com>")),
         allowed: vec![text("MAIL FROM alice@example.com: granted by example.com"); 2],
         unauthorized: None,
+        rewritten: Vec::new(),
+        siblings: Vec::new(),
         priority: PriorityNote::new(Priority::Normal, Priority::Normal, None),
         route: vec![text("main")],
         due: None,

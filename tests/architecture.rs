@@ -80,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "identity",
             "journal",
             "mail",
+            "route",
             "schedule",
             "spool",
             "telemetry",

@@ -10,8 +10,10 @@ mod operator;
 mod orphans;
 mod privileges;
 mod reload;
+mod reroute;
 mod run;
 
 pub use drain::Drained;
 pub use error::AppError;
+pub use reroute::{placement, reroute};
 pub use run::{Options, serve};

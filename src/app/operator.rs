@@ -10,10 +10,12 @@ use crate::control::queue::Configured;
 use crate::control::server::{DrainError, Operator, ReloadError};
 use crate::control::view::{ListenerView, ServerView, SubmissionView, Time, UpstreamView};
 
-use crate::identity::{AccountName, Route, UpstreamName};
+use crate::identity::{Route, UpstreamName};
+use crate::spool::Entry;
 
 use super::error::AppError;
 use super::reload::Reloader;
+use super::reroute::placement;
 use crate::telemetry;
 
 /// The running server as the control socket sees it.
@@ -41,9 +43,10 @@ impl ServerOperator {
 }
 
 impl Configured for ServerOperator {
-    fn route_of(&self, account: &AccountName) -> Option<Route> {
+    fn route_of(&self, entry: &Entry) -> Option<Route> {
         let directory = self.reloader.parts.directory();
-        directory.routes.configured_route(account)
+        let placement = placement(&directory.routes, entry)?;
+        Some(placement.route)
     }
 
     fn upstreams(&self) -> Vec<UpstreamName> {
@@ -122,6 +125,7 @@ impl Operator for ServerOperator {
                 refused: counted.refused,
                 denied: counted.denied,
                 unauthorized_relayed: counted.unauthorized_relayed,
+                unauthorized_rewritten: counted.unauthorized_rewritten,
                 failed_logins: counted.failed_logins,
                 over_quota: counted.over_quota,
                 paced: counted.paced,

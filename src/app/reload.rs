@@ -8,9 +8,9 @@ use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits,
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::journal;
+use crate::mta_sts::Policies;
 use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
-use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Directory, ListenerSettings, ServerParts};
 use crate::telemetry;
@@ -29,6 +29,8 @@ pub(super) struct Reloader {
     pub(super) tls: Arc<Reloadable>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The policies of domains, which outlive the upstreams that ask for them.
+    pub(super) policies: Arc<Policies>,
     pub(super) turn: tokio::sync::Mutex<()>,
     /// The routes as configured, and the upstreams that are drained.
     pub(super) draining: Mutex<Draining>,
@@ -133,10 +135,15 @@ impl Reloader {
     /// # Errors
     /// [`AppError::Upstream`].
     pub(super) fn lanes(&self, config: &Checked) -> Result<Vec<Lane>, AppError> {
-        build::lanes(&config.upstreams, &self.resolver, &self.clock)
+        build::lanes(
+            &config.upstreams,
+            &self.resolver,
+            &self.clock,
+            &self.policies,
+        )
     }
 
-    /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
+    /// Puts upstreams in place, and lets queued messages follow the routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
         self.relay.drain(self.draining().drained.upstreams());
         self.relay.replace(Arrangement {
@@ -144,6 +151,7 @@ impl Reloader {
             plan: config.retry,
             ageing: config.ageing,
         });
+        self.relay.set_routes(self.parts.directory().routes.clone());
         self.reroute().await;
     }
 
@@ -182,30 +190,13 @@ impl Reloader {
             (routes, drained.upstreams())
         };
         self.relay.drain(drained);
+        self.relay.set_routes(routes.clone());
         let directory = self.parts.directory();
         self.parts.replace_directory(Directory {
             routes,
             ..Directory::clone(&directory)
         });
         self.reroute().await;
-    }
-
-    async fn reroute(&self) {
-        let directory = self.parts.directory();
-        self.spool
-            .reroute(&move |account| directory.routes.configured_route(account))
-            .await;
-        self.hold_orphans().await;
-    }
-
-    /// Reroutes what was accepted, or reported, with the old routes while a reload or a drain took them away.
-    pub(super) async fn adopt_orphans(&self) {
-        let has_stand_ins = !self.draining().drained.stand_ins().is_empty();
-        if self.relay.has_orphans() || has_stand_ins {
-            // Not while a reload exchanges the routes.
-            let _turn = self.turn.lock().await;
-            self.reroute().await;
-        }
     }
 }
 

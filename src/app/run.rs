@@ -159,6 +159,8 @@ async fn run(
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
     let keeping = JoinSet::from_iter([keeper.run(stop_keeper.clone())]);
+    let policies = Arc::clone(&reloader.policies);
+    let refreshing = JoinSet::from_iter([policies.keep_fresh(stop_keeper.clone())]);
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -191,6 +193,7 @@ async fn run(
     server.stop(config.server.shutdown_grace).await;
     stop_keeper.cancel();
     keeping.join_all().await;
+    refreshing.join_all().await;
     stop_relay.cancel();
     while relaying.join_next().await.is_some() {}
     spool.close().await;
@@ -249,6 +252,7 @@ impl Parts {
                     .with_journal(Arc::clone(&self.journal)),
             ),
             tls: Arc::clone(&self.tls),
+            policies: build::policies(&self.config, &resolver, &self.clock),
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),

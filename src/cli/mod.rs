@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod completions;
 mod configuration;
+mod explain;
 mod failure;
 mod hash_password;
 mod man;
@@ -24,5 +25,6 @@ mod table;
 mod test_mail;
 mod trace;
 mod trial;
+mod upstream;
 
 pub use run::run;

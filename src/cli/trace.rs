@@ -190,8 +190,14 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
     if let Some(denial) = &accepted.unauthorized {
         lines.push(format!("taken although not allowed: {denial}"));
     }
+    let rewritten = accepted.rewritten.iter();
+    lines.extend(rewritten.map(|change| format!("sender rewritten: {change}")));
     lines.push(priority(accepted.priority));
     lines.push(format!("by upstream {}", accepted.route.join(", then ")));
+    if !accepted.siblings.is_empty() {
+        let siblings = accepted.siblings.join(", ");
+        lines.push(format!("other recipients of the transaction: {siblings}"));
+    }
     if let Some(due) = accepted.due {
         lines.push(format!("scheduled: not before {due}"));
     }

@@ -80,10 +80,11 @@ fn check_root(
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
-    let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
+    let (mut routes, names) = check::relay(context, root, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
+    let senders = check::senders(context, defaults);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -91,6 +92,7 @@ fn check_root(
                 routes: &mut routes,
                 quotas: &mut quotas,
                 limits,
+                senders,
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
             found.extend(context.into_diagnostics());
@@ -102,6 +104,10 @@ fn check_root(
         .is_some_and(|all| all.accounts.is_empty() && !has_error_in(found, &accounts_file));
     if is_empty {
         warn_of_no_account(context, root, &accounts_file);
+    }
+    if let Some(all) = &accounts {
+        let names = all.accounts.iter().map(|account| account.name.as_str());
+        check::route_accounts(context, &root.route, &names.collect());
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod date;
+pub mod defect;
 pub mod deliver_by;
 pub mod dsn;
 pub mod envelope;
@@ -16,11 +17,15 @@ pub mod status;
 
 pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, ReversePath};
 pub use date::Date;
+pub use defect::{Defect, Unusable};
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{
     BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,
 };
-pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
+pub use header::{
+    AddressList, AddressListError, Edited, Field, Header, HeaderError, Keep, Senders,
+    edit_addresses,
+};
 pub use outcome::{
     Attempt, Cause, Channel, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response,
     Stage, TlsVia, VERIFIED_TLS, Via,

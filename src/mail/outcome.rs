@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::defect::Unusable;
 use super::status::{Class, EnhancedStatusCode};
 
 /// The place of a recipient in [`Envelope::recipients`](super::Envelope::recipients).
@@ -128,9 +129,11 @@ impl Failure {
             (None, _, Cause::Capability("REQUIRETLS")) => (7, 30),
             (None, _, Cause::Capability(VERIFIED_TLS)) => (7, 10),
             (None, Stage::Resolve, _) => (4, 4),
-            (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
-            (None, _, Cause::Capability(_)) => (3, 3),
+            (None, Stage::Connect, Cause::Broken(_) | Cause::Timeout) => (4, 1),
             (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
+            (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
+            (None, _, Cause::Capability("messages of this size")) => (3, 4),
+            (None, _, Cause::Capability(_)) => (3, 3),
             (None, Stage::Connect, _) => (4, 1),
             (None, Stage::Sender, _) => (1, 8),
             (None, Stage::Recipient, _) => (1, 1),
@@ -200,7 +203,7 @@ pub enum Cause {
     Timeout,
     /// The upstream cannot be used as configured: wrong certificate, no STARTTLS where it is required.
     #[error("{0}")]
-    Unusable(Box<str>),
+    Unusable(Unusable),
 }
 
 impl Cause {
@@ -280,6 +283,12 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_is_too_large_has_status_5_3_4() {
+        let failure = Failure::new(Stage::Content, Cause::Capability("messages of this size"));
+        assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.4");
+    }
+
+    #[test]
     fn a_missing_extension_has_status_5_3_3() {
         let failure = Failure::new(Stage::Sender, Cause::Capability("DELIVERBY"));
         assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.3");
@@ -293,6 +302,20 @@ mod tests {
         };
         assert_eq!(status("REQUIRETLS"), "5.7.30");
         assert_eq!(status(VERIFIED_TLS), "5.7.10");
+    }
+
+    #[test]
+    fn a_connection_that_is_not_made_differs_from_one_that_breaks() {
+        let status = |stage| {
+            let failure = Failure::new(stage, Cause::Timeout);
+            failure
+                .status(Class::PersistentTransientFailure)
+                .to_string()
+        };
+        assert_eq!(status(Stage::Connect), "4.4.1");
+        for stage in [Stage::Greeting, Stage::Tls, Stage::Authenticate] {
+            assert_eq!(status(stage), "4.4.2");
+        }
     }
 
     #[test]

@@ -260,6 +260,8 @@ macro_rules! suite {
             a_large_message_comes_back_as_it_was_committed
             a_message_is_read_again_from_its_first_octet
             an_empty_message_comes_back_empty
+            messages_that_come_together_are_each_there
+            a_draft_of_another_spool_among_those_that_come_together_leaves_nothing
             a_dropped_draft_leaves_nothing
             ids_increase_in_the_order_of_drafts
             higher_priority_comes_first_then_age
@@ -401,6 +403,48 @@ pub(super) async fn a_message_is_read_again_from_its_first_octet(fixture: Fixtur
             assert!(read == octets);
         }
     }
+}
+
+pub(super) async fn messages_that_come_together_are_each_there(fixture: Fixture) {
+    let (small, large) = (b"small\r\n".to_vec(), vec![b'x'; 300_000]);
+    let mut together = Vec::new();
+    for (recipient, upstream, octets) in [
+        ("a@example.com", "main", &small),
+        ("b@example.com", "fax", &large),
+        ("c@example.com", "inside", &Vec::new()),
+    ] {
+        let mut draft = fixture.spool.draft().await.unwrap();
+        draft.write(Bytes::copy_from_slice(octets)).await.unwrap();
+        let mut message = message_to(&[recipient]);
+        message.route = route(&[upstream]);
+        together.push((draft, message));
+    }
+    let drafts: Vec<_> = together.iter().map(|(draft, _)| draft.id()).collect();
+    let ids = fixture.spool.commit_all(together).await.unwrap();
+    assert_eq!(ids, drafts);
+    assert_eq!(fixture.octets(ids[0]).await, small);
+    assert_eq!(fixture.octets(ids[1]).await, large);
+    assert!(fixture.octets(ids[2]).await.is_empty());
+    assert!(fixture.has_changed().await);
+
+    let [lease] = fixture.claim_on(&["fax"], 5).await.try_into().unwrap();
+    assert_eq!((lease.id, lease.size), (ids[1], 300_000));
+    fixture.settle(lease, &[(0, relayed())]).await;
+    let left = fixture.spool.list(None, 9).await.unwrap();
+    let left: Vec<_> = left.iter().map(|entry| entry.id).collect();
+    assert_eq!(left, [ids[0], ids[2]]);
+    assert_eq!(fixture.octets(ids[0]).await, small);
+}
+
+pub(super) async fn a_draft_of_another_spool_among_those_that_come_together_leaves_nothing(
+    fixture: Fixture,
+) {
+    let own = fixture.spool.draft().await.unwrap();
+    let message = message_to(&["a@example.com"]);
+    let together = vec![(own, message.clone()), (Box::new(Foreign) as _, message)];
+    let refused = fixture.spool.commit_all(together).await;
+    assert!(matches!(refused, Err(SpoolError::Unavailable(_))));
+    assert_eq!(fixture.spool.stats().await.messages, 0);
 }
 
 pub(super) async fn an_empty_message_comes_back_empty(fixture: Fixture) {
@@ -1007,23 +1051,26 @@ pub(super) async fn a_release_wakes_whoever_waits(fixture: Fixture) {
 }
 
 pub(super) async fn a_draft_of_another_spool_is_refused(fixture: Fixture) {
-    struct Foreign;
-    #[async_trait::async_trait]
-    impl super::Draft for Foreign {
-        fn id(&self) -> QueueId {
-            QueueId::from_number(1)
-        }
-        fn size(&self) -> u64 {
-            0
-        }
-        async fn write(&mut self, _: Bytes) -> Result<(), SpoolError> {
-            Ok(())
-        }
-        fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
-            self
-        }
-    }
     let message = message_to(&["a@example.com"]);
     let refused = fixture.spool.commit(Box::new(Foreign), message).await;
     assert!(matches!(refused, Err(SpoolError::Unavailable(_))));
+}
+
+/// The draft of a spool that is not there.
+struct Foreign;
+
+#[async_trait::async_trait]
+impl super::Draft for Foreign {
+    fn id(&self) -> QueueId {
+        QueueId::from_number(1)
+    }
+    fn size(&self) -> u64 {
+        0
+    }
+    async fn write(&mut self, _: Bytes) -> Result<(), SpoolError> {
+        Ok(())
+    }
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
+        self
+    }
 }

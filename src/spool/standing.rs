@@ -213,7 +213,8 @@ impl Standing {
     /// Returns about how many octets of memory it takes beyond what every message does.
     pub(super) fn memory(&self) -> u64 {
         let reason = |failure: &Failure| match &failure.cause {
-            Cause::Broken(text) | Cause::Unusable(text) => text.len(),
+            Cause::Broken(text) => text.len(),
+            Cause::Unusable(unusable) => unusable.text.len(),
             Cause::Response(response) => response.text.len(),
             Cause::Capability(_) | Cause::Expired | Cause::Timeout => 0,
         };

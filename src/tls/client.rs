@@ -171,10 +171,10 @@ enum Judge {
     Nobody,
 }
 
-/// The certificate is not the pinned one.
+/// The certificate is not the pinned one: the cause in [`CertificateError::Other`].
 #[derive(Debug, thiserror::Error)]
 #[error("its SHA-256 fingerprint is {0}, which is not the configured one")]
-struct OtherFingerprint(String);
+pub struct OtherFingerprint(String);
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(

@@ -8,6 +8,7 @@
 
 mod account;
 mod check;
+mod explain;
 mod program;
 mod queue;
 mod trial;

@@ -83,6 +83,19 @@ pub(crate) enum Tls {
     StartTlsAnswered(String),
     /// STARTTLS is offered and answered by this, octet for octet; then it shakes hands.
     StartTlsInjected(String),
+    /// STARTTLS is offered and agreed to; the client's hello is answered by this.
+    StartTlsUpset(Upset),
+}
+
+/// How a handshake ends before it has begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Upset {
+    /// By a fatal alert of this number (RFC 8446 §6).
+    Alert(u8),
+    /// By the end of the connection.
+    Close,
+    /// Not at all: it says nothing.
+    Silence,
 }
 
 /// Something a server should not do, but some do.
@@ -100,10 +113,16 @@ pub(crate) enum Quirk {
     CloseInData,
     /// It replies to a line that begins so with a reply that never ends.
     EndlessAt(String),
+    /// It answers a line that begins so with something that is no reply, and keeps the connection open.
+    GarbageAt(String),
     /// It keeps back its reply to a line that begins so, until it has another script without this.
     HoldAt(String),
+    /// It replies 354, gives this reply once it has read some of the content, and closes.
+    RefuseInData(String),
     /// It never replies to a line that begins so, and keeps the connection open.
     SilentAt(String),
+    /// It replies 354 and reads no octet of the content.
+    SilentInData,
 }
 
 /// A message it has taken.
@@ -546,6 +565,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.stream.read_to_end(&mut rest).await?;
                 Err(Over)
             }
+            Quirk::GarbageAt(start) if begins(&start) => {
+                self.raw(b"\x16\x03 what is this?\r\n").await?;
+                let mut rest = Vec::new();
+                self.stream.read_to_end(&mut rest).await?;
+                Err(Over)
+            }
             Quirk::EndlessAt(start) if begins(&start) => loop {
                 self.say("250-and so on").await?;
             },
@@ -654,12 +679,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.raw(b"this is no handshake\r\n").await?;
                 return Err(Over);
             }
+            Tls::StartTlsUpset(upset) => {
+                self.say("220 2.0.0 go ahead").await?;
+                let mut hello = [0; 1];
+                self.stream.read_exact(&mut hello).await?;
+                return self.upset(upset).await;
+            }
             Tls::Implicit | Tls::None => {
                 self.say("502 5.5.1 no TLS").await?;
                 return Ok(None);
             }
         }
         Ok(Some(After::StartTls))
+    }
+
+    /// Ends a handshake that the client has begun.
+    async fn upset(&mut self, upset: Upset) -> Result<Option<After>, Over> {
+        match upset {
+            Upset::Alert(number) => self.raw(&[21, 3, 3, 0, 2, 2, number]).await?,
+            Upset::Close => {}
+            Upset::Silence => {
+                let mut rest = Vec::new();
+                self.stream.read_to_end(&mut rest).await?;
+            }
+        }
+        Err(Over)
     }
 
     async fn auth(&mut self, line: &str) -> Result<(), Over> {
@@ -719,10 +763,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Ok(None);
         }
         self.say("354 go ahead").await?;
-        if self.script().quirk == Quirk::CloseInData {
-            let mut some = [0; 1];
-            self.stream.read_exact(&mut some).await?;
-            return Err(Over);
+        match self.script().quirk {
+            Quirk::CloseInData => {
+                let mut some = [0; 1];
+                self.stream.read_exact(&mut some).await?;
+                return Err(Over);
+            }
+            Quirk::RefuseInData(reply) => {
+                let mut some = [0; 1];
+                self.stream.read_exact(&mut some).await?;
+                self.say(&reply).await?;
+                return Err(Over);
+            }
+            Quirk::SilentInData => std::future::pending().await,
+            Quirk::CloseAfterDot
+            | Quirk::CloseAfterMessage
+            | Quirk::CloseAt(_)
+            | Quirk::EndlessAt(_)
+            | Quirk::GarbageAt(_)
+            | Quirk::HoldAt(_)
+            | Quirk::Nothing
+            | Quirk::SilentAt(_) => {}
         }
         let mut octets = Vec::new();
         loop {

@@ -15,6 +15,8 @@ mod policy_server;
 
 mod connecting;
 mod domain_policies;
+mod fault_matrix;
+mod next_try;
 mod pacing;
 mod pooling;
 mod relaying;

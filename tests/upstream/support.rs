@@ -27,6 +27,7 @@ pub(crate) const MESSAGE: &str = "Subject: test\r\n\r\n.dot\r\nend\r\n";
 pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
     Settings {
         name: UpstreamName::parse("main").unwrap(),
+        profile: None,
         host: "localhost".to_owned(),
         port: upstream.address.port(),
         mx: false,
@@ -35,6 +36,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         verification: Verification::SystemRoots,
         vouching: Vouching::default(),
         login: None,
+        envelope_sender: None,
         local_address: None,
         connections: 4,
         messages_per_connection: 100,

@@ -42,7 +42,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         "envelope only"
     };
     output.field("judged", judged)?;
-    output.field("otherwise", account.on_unauthorized)?;
+    match &account.default_sender {
+        Some(sender) => output.field("otherwise", format!("rewrite to {sender}"))?,
+        None => output.field("otherwise", account.on_unauthorized)?,
+    }
     let range = format!("{}, at best {}", account.priority, account.max_priority);
     output.field("priority", range)?;
     if !account.limits.is_empty() {

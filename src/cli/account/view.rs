@@ -23,6 +23,8 @@ pub(super) struct AccountView {
     pub(super) authorized: Option<Vec<String>>,
     pub(super) check_header_from: bool,
     pub(super) on_unauthorized: &'static str,
+    /// What takes the place of senders that are not authorized, where that is wanted.
+    pub(super) default_sender: Option<String>,
     pub(super) priority: u8,
     pub(super) max_priority: u8,
     /// Its limits and those of its tenants, in words; empty where there is none.
@@ -49,9 +51,14 @@ impl AccountView {
                 Grants::Only(grants) => Some(grants.iter().map(ToString::to_string).collect()),
             }),
             check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
-            on_unauthorized: match rules.map(|rules| rules.on_unauthorized) {
+            on_unauthorized: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Alert) => "alert",
                 Some(OnUnauthorized::Reject) | None => "reject",
+                Some(OnUnauthorized::Rewrite(_)) => "rewrite",
+            },
+            default_sender: match rules.map(|rules| &rules.on_unauthorized) {
+                Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
+                Some(OnUnauthorized::Alert | OnUnauthorized::Reject) | None => None,
             },
             priority: profile
                 .map_or_else(Priority::default, |profile| profile.priority)

@@ -9,7 +9,9 @@ use crate::config::{Checked, Engine};
 use crate::dns::{Resolver, SystemResolver};
 use crate::identity::{AccountName, Route, UpstreamName};
 use crate::mail::{Attempt, Mailbox, Outcome, Priority, RecipientIndex, ReversePath};
+use crate::mta_sts::{Policies, Source};
 use crate::policy::{Rules, SenderClaim, Verdict, authorize};
+use crate::route::Sending;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 use crate::upstream::{Order, Upstream as _};
@@ -62,7 +64,7 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     let config = arguments.configuration.load()?;
     let upstreams = match (&arguments.target.account, &arguments.target.upstream) {
-        (Some(account), _) => route_of(&config, account, &arguments.from, output)?
+        (Some(account), _) => route_of(&config, account, arguments, output)?
             .upstreams()
             .to_vec(),
         (None, upstream) => upstream.iter().cloned().collect(),
@@ -82,7 +84,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<
 fn route_of(
     config: &Checked,
     name: &AccountName,
-    from: &Mailbox,
+    arguments: &Arguments,
     output: &mut Output,
 ) -> Result<Route, Failure> {
     let account = config.accounts.find(name.as_str());
@@ -97,15 +99,16 @@ fn route_of(
             "The account is disabled: it could not log in.",
         )?;
     }
-    judge(&profile.rules, from, output)?;
-    let Some(route) = config.routes.configured_route(&account.name) else {
+    judge(&profile.rules, &arguments.from, output)?;
+    let Some(choice) = config.routes.route_to(&account.name, &arguments.to) else {
         return Err(Failure::new(
             Code::Configuration,
-            "no upstream takes mail of this account",
+            "no upstream takes mail of this account to this recipient",
         )
         .with_hint("name one as `upstream` under [relay], its tenant or the account"));
     };
-    if config.routes.route(&account.name).is_none() {
+    let route = choice.route.clone();
+    if config.routes.sending() == Sending::Disabled {
         let text =
             "Sending is switched off ([relay] enabled): clients are refused, this test is not.";
         output.styled(Style::Yellow, text)?;
@@ -208,8 +211,11 @@ impl<'a> Tester<'a> {
                     .map_err(|error| Failure::of(Code::Unavailable, &error))?;
                 let resolver: Arc<dyn Resolver> = Arc::new(resolver);
                 let dialogue = Arc::new(Dialogue::new(Arc::clone(&clock)));
+                let source = Source::direct(Arc::clone(&resolver), Arc::clone(&clock));
+                let policies = Arc::new(Policies::new(source));
                 let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver, clock)
-                    .map_err(|error| Failure::of(Code::Configuration, &error))?;
+                    .map_err(|error| Failure::of(Code::Configuration, &error))?
+                    .with_policies(policies);
                 Ok(upstream.attempt_observed(order, dialogue).await)
             }
         }

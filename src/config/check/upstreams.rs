@@ -6,6 +6,7 @@ mod retry;
 mod smtp;
 mod trust;
 mod values;
+mod vouching;
 
 use std::ops::Range;
 
@@ -58,7 +59,8 @@ fn upstream_of_kind(
 ) -> Option<Upstream> {
     let (engine, own_retry, bounds) = match (&raw.smtp, &raw.maildir) {
         (Some(table), None) => {
-            let values = Values::of(table.get_ref());
+            let profile = values::profile(context, table.get_ref().profile.as_ref());
+            let values = Values::of(table.get_ref(), profile);
             let settings = smtp::settings(context, name, table, &values, hostname);
             (
                 settings.map(Box::new).map(Engine::Smtp),

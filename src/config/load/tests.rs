@@ -11,7 +11,7 @@ use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::tls::server::Settings as TlsSettings;
-use crate::upstream::smtp::{PlainTextLogin, Settings, TlsPolicy, Verification};
+use crate::upstream::smtp::{Dane, MtaSts, PlainTextLogin, Settings, TlsPolicy, Verification};
 
 const POSTHOUSE: &str = r#"
 [server]
@@ -163,6 +163,36 @@ fn an_upstream_may_be_an_address_with_a_pinned_certificate() {
 }
 
 #[test]
+fn domains_are_asked_by_default_where_mx_records_name_the_servers() {
+    let vouching = |more: &str| {
+        let text = format!(
+            "[server]\nhostname = \"relay.example\"\n[relay]\nupstream = [\"main\"]\n\
+             [upstream.main.smtp]\nhost = \"a.example\"\n{more}\n[accounts]\nfile = \"accounts.toml\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("posthouse.toml");
+        std::fs::write(&path, text).unwrap();
+        let checked = load(&path).unwrap();
+        let vouching = smtp(&checked.upstreams[&upstream("main")]).vouching;
+        (vouching.dane, vouching.mta_sts)
+    };
+    for (more, expected) in [
+        ("", (Dane::Off, MtaSts::Off)),
+        ("mx = true", (Dane::WherePossible, MtaSts::On)),
+        ("mx = true\ndane = true", (Dane::On, MtaSts::On)),
+        (
+            "mx = true\ndane = false\nmta_sts = false",
+            (Dane::Off, MtaSts::Off),
+        ),
+        ("dane = true", (Dane::On, MtaSts::Off)),
+        ("mx = true\ntls = \"disabled\"", (Dane::Off, MtaSts::Off)),
+        ("mx = true\nverify = false", (Dane::Off, MtaSts::Off)),
+    ] {
+        assert_eq!(vouching(more), expected, "{more}");
+    }
+}
+
+#[test]
 fn both_forms_of_a_list_give_its_entries() {
     let checked = checked();
     let domain = |text| Domain::parse(text).unwrap();
@@ -214,7 +244,7 @@ fn an_account_is_known_by_its_network_and_routed_by_its_tenant() {
     let route = |name| {
         checked
             .routes
-            .route(&account(name))
+            .configured_route(&account(name))
             .as_ref()
             .map(Route::to_string)
     };

@@ -36,4 +36,4 @@ choices!(TlsPolicy {
 choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });
-choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert" });
+choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Rewrite = "rewrite" });

@@ -15,8 +15,8 @@ pub(super) use choices::{
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
-    Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
+    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, RecipientsPerMessage,

@@ -37,6 +37,7 @@ pub(in crate::config) struct Maildir {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Smtp {
+    pub(in crate::config) profile: Option<Spanned<String>>,
     pub(in crate::config) host: Option<Spanned<String>>,
     pub(in crate::config) port: Option<Spanned<Port>>,
     pub(in crate::config) mx: Spanned<bool>,
@@ -44,10 +45,13 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) verify: Spanned<bool>,
     pub(in crate::config) ca_file: Option<Spanned<PathBuf>>,
     pub(in crate::config) fingerprint: Option<Spanned<String>>,
+    pub(in crate::config) dane: Option<Spanned<bool>>,
+    pub(in crate::config) mta_sts: Option<Spanned<bool>>,
     pub(in crate::config) username: Option<Spanned<String>>,
     pub(in crate::config) password: Option<Spanned<SecretSource>>,
     pub(in crate::config) plain_text_login: Spanned<bool>,
     pub(in crate::config) helo: Option<Spanned<String>>,
+    pub(in crate::config) envelope_sender: Option<Spanned<String>>,
     pub(in crate::config) local_address: Option<Spanned<String>>,
     pub(in crate::config) connections: Option<Spanned<Connections>>,
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,

@@ -1,12 +1,23 @@
 //! The upstreams.
 
 use super::{Sample, raw, text};
+use crate::upstream::profile::Profile;
 
 pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     let defaults = raw::SmtpDefaults::default();
     sample.table(
         "[upstream.main.smtp]",
         "A server that takes mail over, here called \"main\". There may be any number: [upstream.NAME.smtp].",
+    );
+    sample.shown(
+        "profile",
+        text("microsoft365"),
+        &format!(
+            "What is known of a provider: its host, port, TLS, limits, and what its answers mean. Every key below overrides it.\n\
+             {} (example; by default none).\n\
+             `posthouse upstream show main` prints what is in force and where it comes from.",
+            profiles()
+        ),
     );
     sample.set(
         "host",
@@ -43,6 +54,14 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     upstream_bounds(sample, smtp, &defaults);
 }
 
+/// The names of the profiles, in lines that are not too long.
+fn profiles() -> String {
+    let names: Vec<String> = Profile::all().map(|profile| text(profile.name)).collect();
+    let middle = names.len() / 2;
+    let (first, rest) = names.split_at_checked(middle).unwrap_or_default();
+    format!("{},\n{}", first.join(", "), rest.join(", "))
+}
+
 fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
     sample.shown(
         "verify",
@@ -60,6 +79,19 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
         "SHA-256 of the one certificate to trust; names and dates do not count then (example).",
     );
     sample.shown(
+        "dane",
+        true,
+        "Whether the zones of the servers are asked which certificates they show (DANE: TLSA records that DNSSEC proves).\n\
+         Where there are any, TLS is required and they decide. By default they are asked where mx is true and the system's\n\
+         authorities judge, as long as the name servers pass signatures on; with true, mail waits where they do not (example).",
+    );
+    sample.shown(
+        "mta_sts",
+        true,
+        "Whether the domain is asked for its policy (MTA-STS): which servers take its mail, and that they must prove it over\n\
+         TLS. Only where mx is true, and then by default where the system's authorities judge (example).",
+    );
+    sample.shown(
         "plain_text_login",
         smtp.plain_text_login.get_ref(),
         "Whether the password may be sent without TLS. Dangerous.",
@@ -71,6 +103,13 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         "helo",
         text("relay.example.com"),
         "The name in EHLO (example; by default `hostname` of [server]).",
+    );
+    sample.shown(
+        "envelope_sender",
+        text("bounces@example.com"),
+        "The sender in the envelope of all mail to this upstream, in the place of each message's own (example; by default\n\
+         that of the message). From: stays, and so does the null sender of reports. Reports of servers behind go there;\n\
+         those of posthouse itself go to the message's own sender.",
     );
     sample.shown(
         "local_address",

@@ -15,7 +15,7 @@ use crate::mail::{
     Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath,
 };
 use crate::spool::memory::MemorySpool;
-use crate::spool::{Message, Spool as _};
+use crate::spool::{Entry, Message, Spool as _};
 
 /// A running control server on a spool in memory.
 struct Running {
@@ -29,7 +29,7 @@ struct Running {
 struct FakeOperator;
 
 impl Configured for FakeOperator {
-    fn route_of(&self, _: &AccountName) -> Option<Route> {
+    fn route_of(&self, _: &Entry) -> Option<Route> {
         Route::new(vec![UpstreamName::parse("main").unwrap()])
     }
 

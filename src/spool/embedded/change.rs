@@ -36,6 +36,17 @@ pub(super) fn write_report(fields: &mut Fields, report: impl FnOnce(&mut Fields)
     fields.nested(REPORT, report);
 }
 
+/// Reads the fields of messages that came together.
+pub(super) fn read_together(head: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut messages = Vec::new();
+    for field in Reader::new(head) {
+        if let (REPORT, content) = field? {
+            messages.push(content);
+        }
+    }
+    Ok(messages)
+}
+
 pub(super) fn read(head: &[u8]) -> Result<Change<'_>, Malformed> {
     let (mut id, mut standing, mut reports) = (None, None, Vec::new());
     for field in Reader::new(head) {
@@ -209,7 +220,7 @@ pub(super) fn write_failure(fields: &mut Fields, failure: &Failure) {
         Cause::Expired => (EXPIRED, &""),
         Cause::Response(response) => (RESPONSE, &response.text),
         Cause::Timeout => (TIMEOUT, &""),
-        Cause::Unusable(text) => (UNUSABLE, text),
+        Cause::Unusable(unusable) => (UNUSABLE, unusable),
     };
     fields.octet(CAUSE, cause);
     fields.text(TEXT, words);
@@ -258,7 +269,7 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 11] = [
+const CAPABILITIES: [&str; 13] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
@@ -270,6 +281,8 @@ const CAPABILITIES: [&str; 11] = [
     "SMTPUTF8",
     "STARTTLS",
     VERIFIED_TLS,
+    "messages of this size",
+    "messages with this header",
 ];
 
 /// The stages by the number that is stored.

@@ -111,6 +111,10 @@ fn take_apart(mark: Mark, place: &Place, record: &Bytes) -> Result<Read, ReadErr
 fn part_of(kind: Kind, head: &[u8], part: u16) -> Result<&[u8], ReadError> {
     match (kind, part.checked_sub(1)) {
         (Kind::Message, None) => Ok(head),
+        (Kind::Messages, Some(message)) => change::read_together(head)?
+            .get(usize::from(message))
+            .copied()
+            .ok_or(ReadError::Damaged),
         (Kind::Settlement, Some(report)) => change::read(head)?
             .reports
             .get(usize::from(report))

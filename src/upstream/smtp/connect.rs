@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
 use crate::dns::{Host, Resolver};
-use crate::mail::{Outcome, Stage};
+use crate::mail::{Defect, Outcome, Stage, Unusable};
 use crate::mta_sts::Policies;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Judgement};
@@ -183,7 +183,8 @@ impl Connector {
         }
         Err(search.problem.unwrap_or_else(|| {
             let text = "no address of the upstream can be reached from the local address";
-            Unconnected::nowhere(classify::unusable(Stage::Connect, text.into()))
+            let unusable = Unusable::new(Defect::LocalAddress, text);
+            Unconnected::nowhere(classify::unusable(Stage::Connect, unusable))
         }))
     }
 
@@ -208,7 +209,8 @@ impl Connector {
             }
             let judgement = match self.open(&security, address, observer).await {
                 Ok(connection) => {
-                    let connection = connection.with(&target.host.name, security.assurance);
+                    let mut connection = connection.with(&target.host.name, security.assurance);
+                    connection.known = self.settings.known();
                     match connection.lack().filter(|_| need == Need::Verified) {
                         None => return Ok(Some(connection)),
                         Some(lack) => {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::mail::{Channel, Envelope, Priority, RecipientIndex, Via};
+use crate::mail::{Channel, Envelope, Mailbox, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
-use crate::upstream::classify::Break;
+use crate::upstream::classify::{Answer, Break};
 
 use super::assurance::{Assurance, Lack};
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
@@ -30,6 +30,8 @@ pub(super) struct Connection {
     /// What is known of the server.
     assurance: Assurance,
     allowed: Use,
+    /// What its answers mean, before what everybody's mean.
+    pub(super) known: &'static [Answer],
     /// Transactions so far.
     pub(super) messages: u32,
     /// When it was last used.
@@ -57,6 +59,8 @@ pub(super) enum Message {
 #[derive(Clone, Copy)]
 pub(super) struct Transfer<'a> {
     pub(super) envelope: &'a Envelope,
+    /// The reverse-path in the place of the envelope's, unless that is null.
+    pub(super) envelope_sender: Option<&'a Mailbox>,
     pub(super) recipients: &'a [RecipientIndex],
     pub(super) priority: Priority,
     /// The civil time.
@@ -109,6 +113,7 @@ impl Connection {
             host: Box::default(),
             assurance: Assurance::Unproved,
             allowed: Use::Any,
+            known: &[],
             messages: 0,
             idle_since: now,
             out: Vec::new(),
@@ -173,9 +178,11 @@ impl Connection {
         let task = Task {
             envelope: transfer.envelope,
             assurance: self.assurance,
+            envelope_sender: transfer.envelope_sender,
             recipients: transfer.recipients,
             priority: transfer.priority,
             now: transfer.now,
+            known: self.known,
             content,
         };
         let mut exchange = Exchange::new(task, &self.extensions, self.after);

@@ -16,10 +16,10 @@ use std::collections::VecDeque;
 
 use crate::clock::Timestamp;
 use crate::mail::{
-    Cause, Envelope, Failure, Health, Outcome, Priority, RecipientIndex, Response, Stage,
+    Cause, Envelope, Failure, Health, Mailbox, Outcome, Priority, RecipientIndex, Response, Stage,
 };
 use crate::smtp::extension::Extensions;
-use crate::upstream::classify::{self, Break};
+use crate::upstream::classify::{self, Answer, Break};
 
 use super::assurance::Assurance;
 use super::framing::{Encoder, Framing};
@@ -31,12 +31,16 @@ pub(super) struct Task<'a> {
     pub(super) envelope: &'a Envelope,
     /// What is known of the server.
     pub(super) assurance: Assurance,
+    /// The reverse-path in the place of the envelope's, unless that is null.
+    pub(super) envelope_sender: Option<&'a Mailbox>,
     /// Those this transaction is for.
     pub(super) recipients: &'a [RecipientIndex],
     /// For MT-PRIORITY.
     pub(super) priority: Priority,
     /// The civil time, for what is left of a deadline.
     pub(super) now: Timestamp,
+    /// What the upstream's answers mean, before what everybody's mean.
+    pub(super) known: &'a [Answer],
     /// The message.
     pub(super) content: Content<'a>,
 }

@@ -1,9 +1,12 @@
 //! What went wrong or right with TLS, in words an operator can act on.
 
-use rustls::{AlertDescription, ClientConnection, HandshakeKind, ProtocolVersion};
+use rustls::{
+    AlertDescription, CertificateError, ClientConnection, HandshakeKind, ProtocolVersion,
+};
 
-use crate::mail::{Stage, TlsVia};
+use crate::mail::{Defect, Stage, TlsVia, Unusable};
 use crate::telemetry::printable;
+use crate::tls::client::OtherFingerprint;
 use crate::tls::{client, fault};
 use crate::upstream::classify::{self, Break, Judgement};
 
@@ -11,11 +14,11 @@ use crate::upstream::classify::{self, Break, Judgement};
 #[derive(Debug)]
 pub(super) enum TlsProblem {
     /// The certificate is not acceptable.
-    Certificate(Box<str>),
+    Certificate(Unusable),
     /// The connection broke or was silent.
     Connection(Break),
     /// Both sides do not understand each other.
-    Protocol(Box<str>),
+    Protocol(Unusable),
 }
 
 impl TlsProblem {
@@ -26,7 +29,9 @@ impl TlsProblem {
 
     pub(super) fn judgement(self) -> Judgement {
         match self {
-            Self::Certificate(text) | Self::Protocol(text) => classify::unusable(Stage::Tls, text),
+            Self::Certificate(unusable) | Self::Protocol(unusable) => {
+                classify::unusable(Stage::Tls, unusable)
+            }
             Self::Connection(end) => classify::broken(Stage::Tls, end),
         }
     }
@@ -39,9 +44,10 @@ impl TlsProblem {
 impl From<mail_send::Error> for TlsProblem {
     fn from(error: mail_send::Error) -> Self {
         match error {
-            mail_send::Error::InvalidTLSName => Self::Certificate(
-                "the configured host name is not one that a certificate can carry".into(),
-            ),
+            mail_send::Error::InvalidTLSName => Self::Certificate(Unusable::new(
+                Defect::CertificateName,
+                "the configured host name is not one that a certificate can carry",
+            )),
             mail_send::Error::Timeout => Self::Connection(Break::Timeout),
             mail_send::Error::Tls(error) => tls(&error),
             other => Self::Connection(Break::Closed(words(&other))),
@@ -60,19 +66,58 @@ fn tls(error: &rustls::Error) -> TlsProblem {
                 "the upstream's certificate is not accepted: {}",
                 fault(error)
             );
-            TlsProblem::Certificate(printable(&text))
+            TlsProblem::Certificate(Unusable::new(defect(error), printable(&text)))
         }
-        rustls::Error::NoCertificatesPresented => {
-            TlsProblem::Certificate("the upstream shows no certificate".into())
-        }
-        rustls::Error::InvalidMessage(_) => TlsProblem::Protocol(
-            "the upstream does not speak TLS here; is the port right for this TLS policy?".into(),
-        ),
+        rustls::Error::NoCertificatesPresented => TlsProblem::Certificate(Unusable::new(
+            Defect::CertificateMissing,
+            "the upstream shows no certificate",
+        )),
+        rustls::Error::InvalidMessage(_) => TlsProblem::Protocol(Unusable::new(
+            Defect::TlsMissing,
+            "the upstream does not speak TLS here; is the port right for this TLS policy?",
+        )),
+        // It is not at odds with us; it has trouble of its own, which passes.
+        rustls::Error::AlertReceived(
+            AlertDescription::CloseNotify
+            | AlertDescription::InternalError
+            | AlertDescription::UserCanceled,
+        ) => TlsProblem::Connection(Break::Closed(printable(&format!(
+            "the upstream broke the TLS handshake off: {error}"
+        )))),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
-        | rustls::Error::PeerIncompatible(_) => TlsProblem::Protocol(printable(&format!(
-            "the upstream offers no TLS 1.2 or 1.3 that both sides understand: {error}"
-        ))),
-        other => TlsProblem::Protocol(printable(&format!("the TLS handshake failed: {other}"))),
+        | rustls::Error::PeerIncompatible(_) => TlsProblem::Protocol(Unusable::new(
+            Defect::TlsVersion,
+            printable(&format!(
+                "the upstream offers no TLS 1.2 or 1.3 that both sides understand: {error}"
+            )),
+        )),
+        other => {
+            TlsProblem::Protocol(printable(&format!("the TLS handshake failed: {other}")).into())
+        }
+    }
+}
+
+/// Returns which repair a fault of a certificate needs.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of errors; what is not named here needs none of its own"
+)]
+fn defect(error: &CertificateError) -> Defect {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            Defect::CertificateExpired
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Defect::CertificateNotYetValid
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Defect::CertificateName
+        }
+        CertificateError::UnknownIssuer => Defect::CertificateUntrusted,
+        CertificateError::Other(other) if other.0.is::<OtherFingerprint>() => {
+            Defect::CertificatePinned
+        }
+        _ => Defect::CertificateOther,
     }
 }
 
@@ -125,11 +170,12 @@ mod tests {
         let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let problem = TlsProblem::from(mail_send::Error::Tls(Box::new(error)));
         assert!(problem.is_about_certificate());
-        let TlsProblem::Certificate(text) = problem else {
+        let TlsProblem::Certificate(unusable) = problem else {
             panic!("{problem:?}")
         };
+        assert_eq!(unusable.defect, Defect::CertificateUntrusted);
         assert_eq!(
-            &*text,
+            &*unusable.text,
             "the upstream's certificate is not accepted: its issuer is not trusted"
         );
     }

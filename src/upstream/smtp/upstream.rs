@@ -80,6 +80,7 @@ impl SmtpUpstream {
         };
         let transfer = Transfer {
             envelope: order.envelope,
+            envelope_sender: self.settings().envelope_sender.as_ref(),
             recipients: order.recipients,
             priority: order.priority,
             now: self.clock.now(),

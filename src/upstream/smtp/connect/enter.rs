@@ -1,6 +1,6 @@
 //! Greeting, EHLO and login.
 
-use crate::mail::Stage;
+use crate::mail::{Defect, Response, Stage, Unusable};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
@@ -15,7 +15,7 @@ impl Connector {
     pub(super) async fn greet<S: Socket>(&self, wire: &mut Wire<S>) -> Result<(), Judgement> {
         let greeting = wire.reply(self.settings.timeouts.command).await;
         let greeting = greeting.map_err(|end| classify::broken(Stage::Greeting, end))?;
-        expect(Stage::Greeting, 220, greeting).map(drop)
+        self.expect(Stage::Greeting, 220, greeting).map(drop)
     }
 
     /// Says EHLO, or HELO to servers that do not know it (RFC 5321 §3.2).
@@ -32,10 +32,10 @@ impl Connector {
         let reply = reply.map_err(broken)?;
         let mut extensions = if reply.response.code >= 500 {
             let reply = wire.command(&format!("HELO {name}\r\n"), limit).await;
-            expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
+            self.expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
             Extensions::default()
         } else {
-            Extensions::parse(&expect(Stage::Greeting, 250, reply)?.lines)
+            Extensions::parse(&self.expect(Stage::Greeting, 250, reply)?.lines)
         };
         match self.settings.smtputf8 {
             Smtputf8::Auto => {}
@@ -73,9 +73,13 @@ impl Connector {
         privacy: Privacy,
         login: &Login,
     ) -> Result<(), Judgement> {
-        let unusable = |text: &str| Err(classify::unusable(Stage::Authenticate, text.into()));
+        let unusable = |defect, text: &str| {
+            let unusable = Unusable::new(defect, text);
+            Err(classify::unusable(Stage::Authenticate, unusable))
+        };
         if privacy == Privacy::Open && login.over_plain_text == PlainTextLogin::Forbidden {
-            return unusable("the connection is not encrypted, and the login may not go over it");
+            let text = "the connection is not encrypted, and the login may not go over it";
+            return unusable(Defect::PlainTextLogin, text);
         }
         let mut refusal = None;
         for mechanism in Mechanism::in_order(extensions.auth, privacy) {
@@ -83,14 +87,17 @@ impl Connector {
                 Answer::Done => return Ok(()),
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
-                    return Err(classify::reply(Stage::Authenticate, reply));
+                    return Err(self.judge(Stage::Authenticate, reply));
                 }
-                Answer::Send(_) => return unusable("the login did not end"),
+                Answer::Send(_) => return unusable(Defect::Other, "the login did not end"),
             }
         }
         match refusal {
-            Some(reply) => Err(classify::reply(Stage::Authenticate, reply)),
-            None => unusable("the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5"),
+            Some(reply) => Err(self.judge(Stage::Authenticate, reply)),
+            None => unusable(
+                Defect::Mechanism,
+                "the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5",
+            ),
         }
     }
 
@@ -120,12 +127,21 @@ impl Connector {
             "***".clone_into(&mut shown);
         }
     }
-}
 
-fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
-    if reply.response.code == code {
-        Ok(reply)
-    } else {
-        Err(classify::reply(stage, reply.response))
+    fn expect(
+        &self,
+        stage: Stage,
+        code: u16,
+        reply: ReceivedReply,
+    ) -> Result<ReceivedReply, Judgement> {
+        if reply.response.code == code {
+            Ok(reply)
+        } else {
+            Err(self.judge(stage, reply.response))
+        }
+    }
+
+    pub(super) fn judge(&self, stage: Stage, reply: Response) -> Judgement {
+        classify::reply(stage, reply, self.settings.known())
     }
 }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::mail::{Channel, Stage, Via};
+use crate::mail::{Channel, Defect, Stage, Unusable, Via};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
 use crate::upstream::smtp::connection::Connection;
@@ -83,7 +83,8 @@ impl Connector {
         if !extensions.starttls {
             if self.settings.tls == TlsPolicy::Required || security.must_encrypt() {
                 let text = "the upstream does not offer STARTTLS, which is required";
-                return Err(classify::unusable(Stage::Tls, text.into()).into());
+                let unusable = Unusable::new(Defect::StartTls, text);
+                return Err(classify::unusable(Stage::Tls, unusable).into());
             }
             return Ok(self.log_in(wire, extensions, Privacy::Open).await?);
         }
@@ -95,7 +96,7 @@ impl Connector {
         let reply = wire.command("STARTTLS\r\n", limit).await;
         let reply = reply.map_err(|end| harmless(classify::broken(Stage::Tls, end)))?;
         if reply.response.code != 220 {
-            return Err(harmless(classify::reply(Stage::Tls, reply.response)));
+            return Err(harmless(self.judge(Stage::Tls, reply.response)));
         }
         if !wire.is_quiet() {
             let text = "octets were slipped in before the TLS handshake";

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use tokio_rustls::TlsConnector;
 
 use crate::dns::{self, Host, Proof, ResolveError, Tlsa};
-use crate::mail::Stage;
+use crate::mail::{Defect, Stage, Unusable};
 use crate::mta_sts::{Mode, Policy};
 use crate::tls::client::{self, Association};
 use crate::upstream::classify::{self, Break, Judgement};
@@ -236,11 +236,13 @@ enum Fit {
 
 /// What no answer of DNS means.
 pub(super) fn unresolved(error: &ResolveError) -> Judgement {
-    let text = error.to_string().into();
+    let text = error.to_string();
     match error {
-        ResolveError::NullMx(_) => classify::unusable(Stage::Resolve, text),
+        ResolveError::NullMx(_) => {
+            classify::unusable(Stage::Resolve, Unusable::new(Defect::NullMx, text))
+        }
         ResolveError::NotFound(_) | ResolveError::Temporary { .. } => {
-            classify::broken(Stage::Resolve, Break::Closed(text))
+            classify::broken(Stage::Resolve, Break::Closed(text.into()))
         }
     }
 }

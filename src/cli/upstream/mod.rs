@@ -1,0 +1,6 @@
+//! `posthouse upstream`: how the upstreams fare, and the operator's verbs.
+
+mod command;
+mod list;
+
+pub(super) use command::{Arguments, run};
