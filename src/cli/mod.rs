@@ -14,6 +14,7 @@ mod failure;
 mod hash_password;
 mod man;
 mod output;
+mod probe;
 mod queue;
 mod reload;
 mod run;

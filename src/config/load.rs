@@ -70,6 +70,7 @@ fn check_root(
     context: &mut Context,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Checked> {
+    context.data_dir = context.path(root.server.data_dir.get_ref());
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
     let hostname = server

@@ -5,6 +5,7 @@
 
 mod journal;
 mod limits;
+mod oauth;
 mod routes;
 mod session;
 mod spool;
@@ -14,6 +15,7 @@ use std::fmt::{Display, Write as _};
 
 use super::raw;
 
+use oauth::oauth;
 use session::session;
 use upstream::{maildir, timeouts, upstream};
 
@@ -31,6 +33,7 @@ pub fn defaults_toml() -> String {
     routes::routes(&mut sample);
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::TimeoutDefaults::default());
+    oauth(&mut sample);
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);

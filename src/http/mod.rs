@@ -24,3 +24,6 @@ pub use error::HttpError;
 pub use hyper::header;
 pub use hyper::{HeaderMap, Method};
 pub use request::Request;
+
+#[cfg(test)]
+mod tests;

@@ -27,11 +27,10 @@ mod tokens;
 pub use cloud::Cloud;
 pub use error::TokenError;
 pub use keys::{CertificateKey, KeyError, ServiceAccount, SigningKey};
-pub use refusal::advice;
 pub use settings::{
     Audience, Authentication, ClientCredentials, DeviceLogin, Grant, RefreshToken, Settings,
 };
-pub use store::{Store, StoreError, Stored};
+pub use store::{Store, StoreError, Stored, token_file};
 pub use token::AccessToken;
 pub use tokens::Tokens;
 

@@ -119,8 +119,13 @@ pub(super) fn newest<'a>(
 }
 
 fn fingerprint(secret: &Secret) -> String {
+    fingerprint_of(secret.expose())
+}
+
+fn fingerprint_of(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
     let mut text = String::with_capacity(64);
-    for octet in digest(&SHA256, secret.expose().as_bytes()).as_ref() {
+    for octet in digest.as_ref() {
         // Writing into memory does not fail.
         let _ = write!(text, "{octet:02x}");
     }
@@ -157,6 +162,28 @@ struct Head {
     posthouse: String,
     version: u32,
 }
+
+/// Returns the file in a folder that keeps the refresh token of an upstream, whatever its name.
+pub fn token_file(folder: &Path, upstream: &str) -> PathBuf {
+    let mut name = String::with_capacity(upstream.len() + EXTENSION.len());
+    for octet in upstream.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(octet.into()),
+            // Writing into memory does not fail.
+            _ => drop(write!(name, "%{octet:02X}")),
+        }
+    }
+    if name.len() > LONGEST_NAME {
+        name = fingerprint_of(upstream);
+    }
+    folder.join(name + EXTENSION)
+}
+
+/// What stands behind the name.
+const EXTENSION: &str = ".json";
+
+/// File systems take 255 octets, and something stands behind the name.
+const LONGEST_NAME: usize = 200;
 
 /// The file of one refresh token.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -359,6 +386,16 @@ mod tests {
         replace(&text);
         fs::set_permissions(store.path(), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(store.load(), Err(StoreError::Exposed { .. })));
+    }
+
+    #[test]
+    fn every_upstream_has_a_file_of_its_own() {
+        let file = |name: &str| token_file(Path::new("tokens"), name);
+        assert_eq!(file("office"), Path::new("tokens/office.json"));
+        assert_eq!(file("../a"), Path::new("tokens/%2E%2E%2Fa.json"));
+        let long = file(&"x".repeat(255));
+        assert_eq!(long.file_name().unwrap().len(), 64 + ".json".len());
+        assert_ne!(long, file(&"y".repeat(255)));
     }
 
     #[test]

@@ -54,8 +54,12 @@ pub struct Mechanisms {
     pub cram_md5: bool,
     /// LOGIN (draft-murchison-sasl-login).
     pub login: bool,
+    /// OAUTHBEARER (RFC 7628).
+    pub oauthbearer: bool,
     /// PLAIN (RFC 4616).
     pub plain: bool,
+    /// XOAUTH2, Google's forerunner of OAUTHBEARER.
+    pub xoauth2: bool,
 }
 
 impl Extensions {
@@ -114,14 +118,23 @@ impl Size {
 impl Mechanisms {
     /// Returns whether none of them is offered.
     pub const fn is_empty(self) -> bool {
-        !self.cram_md5 && !self.login && !self.plain
+        let Self {
+            cram_md5,
+            login,
+            oauthbearer,
+            plain,
+            xoauth2,
+        } = self;
+        !(cram_md5 || login || oauthbearer || plain || xoauth2)
     }
 
     fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         for name in names {
             self.cram_md5 |= name.eq_ignore_ascii_case("CRAM-MD5");
             self.login |= name.eq_ignore_ascii_case("LOGIN");
+            self.oauthbearer |= name.eq_ignore_ascii_case("OAUTHBEARER");
             self.plain |= name.eq_ignore_ascii_case("PLAIN");
+            self.xoauth2 |= name.eq_ignore_ascii_case("XOAUTH2");
         }
     }
 }
@@ -147,12 +160,14 @@ mod tests {
             "MT-PRIORITY MIXER",
             "REQUIRETLS",
             "STARTTLS",
-            "AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2",
+            "AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER",
         ];
         let mechanisms = Mechanisms {
             cram_md5: true,
             login: true,
+            oauthbearer: true,
             plain: true,
+            xoauth2: true,
         };
         let expected = Extensions {
             eight_bit_mime: true,

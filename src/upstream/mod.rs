@@ -6,6 +6,7 @@
 pub mod classify;
 pub mod graph;
 pub mod maildir;
+pub mod probe;
 pub mod profile;
 pub mod repair;
 pub mod smtp;

@@ -12,4 +12,8 @@ mod explain;
 mod program;
 mod queue;
 mod trial;
+mod upstream;
 mod usage;
+
+#[path = "../support/fake_upstream.rs"]
+mod fake_upstream;

@@ -48,6 +48,8 @@ pub(crate) struct Script {
     pub(crate) mechanisms: String,
     /// User name and password it accepts.
     pub(crate) login: (String, String),
+    /// How the OAuth tokens begin that it accepts, for the same user.
+    pub(crate) tokens: Vec<String>,
     /// Replies to commands instead of the usual ones: the start of the line, the reply, how often.
     pub(crate) replies: Vec<Scripted>,
     /// Something else that it does.
@@ -169,6 +171,7 @@ struct State {
     lines: watch::Sender<Vec<String>>,
     connections: watch::Sender<usize>,
     acceptor: TlsAcceptor,
+    port: u16,
 }
 
 /// How long [`FakeUpstream::wait_for`] waits before it gives up.
@@ -193,6 +196,7 @@ impl Default for Script {
             tls: Tls::None,
             mechanisms: String::new(),
             login: ("user".to_owned(), "secret".to_owned()),
+            tokens: Vec::new(),
             replies: Vec::new(),
             quirk: Quirk::Nothing,
         }
@@ -244,6 +248,13 @@ impl Script {
         self
     }
 
+    /// Accepts tokens that begin so, of the usual user.
+    #[must_use]
+    pub(crate) fn tokens(mut self, tokens: &[&str]) -> Self {
+        self.tokens = tokens.iter().map(|&token| token.to_owned()).collect();
+        self
+    }
+
     /// Does something odd.
     #[must_use]
     pub(crate) fn quirk(mut self, quirk: Quirk) -> Self {
@@ -279,6 +290,7 @@ impl FakeUpstream {
             lines: watch::Sender::new(Vec::new()),
             connections: watch::Sender::new(0),
             acceptor,
+            port: listener.local_addr().unwrap().port(),
         });
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
@@ -707,6 +719,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn auth(&mut self, line: &str) -> Result<(), Over> {
+        if line.len() > 510 {
+            return self.say("500 5.5.6 line too long").await;
+        }
         let (user, password) = self.script().login;
         let mut words = line.split(' ').skip(1);
         let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
@@ -717,6 +732,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .any(|name| name == mechanism)
         {
             return self.say("504 5.5.4 unrecognized authentication type").await;
+        }
+        if let "XOAUTH2" | "OAUTHBEARER" = mechanism.as_str() {
+            return self.auth_with_token(&mechanism, words.next()).await;
         }
         let is_right = match mechanism.as_str() {
             "PLAIN" => decode(words.next().unwrap_or_default()) == format!("\0{user}\0{password}"),
@@ -739,6 +757,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         } else {
             self.say("535 5.7.8 wrong user name or password").await
         }
+    }
+
+    async fn auth_with_token(
+        &mut self,
+        mechanism: &str,
+        initial: Option<&str>,
+    ) -> Result<(), Over> {
+        let response = match initial {
+            Some(initial) => decode(initial),
+            None => self.challenge("").await?,
+        };
+        let (user, _) = self.script().login;
+        let token = match mechanism {
+            "XOAUTH2" => response.strip_prefix(&format!("user={user}\u{1}auth=Bearer ")),
+            _ => {
+                let rest = response.strip_prefix(&format!("n,a={user},\u{1}host="));
+                let port = format!("\u{1}port={}\u{1}auth=Bearer ", self.state.port);
+                rest.and_then(|rest| Some(rest.split_once(&port)?.1))
+            }
+        };
+        let token = token.and_then(|rest| rest.strip_suffix("\u{1}\u{1}"));
+        let accepted = self.script().tokens;
+        let is_right = |token: &str| accepted.iter().any(|start| token.starts_with(start));
+        if token.is_some_and(is_right) {
+            self.login = Some(user);
+            return self.say("235 2.7.0 welcome").await;
+        }
+        let error = STANDARD.encode(r#"{"status":"invalid_token","schemes":"bearer"}"#);
+        self.say(&format!("334 {error}")).await?;
+        let wanted = if mechanism == "XOAUTH2" { "" } else { "AQ==" };
+        if self.line().await? != wanted {
+            return self.say("501 5.5.2 that does not belong here").await;
+        }
+        self.say("535 5.7.8 the token is not accepted").await
     }
 
     async fn challenge(&mut self, text: &str) -> Result<String, Over> {

@@ -14,8 +14,8 @@ use posthouse::mail::{
 };
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
-    Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy, Transcript,
-    Verification, Vouching,
+    Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
+    Transcript, Verification, Vouching,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -87,7 +87,7 @@ pub(crate) fn trusting(
 pub(crate) fn login(over_plain_text: PlainTextLogin) -> Login {
     Login {
         username: "user".to_owned(),
-        password: Secret::new("secret".to_owned()),
+        credential: Credential::Password(Secret::new("secret".to_owned())),
         over_plain_text,
     }
 }

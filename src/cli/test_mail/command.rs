@@ -16,7 +16,7 @@ use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 use crate::upstream::{Order, Upstream as _};
 
-use crate::cli::configuration::ConfigurationOption;
+use crate::cli::configuration::{self, ConfigurationOption};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::{Output, Style};
 
@@ -163,16 +163,7 @@ impl<'a> Tester<'a> {
         name: &UpstreamName,
         output: &mut Output,
     ) -> Result<Result<(), Failure>, Failure> {
-        let Some(upstream) = self.config.upstreams.get(name) else {
-            let names: Vec<_> = self
-                .config
-                .upstreams
-                .keys()
-                .map(ToString::to_string)
-                .collect();
-            let failure = Failure::new(Code::NoInput, format!("there is no upstream `{name}`"));
-            return Err(failure.with_hint(format!("defined are: {}", names.join(", "))));
-        };
+        let upstream = configuration::upstream(self.config, name)?;
         output.field("upstream", name)?;
         let begin = self.clock.instant();
         let attempt = self.runtime.block_on(self.attempt(&upstream.engine))?;

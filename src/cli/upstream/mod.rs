@@ -2,5 +2,6 @@
 
 mod command;
 mod list;
+mod test;
 
 pub(super) use command::{Arguments, run};

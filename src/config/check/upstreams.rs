@@ -1,6 +1,7 @@
 //! Upstreams: where they are, how they are secured, who logs in.
 
 mod login;
+mod oauth;
 mod picked;
 mod retry;
 mod smtp;

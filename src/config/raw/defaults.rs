@@ -5,10 +5,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Connections, Journal, Limits, List, Listener,
-    Log, MessagesPerConnection, Named, OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Cloud, Connections, Journal, Limits, List,
+    Listener, Log, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry,
+    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
+    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -144,6 +144,7 @@ impl Default for Smtp {
             mta_sts: None,
             username: None,
             password: None,
+            oauth: None,
             plain_text_login: unplaced(false),
             helo: None,
             envelope_sender: None,
@@ -201,6 +202,24 @@ impl Default for TimeoutDefaults {
             command: Span::of(timeouts.command),
             data: Span::of(timeouts.data),
             final_reply: Span::of(timeouts.final_reply),
+        }
+    }
+}
+
+impl Default for Microsoft {
+    fn default() -> Self {
+        Self {
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate: None,
+            key: None,
+            login: unplaced(false),
+            refresh_token: None,
+            cloud: Cloud::default(),
+            authority: None,
+            scope: None,
+            ca_file: None,
         }
     }
 }

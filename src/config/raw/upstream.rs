@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Hidden, Rates, Smtputf8, TlsPolicy};
+use super::{Hidden, OAuth, Rates, Smtputf8, TlsPolicy};
 use crate::config::units::{BitRate, Number, Span};
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -49,6 +49,7 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) mta_sts: Option<Spanned<bool>>,
     pub(in crate::config) username: Option<Spanned<String>>,
     pub(in crate::config) password: Option<Spanned<SecretSource>>,
+    pub(in crate::config) oauth: Option<Spanned<OAuth>>,
     pub(in crate::config) plain_text_login: Spanned<bool>,
     pub(in crate::config) helo: Option<Spanned<String>>,
     pub(in crate::config) envelope_sender: Option<Spanned<String>>,

@@ -38,5 +38,5 @@ pub enum Foreign {
     Smtp,
 }
 
-/// Requests at once to one mailbox. Graph refuses the fifth (`ApplicationThrottled`, "over its MailboxConcurrency limit").
+/// Requests at once to one mailbox. Graph refuses the fifth (`ApplicationThrottled`).
 pub const PER_MAILBOX: usize = 4;

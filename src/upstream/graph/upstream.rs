@@ -12,7 +12,8 @@ use crate::http::header::{CONTENT_TYPE, HeaderValue};
 use crate::http::{Client, HttpError, Method, Request};
 use crate::identity::UpstreamName;
 use crate::mail::{
-    Attempt, Cause, Failure, Header, Health, Mailbox, Outcome, RecipientIndex, Stage, Via,
+    Attempt, Cause, DeliverByMode, Envelope, Failure, Header, Health, Mailbox, Outcome,
+    RecipientIndex, Stage, TlsRequest, Via,
 };
 use crate::oauth::TokenSource;
 use crate::telemetry::chain;
@@ -82,7 +83,7 @@ impl GraphUpstream {
         let read = Message::read(order.body.as_mut(), self.settings.message_size).await;
         let message = match read {
             Ok(message) => message,
-            Err(error) => return Tally::of(order.recipients, unreadable(&error), Health::Good),
+            Err(error) => return Tally::of(order.recipients, &unreadable(&error), Health::Good),
         };
         let header = Header::parse(message.header()).ok();
         let (mailbox, owner) = match &self.settings.mailbox {
@@ -90,7 +91,7 @@ impl GraphUpstream {
             None => (sender(order.envelope, header.as_ref()), Owner::Sender),
         };
         let Some(mailbox) = mailbox.filter(is_mailbox_name) else {
-            return Tally::of(order.recipients, no_sender(), Health::Good);
+            return Tally::of(order.recipients, &no_sender(), Health::Good);
         };
         let Some(header) = header.filter(|_| size <= self.settings.message_size) else {
             let outcome = if size > self.settings.message_size {
@@ -100,6 +101,9 @@ impl GraphUpstream {
             };
             return self.by_other_path(order, &mailbox, outcome).await;
         };
+        if let Some(lack) = lack(order.envelope) {
+            return self.by_other_path(order, &mailbox, lack).await;
+        }
         let task = Task {
             message: &message,
             header: &header,
@@ -115,12 +119,12 @@ impl GraphUpstream {
         if !unable.is_empty() && self.submission.is_some() {
             return self.by_other_path(order, task.mailbox, no_smtputf8()).await;
         }
-        let mut tally = Tally::of(&unable, no_smtputf8(), Health::Good);
+        let mut tally = Tally::of(&unable, &no_smtputf8(), Health::Good);
         let mut batches = if able.is_empty() { vec![] } else { vec![able] };
         let mut requests = 0;
         while let Some(batch) = batches.pop() {
             if requests == MAX_REQUESTS {
-                tally.add(Tally::of(&indices(&batch), too_many_bad(), Health::Good));
+                tally.add(Tally::of(&indices(&batch), &too_many_bad(), Health::Good));
                 continue;
             }
             requests += 1;
@@ -145,9 +149,9 @@ impl GraphUpstream {
             if health != Health::Good {
                 // The others would fare no better.
                 let left = indices(&batches.drain(..).flatten().collect::<Vec<_>>());
-                tally.add(Tally::of(&left, unsent(&outcome), Health::Good));
+                tally.add(Tally::of(&left, &unsent(&outcome), Health::Good));
             }
-            tally.add(Tally::of(&indices(&batch), outcome, health));
+            tally.add(Tally::of(&indices(&batch), &outcome, health));
         }
         tally
     }
@@ -235,22 +239,22 @@ impl GraphUpstream {
         otherwise: Outcome,
     ) -> Tally {
         let Some(submission) = &self.submission else {
-            return Tally::of(order.recipients, otherwise, Health::Good);
+            return Tally::of(order.recipients, &otherwise, Health::Good);
         };
         // What is wrong with the application's identity is wrong with Graph too.
         if let Err(error) = self.tokens.token().await {
             let Judgement { outcome, health } = classify::no_token(error);
-            return Tally::of(order.recipients, outcome, health);
+            return Tally::of(order.recipients, &outcome, health);
         }
         if let Err(error) = order.body.rewind() {
-            return Tally::of(order.recipients, unreadable(&error), Health::Good);
+            return Tally::of(order.recipients, &unreadable(&error), Health::Good);
         }
         let upstream = match submission.of(mailbox) {
             Ok(upstream) => upstream,
             Err(error) => {
                 let Judgement { outcome, .. } =
                     classify::unusable(Stage::Tls, chain(&error).into());
-                return Tally::of(order.recipients, outcome, Health::Good);
+                return Tally::of(order.recipients, &outcome, Health::Good);
             }
         };
         let attempt = upstream.attempt(order).await;
@@ -328,7 +332,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(recipients: &[RecipientIndex], outcome: Outcome, health: Health) -> Self {
+    fn of(recipients: &[RecipientIndex], outcome: &Outcome, health: Health) -> Self {
         let outcomes = recipients.iter().map(|&index| (index, outcome.clone()));
         Self {
             outcomes: outcomes.collect(),
@@ -425,6 +429,20 @@ fn no_smtputf8() -> Outcome {
         Stage::Recipient,
         Cause::Capability("SMTPUTF8"),
     ))
+}
+
+/// What becomes of a message that asks for something which Graph has no words for, and which must not go without it.
+fn lack(envelope: &Envelope) -> Option<Outcome> {
+    let must_not_be_late = envelope
+        .deliver_by
+        .is_some_and(|by| by.mode == DeliverByMode::Return);
+    let what = match envelope.tls {
+        TlsRequest::Required => "REQUIRETLS",
+        TlsRequest::Optional | TlsRequest::Unsaid if must_not_be_late => "DELIVERBY",
+        TlsRequest::Optional | TlsRequest::Unsaid => return None,
+    };
+    let failure = Failure::new(Stage::Sender, Cause::Capability(what));
+    Some(Outcome::Rejected(failure))
 }
 
 fn too_large() -> Outcome {

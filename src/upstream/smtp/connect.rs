@@ -17,6 +17,7 @@ mod enter;
 mod secure;
 mod security;
 mod target;
+mod token;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicBool;
@@ -27,10 +28,12 @@ use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
 use crate::dns::{Host, Resolver};
-use crate::mail::{Defect, Outcome, Stage, Unusable};
+use crate::mail::{Cause, Defect, Failure, Outcome, Stage, Unusable};
 use crate::mta_sts::Policies;
+use crate::oauth::TokenSource;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Judgement};
+use crate::upstream::probe::Passed;
 
 use security::{By, Security};
 use target::{Rules, Target};
@@ -49,14 +52,16 @@ pub(super) struct Connector {
     tls: Option<TlsConnector>,
     /// Judges certificates where `tls` does not; made when a message or a domain asks for it.
     strict: OnceLock<TlsConnector>,
-    resolver: Arc<dyn Resolver>,
+    pub(super) resolver: Arc<dyn Resolver>,
     /// The policies of domains, where they are asked for.
     policies: Option<Arc<Policies>>,
     /// Whether it has been told that nothing can be proved here.
     has_told: AtomicBool,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     /// What all connections share, where the bandwidth is limited.
     pacing: Option<Arc<Pacing>>,
+    /// Where tokens come from, where the login is by token.
+    tokens: Option<Arc<dyn TokenSource>>,
     /// The certificate that the upstream has shown last.
     certificate: Mutex<Option<Arc<PeerCertificate>>>,
 }
@@ -102,6 +107,7 @@ impl Connector {
             .map(|bandwidth| Arc::new(Pacing::new(bandwidth, longest_pause, Arc::clone(&clock))));
         Ok(Self {
             tls: tls.map(TlsConnector::from),
+            tokens: token::source(&settings, &resolver, &clock)?,
             settings,
             strict: OnceLock::new(),
             resolver,
@@ -131,10 +137,25 @@ impl Connector {
         self
     }
 
-    /// Opens a connection that does for a message.
-    ///
-    /// A message that waives what domains ask for gets it all the same where that works.
+    /// Opens a connection that does for a message. A token that was kept and is refused is tried once more as a new one,
+    /// over a new connection.
     pub(super) async fn connect(
+        &self,
+        need: Need,
+        observer: &Observer,
+    ) -> Result<Connection, Unconnected> {
+        let kept = self.kept_token();
+        match self.connect_once(need, observer).await {
+            Err(refused) if self.is_token_dropped(kept.as_ref(), &refused.judgement) => {
+                observer.note(format_args!("the token was refused; trying with a new one"));
+                self.connect_once(need, observer).await
+            }
+            tried => tried,
+        }
+    }
+
+    /// A message that waives what domains ask for gets it all the same where that works.
+    async fn connect_once(
         &self,
         need: Need,
         observer: &Observer,
@@ -166,6 +187,9 @@ impl Connector {
             // Perhaps it is found without what the domain asks for.
             Err(unfound) => return Err(Unconnected::refused(unfound)),
         };
+        observer.passed(|| Passed::Resolved {
+            hosts: found.hosts.clone(),
+        });
         for host in &found.hosts {
             let target = match self.target(&found, host).await {
                 Ok(target) => target,
@@ -307,6 +331,7 @@ impl Search {
         if let Some(address) = unconnected.address {
             self.tried += 1;
             observer.note(format_args!("{address} cannot be used"));
+            observer.passed(|| passed_over(address, &unconnected.judgement));
         }
         let is_refused = matches!(unconnected.judgement.outcome, Outcome::Rejected(_));
         let waits = |known: &Unconnected| matches!(known.judgement.outcome, Outcome::Deferred(_));
@@ -332,6 +357,20 @@ impl Unconnected {
             address: None,
             cause: By::Domain("DANE or MTA-STS"),
         }
+    }
+}
+
+fn passed_over(address: SocketAddr, judgement: &Judgement) -> Passed {
+    let failure = match &judgement.outcome {
+        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
+            failure.clone()
+        }
+        // Not reached: nothing is relayed before there is a connection.
+        Outcome::Relayed(..) => Failure::new(Stage::Connect, Cause::Timeout),
+    };
+    Passed::PassedOver {
+        address,
+        failure: Box::new(failure),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Upstreams that speak SMTP or SMTPS.
 //!
 //! `exchange` holds one mail transaction without sockets; `connect` leads from a name to a connection that is logged
-//! in; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
+//! in, and `probe` goes that way without a message; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
 //! [`classify`](super::classify).
 //!
 //! What is sent as it is: a message with octets above 127 goes to upstreams without 8BITMIME too, as most relays do
 //! ("just send 8"), since recoding would break signatures.
 
 mod assurance;
+mod bearer;
 mod censor;
 mod connect;
 mod connection;
@@ -17,6 +18,7 @@ mod login;
 mod pacing;
 mod parameter;
 mod pool;
+mod probe;
 mod settings;
 mod tls_problem;
 mod transcript;
@@ -24,8 +26,8 @@ mod upstream;
 mod wire;
 
 pub use settings::{
-    Dane, Login, MtaSts, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification,
-    Vouching,
+    Credential, Dane, Login, MtaSts, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy,
+    Verification, Vouching,
 };
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::identity::UpstreamName;
 use crate::mail::{Domain, Mailbox, Stage};
+use crate::oauth;
 use crate::schedule::Bandwidth;
 use crate::secret::Secret;
 use crate::upstream::classify::Answer;
@@ -119,15 +120,24 @@ pub enum MtaSts {
     On,
 }
 
-/// A user name and password.
+/// Who logs in, and how.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Login {
-    /// The user name.
+    /// The user name; with a token, the mailbox.
     pub username: String,
-    /// The password.
-    pub password: Secret,
+    /// What proves it.
+    pub credential: Credential,
     /// Whether the login may be sent over a plain connection. CRAM-MD5 counts as a login too.
     pub over_plain_text: PlainTextLogin,
+}
+
+/// What proves who logs in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Credential {
+    /// A password.
+    Password(Secret),
+    /// An OAuth access token that is asked for when it is needed.
+    Token(Box<oauth::Settings>),
 }
 
 /// Whether a login may be sent over a plain connection.

@@ -27,9 +27,9 @@ use super::wire::ReplyWanted;
 /// Connections are kept and used again, the one used last first. What is sent to which server is decided by
 /// [`Settings`] alone; a change of them means a new value.
 pub struct SmtpUpstream {
-    connector: Connector,
+    pub(super) connector: Connector,
     pool: Pool,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl SmtpUpstream {
@@ -68,7 +68,8 @@ impl SmtpUpstream {
         order: Order<'_>,
         transcript: Arc<dyn Transcript>,
     ) -> Attempt {
-        self.run(order, Some(Observer::new(transcript))).await
+        let observer = Observer::new(transcript, Arc::clone(&self.clock));
+        self.run(order, Some(observer)).await
     }
 
     async fn run(&self, order: Order<'_>, observer: Option<Observer>) -> Attempt {

@@ -10,6 +10,7 @@ use tokio_rustls::client::TlsStream;
 use crate::mail::{Channel, Defect, Stage, Unusable, Via};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::connection::Connection;
 use crate::upstream::smtp::login::Privacy;
 use crate::upstream::smtp::settings::TlsPolicy;
@@ -52,6 +53,10 @@ impl Connector {
         let chain =
             PeerCertificate::parse_chain(connection.peer_certificates().unwrap_or_default());
         observer.certificates(&chain);
+        observer.passed(|| Passed::Secured {
+            tls: tls_problem::agreed(connection),
+            chain: chain.clone(),
+        });
         self.shown(chain);
         Ok(client.stream)
     }
