@@ -14,6 +14,8 @@ use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
 use crate::journal::Journal;
+use crate::mta_sts::Policies;
+use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
@@ -115,6 +117,9 @@ fn become_user(config: &Checked) -> Result<(), AppError> {
     let user = privileges::find_user(name).map_err(failed)?;
     if rustix::process::geteuid().is_root() {
         user.own(&config.server.data_dir).map_err(failed)?;
+        // `upstream login` may have been run before the first start.
+        let tokens = config.server.data_dir.join(oauth::FOLDER);
+        user.own_all(&tokens).map_err(failed)?;
     }
     user.assume().map_err(failed)
 }
@@ -158,9 +163,8 @@ async fn run(
     } = parts;
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
-    let keeping = JoinSet::from_iter([keeper.run(stop_keeper.clone())]);
-    let policies = Arc::clone(&reloader.policies);
-    let refreshing = JoinSet::from_iter([policies.keep_fresh(stop_keeper.clone())]);
+    let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
+    let keeping = JoinSet::from_iter([keeping]);
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -193,12 +197,16 @@ async fn run(
     server.stop(config.server.shutdown_grace).await;
     stop_keeper.cancel();
     keeping.join_all().await;
-    refreshing.join_all().await;
     stop_relay.cancel();
     while relaying.join_next().await.is_some() {}
     spool.close().await;
     tracing::info!("stopped");
     ended
+}
+
+/// Keeps the counts of quotas on the disk, and the policies of domains fresh.
+async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) {
+    tokio::join!(keeper.run(stop.clone()), policies.keep_fresh(stop));
 }
 
 fn open_ports(

@@ -94,6 +94,11 @@ const PAUSE: Duration = Duration::from_mins(5);
 const ROUND: Duration = Duration::from_mins(15);
 
 impl Policies {
+    /// Makes an empty memory of policies that asks as [`Source::direct`] does, for one look at an upstream.
+    pub fn direct(resolver: Arc<dyn Resolver>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self::new(Source::direct(resolver, clock)))
+    }
+
     /// Makes an empty memory of policies.
     pub fn new(source: Source) -> Self {
         Self {

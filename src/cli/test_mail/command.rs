@@ -9,7 +9,7 @@ use crate::config::{Checked, Engine};
 use crate::dns::{Resolver, SystemResolver};
 use crate::identity::{AccountName, Route, UpstreamName};
 use crate::mail::{Attempt, Mailbox, Outcome, Priority, RecipientIndex, ReversePath};
-use crate::mta_sts::{Policies, Source};
+use crate::mta_sts::Policies;
 use crate::policy::{Rules, SenderClaim, Verdict, authorize};
 use crate::route::Sending;
 use crate::upstream::maildir::MaildirUpstream;
@@ -194,16 +194,19 @@ impl<'a> Tester<'a> {
         };
         let clock = Arc::clone(&self.clock);
         match engine {
+            Engine::Graph(setup) => {
+                let upstream = setup.as_ref().clone().start(&resolver()?, &clock);
+                let upstream =
+                    upstream.map_err(|error| Failure::of(Code::Configuration, &error))?;
+                Ok(upstream.attempt(order).await)
+            }
             Engine::Maildir(settings) => Ok(MaildirUpstream::new(settings.clone(), clock)
                 .attempt(order)
                 .await),
             Engine::Smtp(settings) => {
-                let resolver = SystemResolver::new()
-                    .map_err(|error| Failure::of(Code::Unavailable, &error))?;
-                let resolver: Arc<dyn Resolver> = Arc::new(resolver);
                 let dialogue = Arc::new(Dialogue::new(Arc::clone(&clock)));
-                let source = Source::direct(Arc::clone(&resolver), Arc::clone(&clock));
-                let policies = Arc::new(Policies::new(source));
+                let resolver = resolver()?;
+                let policies = Policies::direct(Arc::clone(&resolver), Arc::clone(&clock));
                 let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver, clock)
                     .map_err(|error| Failure::of(Code::Configuration, &error))?
                     .with_policies(policies);
@@ -211,4 +214,10 @@ impl<'a> Tester<'a> {
             }
         }
     }
+}
+
+fn resolver() -> Result<Arc<dyn Resolver>, Failure> {
+    let resolver = SystemResolver::new();
+    let resolver = resolver.map_err(|error| Failure::of(Code::Unavailable, &error))?;
+    Ok(Arc::new(resolver))
 }

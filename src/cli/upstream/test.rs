@@ -11,6 +11,7 @@ use crate::config::{Engine, Span};
 use crate::dns::{Resolver, SystemResolver};
 use crate::identity::UpstreamName;
 use crate::mail::Health;
+use crate::mta_sts::Policies;
 use crate::telemetry;
 use crate::upstream::probe::Trouble;
 use crate::upstream::smtp::{Settings, SmtpUpstream, Timeouts, Transcript};
@@ -77,6 +78,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let config = arguments.configuration.load()?;
     let engine = &configuration::upstream(&config, &arguments.name)?.engine;
     match engine {
+        Engine::Graph(_) => {
+            let text = "is Microsoft Graph: `posthouse test-mail --upstream` sends a message";
+            output.field(arguments.name.as_str(), text)
+        }
         Engine::Maildir(_) => {
             let text = "keeps mail in a local folder: there is nothing to connect to";
             output.field(arguments.name.as_str(), text)
@@ -126,8 +131,10 @@ fn probe(
     let resolver = SystemResolver::new().map_err(|error| unavailable(&error))?;
     let resolver: Arc<dyn Resolver> = Arc::new(resolver);
     runtime.block_on(async {
+        let policies = Policies::direct(Arc::clone(&resolver), Arc::clone(&clock));
         let upstream = SmtpUpstream::new(settings, resolver, clock)
-            .map_err(|error| Failure::of(Code::Configuration, &error))?;
+            .map_err(|error| Failure::of(Code::Configuration, &error))?
+            .with_policies(policies);
         Ok(upstream.probe(transcript).await)
     })
 }

@@ -10,6 +10,7 @@ use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
 use crate::mta_sts::Policies;
+use crate::oauth::TokenSource;
 use crate::tls::client::{ClientTlsError, PeerCertificate};
 use crate::upstream::{Order, Upstream};
 
@@ -53,6 +54,13 @@ impl SmtpUpstream {
     #[must_use]
     pub fn with_policies(mut self, policies: Arc<Policies>) -> Self {
         self.connector = self.connector.with_policies(policies);
+        self
+    }
+
+    /// Logs in with tokens from this source instead of one of its own, so that several upstreams share them.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Arc<dyn TokenSource>) -> Self {
+        self.connector.share_tokens(tokens);
         self
     }
 

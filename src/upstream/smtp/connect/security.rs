@@ -76,13 +76,14 @@ impl Connector {
     /// Returns what is known of a server after a handshake as the settings ask for it.
     fn configured_assurance(&self, name: NameSource) -> Assurance {
         match (&self.settings.verification, name) {
-            (Verification::Fingerprint(_), _) => Assurance::Verified,
-            (Verification::Authority(_), NameSource::Authentic) => Assurance::Verified,
+            (Verification::Fingerprint(_), _)
+            | (Verification::Authority(_), NameSource::Authentic) => Assurance::Verified,
             (Verification::SystemRoots, NameSource::Authentic) if !self.takes_anybody() => {
                 Assurance::Verified
             }
-            (Verification::Authority(_) | Verification::SystemRoots, _)
-            | (Verification::Off, _) => Assurance::Unproved,
+            (Verification::Authority(_) | Verification::Off | Verification::SystemRoots, _) => {
+                Assurance::Unproved
+            }
         }
     }
 
