@@ -19,6 +19,7 @@ mod fake_graph;
 mod policy_server;
 
 mod connecting;
+mod content;
 mod domain_policies;
 mod fault_matrix;
 mod graph;

@@ -4,8 +4,8 @@
 //! in, and `probe` goes that way without a message; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
 //! [`classify`](super::classify).
 //!
-//! What is sent as it is: a message with octets above 127 goes to upstreams without 8BITMIME too, as most relays do
-//! ("just send 8"), since recoding would break signatures.
+//! `outgoing` is what a message goes through last, once it is known what the upstream takes: what it cannot take is
+//! encoded, and then the message is signed.
 
 mod assurance;
 mod bearer;
@@ -15,6 +15,7 @@ mod connection;
 mod exchange;
 mod framing;
 mod login;
+mod outgoing;
 mod pacing;
 mod parameter;
 mod pool;
@@ -27,7 +28,7 @@ mod wire;
 
 pub use settings::{
     Credential, Dane, Login, MtaSts, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy,
-    Verification, Vouching,
+    Unfit, Verification, Vouching,
 };
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;
