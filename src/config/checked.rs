@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use crate::auth::Accounts;
+use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
@@ -14,7 +15,7 @@ use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
-use crate::upstream::{maildir, smtp};
+use crate::upstream::{graph, maildir, smtp};
 
 /// All settings, each in the form its module takes.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Checked {
     pub routes: Table,
     /// The upstreams.
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
+    /// The keys that sign, those of upstreams that do not sign among them.
+    pub dkim: Signers,
     /// The retry plan of `[relay]`, for what has no upstream.
     pub retry: RetryPlan,
     /// How long mail of low priority waits before it rises; `None` for ever.
@@ -102,6 +105,8 @@ pub struct Upstream {
 /// How an upstream is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Engine {
+    /// By Microsoft Graph.
+    Graph(Box<graph::Setup>),
     /// Mail is kept in a local folder.
     Maildir(maildir::Settings),
     /// By SMTP or SMTPS.

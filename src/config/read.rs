@@ -223,7 +223,6 @@ fn is_planned(path: &[String], word: &str) -> bool {
 const PLANNED: &[(&str, &str)] = &[
     ("", "alert"),
     ("", "attachments"),
-    ("", "dkim"),
     ("", "http"),
     ("", "support"),
     ("account", "alert_address"),
@@ -235,7 +234,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("tenant", "alert_address"),
     ("tls", "acme"),
     ("tls", "name"),
-    ("upstream", "graph"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.

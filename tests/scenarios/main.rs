@@ -14,8 +14,10 @@
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
     pub(crate) mod dialogue;
+    pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod process;
+    pub(crate) mod token_server;
 }
 
 mod report;
@@ -42,6 +44,8 @@ mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
 mod log_tells_everything;
+mod mail_goes_through_graph;
+mod mail_is_signed;
 mod many_clients_do_nothing;
 mod message_asks_for_a_priority;
 mod message_has_many_recipients;
@@ -53,6 +57,7 @@ mod one_upstream_hangs;
 mod operator_drains_an_upstream;
 mod operator_kills_the_process;
 mod operator_reloads;
+mod operator_sends_a_test_message;
 mod operator_stops_the_process;
 mod operator_traces_a_message;
 mod operator_turns_sending_off;
@@ -70,10 +75,12 @@ mod upstream_does_not_speak_tls_where_it_must;
 mod upstream_greylists;
 mod upstream_has_a_wrong_certificate;
 mod upstream_is_down_and_comes_back;
+mod upstream_knows_only_seven_bits;
 mod upstream_never_answers;
 mod upstream_refuses_one_of_three_recipients;
 mod upstream_refuses_permanently;
 mod upstream_refuses_the_login;
 mod upstream_replies_without_end;
 mod upstream_says_421_in_mid_transaction;
+mod upstream_wants_a_token;
 mod urgent_mail_comes_last;

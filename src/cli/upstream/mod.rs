@@ -2,6 +2,8 @@
 
 mod command;
 mod list;
+mod login;
 mod test;
 
 pub(super) use command::{Arguments, run};
+pub(super) use test::look_at;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Hidden, OAuth, Rates, Smtputf8, TlsPolicy};
+use super::{Graph, Hidden, OAuth, Rates, Smtputf8, TlsPolicy, Unfit};
 use crate::config::units::{BitRate, Number, Span};
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -22,6 +22,7 @@ pub(in crate::config) struct OwnRetry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Upstream {
+    pub(in crate::config) graph: Option<Spanned<Graph>>,
     pub(in crate::config) maildir: Option<Spanned<Maildir>>,
     pub(in crate::config) smtp: Option<Spanned<Smtp>>,
 }
@@ -60,6 +61,9 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) bandwidth: Option<Spanned<BitRate>>,
     pub(in crate::config) keep_idle: Option<Spanned<Span<0>>>,
     pub(in crate::config) smtputf8: Spanned<Smtputf8>,
+    pub(in crate::config) eight_bit: Unfit,
+    pub(in crate::config) long_lines: Unfit,
+    pub(in crate::config) dkim: bool,
     pub(in crate::config) timeout: UpstreamTimeouts,
     pub(in crate::config) retry: OwnRetry,
 }
@@ -80,7 +84,7 @@ pub(in crate::config) struct UpstreamTimeouts {
 }
 
 /// Where a secret stands; exactly one is set.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct SecretSource {
     pub(in crate::config) file: Option<Spanned<PathBuf>>,

@@ -13,14 +13,17 @@
 mod answer;
 mod judge;
 mod message;
+mod outcomes;
 mod recipients;
 mod sender;
 mod settings;
+mod setup;
 mod slots;
 mod submission;
 mod upstream;
 
 pub use sender::is_mailbox_name;
 pub use settings::{Foreign, PER_MAILBOX, Settings};
+pub use setup::Setup;
 pub use submission::Submission;
 pub use upstream::{GraphUpstream, Parts};

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::dns::Resolver;
-use crate::http::{self, Direct};
+use crate::http::Direct;
 use crate::mail::{Cause, Outcome, Response, Stage};
-use crate::oauth::{AccessToken, TokenSource, Tokens};
+use crate::oauth::{self, AccessToken, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::classify::{self, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::settings::{Credential, Settings};
+use crate::upstream::smtp::transcript::Observer;
 
 use super::Connector;
 
@@ -23,29 +25,44 @@ pub(super) fn source(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Arc<dyn TokenSource>>, ClientTlsError> {
     let credential = settings.login.as_ref().map(|login| &login.credential);
-    let oauth = match credential {
-        Some(Credential::Token(oauth)) => oauth.as_ref().clone(),
+    let wanted = match credential {
+        Some(Credential::Token(wanted)) => wanted.as_ref().clone(),
         Some(Credential::Password(_)) | None => return Ok(None),
     };
     let dialer = Arc::new(Direct::new(Arc::clone(resolver), settings.local_address));
-    let client = http::Client::new(
-        &http::Settings {
-            trust: oauth.trust.clone(),
-            ..http::Settings::default()
-        },
-        dialer,
-    )?;
-    let tokens = Tokens::new(oauth, client, Arc::clone(clock));
+    let client = oauth::client(&wanted, dialer)?;
+    let tokens = Tokens::new(wanted, client, Arc::clone(clock));
     Ok(Some(Arc::new(tokens)))
 }
 
 impl Connector {
+    /// Takes tokens from this source from now on.
+    pub(in crate::upstream::smtp) fn share_tokens(&mut self, tokens: Arc<dyn TokenSource>) {
+        self.tokens = Some(tokens);
+    }
+
     /// Returns the token to log in with, where the login is by token.
-    pub(super) async fn token(&self) -> Result<Option<AccessToken>, Judgement> {
+    pub(super) async fn token(
+        &self,
+        observer: &Observer,
+    ) -> Result<Option<AccessToken>, Judgement> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
-        tokens.token().await.map(Some).map_err(classify::no_token)
+        let token = tokens.token().await.map_err(classify::no_token)?;
+        observer.passed(|| Passed::Token {
+            endpoint: self.token_host(),
+            remaining: tokens.remaining(),
+        });
+        Ok(Some(token))
+    }
+
+    fn token_host(&self) -> Box<str> {
+        let login = self.settings.login.as_ref();
+        match login.map(|login| &login.credential) {
+            Some(Credential::Token(oauth)) => oauth.token_url.host_str().unwrap_or_default().into(),
+            Some(Credential::Password(_)) | None => Box::default(),
+        }
     }
 
     /// Returns the token that is kept, without asking for one.
