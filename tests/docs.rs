@@ -4,9 +4,15 @@
 //! span that begins with one of [`FOLDERS`] must be a file or a folder; `path::name` must be a function in that file.
 //! Patterns are not understood. A relative link must lead to a file, and to a heading where it names one.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where the paths begin that are looked for.
@@ -190,4 +196,85 @@ fn paths_stand_in_code_spans_and_links_outside() {
     assert_eq!(prose("a\n```\n`src/b`\n```\nc"), [(1, "a"), (5, "c")]);
     let headings: Vec<_> = anchors("# One's `own` part, 2\n").collect();
     assert_eq!(headings, ["ones-own-part-2"]);
+}
+
+/// The configurations of a page: its blocks of TOML.
+fn configurations(text: &str) -> Vec<String> {
+    let blocks = text.split("```toml\n").skip(1);
+    blocks
+        .filter_map(|rest| rest.split("```").next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Makes the files that a configuration names, so that nothing but itself is judged.
+fn make_files(folder: &Path, text: &str) {
+    fs::create_dir_all(folder.join("secrets")).unwrap();
+    for quoted in text.split('"').skip(1).step_by(2) {
+        let Some(extension) = Path::new(quoted).extension().and_then(|name| name.to_str()) else {
+            if quoted.starts_with("secrets/") {
+                write_private(&folder.join(quoted), b"a secret\n");
+            }
+            continue;
+        };
+        let path = folder.join(quoted);
+        match extension {
+            "json" => write_private(&path, service_account().as_bytes()),
+            "pem" if quoted.starts_with("secrets/") => {
+                write_private(&path, rsa_key().serialize_pem().as_bytes());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn rsa_key() -> rcgen::KeyPair {
+    rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap()
+}
+
+fn service_account() -> String {
+    let key = rsa_key().serialize_pem();
+    serde_json::json!({
+        "type": "service_account",
+        "client_email": "relay@project.iam.gserviceaccount.com",
+        "private_key_id": "1",
+        "private_key": key,
+        "token_uri": "https://oauth2.googleapis.com/token",
+    })
+    .to_string()
+}
+
+fn write_private(path: &Path, octets: &[u8]) {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).unwrap().write_all(octets).unwrap();
+}
+
+/// Every configuration that a beginner is told to copy is accepted as it stands.
+#[test]
+fn the_configurations_of_the_page_on_upstreams_are_accepted() {
+    let text = fs::read_to_string(root().join("docs/upstreams.md")).unwrap();
+    let all = configurations(&text);
+    assert!(all.len() >= 8, "only {} configurations", all.len());
+    for configuration in all {
+        let folder = tempfile::tempdir().unwrap();
+        make_files(folder.path(), &configuration);
+        let path = folder.path().join("posthouse.toml");
+        write_private(&path, configuration.as_bytes());
+        if let Err(report) = posthouse::config::load(&path) {
+            panic!("{configuration}\n{report}");
+        }
+    }
+}
+
+/// A test of the test: a key that does not exist is found.
+#[test]
+fn a_wrong_configuration_on_a_page_would_be_found() {
+    let page = "text\n```toml\n[relay]\nupstreams = [\"main\"]\n```\n";
+    let all = configurations(page);
+    assert_eq!(all, ["[relay]\nupstreams = [\"main\"]\n"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("posthouse.toml");
+    write_private(&path, all.concat().as_bytes());
+    assert!(posthouse::config::load(&path).is_err());
 }

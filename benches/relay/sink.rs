@@ -1,6 +1,6 @@
 //! The upstream: an ESMTP server that counts messages by their number and throws them away.
 //!
-//! One thread, all connections. It offers PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8 and SIZE, answers each group of
+//! One thread, all connections. It offers PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE and logins by token, answers each group of
 //! commands with one write, and never refuses anything. It can take its time for each message.
 
 use std::collections::VecDeque;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use posthouse::clock::{Clock, SystemClock};
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ledger::Ledger;
@@ -32,6 +33,16 @@ pub(crate) struct Sink {
 pub(crate) struct Traffic {
     octets: AtomicU64,
     receiving: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+/// What a sink is to be.
+#[derive(Clone, Default)]
+pub(crate) struct Manner {
+    /// How long after its end a message is answered.
+    pub(crate) delay: Duration,
+    /// With what connections are encrypted, from the first octet.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 impl Traffic {
@@ -44,11 +55,22 @@ impl Traffic {
     pub(crate) fn receiving(&self) -> usize {
         self.receiving.load(Ordering::Relaxed)
     }
+
+    /// Returns how many connections there have been; on an encrypted sink each has made a handshake.
+    #[allow(dead_code, reason = "one bench alone counts them")]
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
 }
 
 impl Sink {
     /// Listens on a loopback port that the system chooses. A message is answered `delay` after its end.
     pub(crate) fn start(ledger: Arc<Ledger>, delay: Duration) -> io::Result<Self> {
+        Self::start_as(ledger, Manner { delay, tls: None })
+    }
+
+    /// Listens on a loopback port that the system chooses.
+    pub(crate) fn start_as(ledger: Arc<Ledger>, manner: Manner) -> io::Result<Self> {
         let listener = listen()?;
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -59,7 +81,8 @@ impl Sink {
                 poller: Poller::new()?,
                 ledger,
                 traffic: seen,
-                delay,
+                delay: manner.delay,
+                tls: manner.tls,
                 answers: VecDeque::new(),
             };
             serve(&listener, &mut service, &stopped)
@@ -121,6 +144,7 @@ struct Service {
     ledger: Arc<Ledger>,
     traffic: Arc<Traffic>,
     delay: Duration,
+    tls: Option<Arc<ServerConfig>>,
     /// When connections are due to answer, the earliest first, since all take the same time.
     answers: VecDeque<(Instant, usize)>,
 }
@@ -157,7 +181,7 @@ fn serve(listener: &TcpListener, service: &mut Service, stop: &AtomicBool) -> io
         service.add_due(&mut ready);
         for &token in &ready {
             let Some(index) = token.checked_sub(1) else {
-                accept(listener, &service.poller, &mut peers, &mut free)?;
+                accept(listener, service, &mut peers, &mut free)?;
                 continue;
             };
             let Some(peer) = peers.get_mut(index).and_then(Option::as_mut) else {
@@ -178,7 +202,7 @@ fn serve(listener: &TcpListener, service: &mut Service, stop: &AtomicBool) -> io
 
 fn accept(
     listener: &TcpListener,
-    poller: &Poller,
+    service: &Service,
     peers: &mut Vec<Option<Peer>>,
     free: &mut Vec<usize>,
 ) -> io::Result<()> {
@@ -193,8 +217,14 @@ fn accept(
         if index == peers.len() {
             peers.push(None);
         }
+        let poller = &service.poller;
+        let mut wire = Wire::new(socket, poller, index + 1)?;
+        if let Some(config) = &service.tls {
+            wire.accept_tls(config)?;
+        }
+        service.traffic.connections.fetch_add(1, Ordering::Relaxed);
         let mut peer = Peer {
-            wire: Wire::new(socket, poller, index + 1)?,
+            wire,
             phase: Phase::Command,
             number: None,
             closing: false,
@@ -220,6 +250,8 @@ struct Peer {
 #[derive(Clone, Copy)]
 enum Phase {
     Command,
+    /// The rest of a login.
+    Login,
     /// Octets of a message; the number inside it, once seen.
     Data {
         content: Content,
@@ -273,6 +305,7 @@ impl Peer {
         loop {
             let progress = match self.phase {
                 Phase::Command => self.command(),
+                Phase::Login => self.login(),
                 Phase::Data { content } => self.data(content, &service.ledger),
                 Phase::Chunk {
                     left,
@@ -342,10 +375,27 @@ impl Peer {
                 output.extend_from_slice(b"221 2.0.0 bye\r\n");
                 self.closing = true;
             }
+            // Whoever logs in is welcome; a token comes in a line of its own.
+            b"AUTH" if is_short(line) => {
+                output.extend_from_slice(b"334 \r\n");
+                self.phase = Phase::Login;
+            }
+            b"AUTH" => output.extend_from_slice(WELCOME),
             b"HELO" | b"NOOP" | b"RSET" => output.extend_from_slice(b"250 2.0.0 OK\r\n"),
             _ => output.extend_from_slice(b"502 5.5.1 not here\r\n"),
         }
         self.wire.take(end + 1);
+        true
+    }
+
+    fn login(&mut self) -> bool {
+        let (input, output) = self.wire.parts();
+        let Some(end) = memchr::memchr(b'\n', input) else {
+            return false;
+        };
+        output.extend_from_slice(WELCOME);
+        self.wire.take(end + 1);
+        self.phase = Phase::Command;
         true
     }
 
@@ -416,7 +466,14 @@ fn chunk_size(line: &[u8]) -> (usize, bool) {
 }
 
 const HELLO: &[u8] = b"250-sink.example\r\n250-PIPELINING\r\n250-CHUNKING\r\n250-8BITMIME\r\n\
-    250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 1073741824\r\n";
+    250-SMTPUTF8\r\n250-AUTH XOAUTH2\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 1073741824\r\n";
+
+const WELCOME: &[u8] = b"235 2.7.0 welcome\r\n";
+
+/// Whether AUTH has no initial response.
+fn is_short(line: &[u8]) -> bool {
+    line.trim_ascii().split(|octet| *octet == b' ').count() < 3
+}
 
 const KEPT: &[u8] = b"250 2.0.0 kept\r\n";
 

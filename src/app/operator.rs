@@ -6,12 +6,15 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::config::Checked;
+use crate::control::protocol::Submitted;
 use crate::control::queue::Configured;
-use crate::control::server::{DrainError, Operator, ReloadError};
-use crate::control::view::{ListenerView, ServerView, SubmissionView, Time, UpstreamView};
+use crate::control::server::{DrainError, Operator, OperatorMail, ReloadError, SubmitError};
+use crate::control::view::{Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView};
 
 use crate::identity::{Route, UpstreamName};
 use crate::spool::Entry;
+
+use crate::submission::{self, LocalMail};
 
 use super::error::AppError;
 use super::reload::Reloader;
@@ -90,6 +93,23 @@ impl Operator for ServerOperator {
         }
         tracing::info!(upstream, "upstream is no longer drained");
         Ok(())
+    }
+
+    async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError> {
+        tracing::info!(account = %mail.account, "an operator sends a message");
+        let mail = LocalMail {
+            account: mail.account,
+            sender: mail.sender,
+            recipient: mail.recipient,
+            content: mail.content,
+        };
+        let submitted = submission::submit(&self.reloader.parts, mail).await;
+        let answer = submitted.map_err(|error| SubmitError(error.to_string()))?;
+        Ok(Submitted {
+            ids: answer.ids.into_iter().map(Id).collect(),
+            reply: answer.reply,
+            dialogue: answer.dialogue,
+        })
     }
 
     fn describe(&self) -> ServerView {

@@ -88,6 +88,11 @@ fn print(trace: &TraceView, output: &mut Output) -> Result<(), Failure> {
     now(trace.message.as_ref()).print(output)
 }
 
+/// Prints one thing that happened.
+pub(super) fn show(record: &Record, output: &mut Output) -> Result<(), Failure> {
+    row(record).print(output)
+}
+
 /// One thing that happened: when, what in a word or two, and the rest in lines.
 struct Row {
     time: String,
@@ -170,8 +175,9 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
             encryption(accepted.tls.as_ref())
         ),
         format!(
-            "as account {}{tenant}, known by its {}",
-            accepted.account, accepted.proof
+            "as account {}{tenant}, {}",
+            accepted.account,
+            proof(&accepted.proof)
         ),
         format!("sender {}", accepted.reverse_path),
         format!(
@@ -202,6 +208,13 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
         lines.push(format!("scheduled: not before {due}"));
     }
     lines
+}
+
+fn proof(proof: &str) -> String {
+    match proof {
+        "operator" => "sent by an operator".to_owned(),
+        other => format!("known by its {other}"),
+    }
 }
 
 fn priority(note: PriorityNote) -> String {

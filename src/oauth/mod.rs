@@ -38,6 +38,7 @@ pub use token::AccessToken;
 pub use tokens::Tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -76,4 +77,9 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns the kept token, without asking for one.
     fn kept(&self) -> Option<AccessToken>;
+
+    /// Returns for how long the kept token will be used yet; `None` where that is not known.
+    fn remaining(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -169,6 +169,13 @@ impl TokenSource for Tokens {
         let state = self.inner.state();
         state.kept.as_ref().map(|kept| kept.token.clone())
     }
+
+    fn remaining(&self) -> Option<Duration> {
+        let now = self.inner.clock.instant();
+        let state = self.inner.state();
+        let kept = state.kept.as_ref()?;
+        Some(kept.end.saturating_duration_since(now))
+    }
 }
 
 impl Inner {

@@ -37,6 +37,8 @@ pub(super) struct Decider {
     /// The session as it is counted for its account.
     pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
+    /// The messages that were stored last.
+    committed: Vec<QueueId>,
 }
 
 impl Decider {
@@ -48,7 +50,13 @@ impl Decider {
             password: None,
             pass: None,
             intake: None,
+            committed: Vec::new(),
         }
+    }
+
+    /// Returns the messages that were stored last, in the order of their routes.
+    pub(super) fn into_committed(self) -> Vec<QueueId> {
+        self.committed
     }
 
     pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
@@ -137,6 +145,9 @@ impl Decider {
         let neighbour = accounts.of_network(self.peer);
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
+            Proof::Operator => {
+                accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
+            }
             Proof::Password => {
                 let password = self.password.as_ref();
                 password.is_some_and(|password| accounts.still_trusts(&identity, password))
@@ -325,6 +336,7 @@ impl Decider {
                     }
                 }
                 ask.committed(session, &listed(&ids));
+                self.committed = ids;
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot store a message");

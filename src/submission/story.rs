@@ -73,6 +73,7 @@ impl Story {
             tenant: self.identity.tenant.as_ref().map(ToString::to_string),
             proof: match self.identity.proof {
                 Proof::Network => "network",
+                Proof::Operator => "operator",
                 Proof::Password => "password",
             }
             .to_owned(),

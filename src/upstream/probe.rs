@@ -61,6 +61,13 @@ pub enum Passed {
         /// In the order to try them.
         hosts: Vec<Host>,
     },
+    /// There is a token to log in with.
+    Token {
+        /// The host that has given it.
+        endpoint: Box<str>,
+        /// For how long it can be used, where that is known.
+        remaining: Option<Duration>,
+    },
     /// The connection is encrypted.
     Secured {
         /// How.

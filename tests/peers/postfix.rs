@@ -2,6 +2,7 @@
 //! are taken to do.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::stage::{
     Client, Mechanism, PASSWORD, Security, Stage, UPSTREAM_LOGIN, USER, check, upstream_at,
@@ -127,23 +128,32 @@ fn submit_through_postfix(client: &Client) {
     }
 }
 
-fn start_postfix(stage: &Stage, login: Option<(&str, &str)>) -> Postfix {
+pub(crate) fn start_postfix(stage: &Stage, login: Option<(&str, &str)>) -> Postfix {
+    let certificates = &stage.certificates;
+    start_showing(stage, (&certificates.certificate, &certificates.key), login)
+}
+
+/// Starts Postfix with another certificate and key than those of the stage.
+pub(crate) fn start_showing(
+    stage: &Stage,
+    certificate: (&Path, &Path),
+    login: Option<(&str, &str)>,
+) -> Postfix {
     let directory = stage.directory.path().join("postfix");
     std::fs::create_dir(&directory).expect("a directory is made");
-    let certificates = &stage.certificates;
     Postfix::start(
         &directory,
         &Settings {
             next_hop: stage.recorder.address(),
             connections: 5,
-            certificate: Some((&certificates.certificate, &certificates.key)),
+            certificate: Some(certificate),
             login,
         },
     )
     .expect("Postfix starts")
 }
 
-fn with_login(address: SocketAddr, tls: &str) -> String {
+pub(crate) fn with_login(address: SocketAddr, tls: &str) -> String {
     let (user, _) = UPSTREAM_LOGIN;
     upstream_at(
         address,

@@ -5,8 +5,8 @@ use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
@@ -132,6 +132,27 @@ impl Stage {
 
     /// Does the same with these lines for the account.
     pub(crate) fn posthouse_for(&self, upstream: &str, account: &str) -> io::Result<Posthouse> {
+        let directory = self.write(upstream, account)?;
+        Posthouse::start(binary(), &directory)
+    }
+
+    /// Runs a command of posthouse with the configuration that was written last.
+    pub(crate) fn command(&self, arguments: &[&str]) -> io::Result<Output> {
+        Command::new(binary())
+            .args(arguments)
+            .arg("--config")
+            .arg(self.directory.path().join("relay/posthouse.toml"))
+            .stdin(Stdio::null())
+            .output()
+    }
+
+    /// Writes the configuration of [`Stage::posthouse`] and starts nothing.
+    pub(crate) fn configure(&self, upstream: &str) -> io::Result<PathBuf> {
+        self.write(upstream, MAY_SEND)
+    }
+
+    /// Writes a configuration; returns its directory.
+    fn write(&self, upstream: &str, account: &str) -> io::Result<PathBuf> {
         let directory = self.directory.path().join("relay");
         std::fs::create_dir_all(&directory)?;
         let secret = directory.join("upstream.secret");
@@ -149,7 +170,7 @@ impl Stage {
                 &self.certificates.authority.display().to_string(),
             );
         write_configuration(&directory, &config, &format!("{ACCOUNT}{account}"))?;
-        Posthouse::start(Path::new(env!("CARGO_BIN_EXE_posthouse")), &directory)
+        Ok(directory)
     }
 
     /// Describes the recorder as an upstream.
@@ -178,6 +199,10 @@ impl Stage {
     pub(crate) fn arrival(&self) -> Option<Mail> {
         self.arrivals.recv_timeout(ARRIVES_WITHIN).ok()
     }
+}
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_posthouse"))
 }
 
 /// One client, posthouse, the recorder: what was sent arrives.

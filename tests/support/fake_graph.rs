@@ -291,8 +291,7 @@ impl FakeGraph {
 /// Serves connections until it is dropped.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
+    while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
         connections.spawn(converse(stream, Arc::clone(&shared)));
         while connections.try_join_next().is_some() {}

@@ -10,9 +10,10 @@ use posthouse::mail::{Health, Outcome, Stage};
 use posthouse::oauth::{self, Audience, Authentication, ClientCredentials, Grant};
 use posthouse::secret::Secret;
 use posthouse::upstream::Upstream as _;
+use posthouse::upstream::probe::{Passed, Step};
 use posthouse::upstream::repair::repair;
 use posthouse::upstream::smtp::{
-    Credential, Login, PlainTextLogin, Settings, SmtpUpstream, TlsPolicy,
+    Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, TlsPolicy, Transcript,
 };
 
 use crate::fake_upstream::{FakeUpstream, Script, Tls};
@@ -300,4 +301,38 @@ async fn nobody_who_reads_along_sees_a_token() {
             "{text}"
         );
     }
+}
+
+/// Keeps what has been got through.
+#[derive(Default)]
+struct Steps(std::sync::Mutex<Vec<Passed>>);
+
+impl Transcript for Steps {
+    fn line(&self, _: Line<'_>) {}
+
+    fn step(&self, step: &Step) {
+        self.0.lock().unwrap().push(step.passed.clone());
+    }
+}
+
+#[tokio::test]
+async fn a_probe_tells_where_the_token_comes_from_and_how_long_it_lasts() {
+    let tokens = TokenServer::start(Registration::default());
+    let upstream = FakeUpstream::start(offering("XOAUTH2")).await;
+    let steps = Arc::new(Steps::default());
+    let watching = Arc::<Steps>::clone(&steps);
+    let relay = start(logged_in(&upstream, &tokens));
+    relay.probe(watching).await.unwrap();
+    let steps = steps.0.lock().unwrap();
+    let found = steps.iter().find_map(|passed| match passed {
+        Passed::Token {
+            endpoint,
+            remaining,
+        } => Some((endpoint.clone(), *remaining)),
+        _ => None,
+    });
+    let (endpoint, remaining) = found.unwrap();
+    assert_eq!(&*endpoint, "127.0.0.1");
+    assert!(remaining.unwrap() > Duration::from_mins(30), "{remaining:?}");
+    assert!(!format!("{steps:?}").contains("token-1"), "{steps:?}");
 }

@@ -37,6 +37,7 @@ impl Steps {
             Passed::PassedOver { .. } => "passed over",
             Passed::Resolved { .. } => "resolved",
             Passed::Secured { .. } => "secured",
+            Passed::Token { .. } => "token",
         };
         self.0.lock().unwrap().iter().map(name).collect()
     }

@@ -6,5 +6,5 @@ mod watch;
 mod words;
 
 pub(super) use advice::advice;
-pub(super) use view::{FailureView, StepView};
+pub(super) use view::{FailureView, StepView, Time};
 pub(super) use watch::{Show, Watch};

@@ -14,7 +14,7 @@ use super::{advice, words};
 /// A length of time, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(transparent)]
-struct Time(u64);
+pub(in crate::cli) struct Time(u64);
 
 impl From<Duration> for Time {
     fn from(span: Duration) -> Self {
@@ -54,6 +54,11 @@ enum Facts {
     Offer {
         offers: Vec<String>,
         encrypted: bool,
+    },
+    Token {
+        endpoint: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        good_for_ms: Option<Time>,
     },
     Tls {
         version: &'static str,
@@ -136,6 +141,13 @@ fn facts(passed: &Passed) -> Facts {
                     addresses: host.addresses.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
+        },
+        Passed::Token {
+            endpoint,
+            remaining,
+        } => Facts::Token {
+            endpoint: endpoint.to_string(),
+            good_for_ms: remaining.map(Time::from),
         },
         Passed::Secured { tls, chain } => Facts::Tls {
             version: tls.version,

@@ -42,7 +42,7 @@ struct State {
 }
 
 /// Where the words of a step begin, in columns.
-const INDENT: usize = 24;
+const INDENT: usize = 23;
 
 impl Watch {
     pub(in crate::cli) fn new(clock: Arc<dyn Clock>, show: Show) -> Self {

@@ -8,7 +8,7 @@ use crate::smtp::extension::{Extensions, Mechanisms, Size};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::probe::Passed;
 
-use crate::cli::output::octets;
+use crate::cli::output::{octets, span};
 
 /// Returns the name of a step.
 pub(super) fn name(passed: &Passed) -> &'static str {
@@ -20,6 +20,7 @@ pub(super) fn name(passed: &Passed) -> &'static str {
         Passed::LoggedIn { .. } => "login",
         Passed::Resolved { .. } => "resolve",
         Passed::Secured { .. } => "tls",
+        Passed::Token { .. } => "token",
     }
 }
 
@@ -43,6 +44,15 @@ pub(super) fn lines(passed: &Passed, now: Timestamp) -> Vec<String> {
             let mut lines = vec![format!("{} with {}", tls.version, tls.cipher)];
             lines.extend(certificates(chain, now));
             lines
+        }
+        Passed::Token {
+            endpoint,
+            remaining,
+        } => {
+            let lasts = remaining.map_or_else(String::new, |remaining| {
+                format!(", good for {}", span(remaining))
+            });
+            vec![format!("given by {endpoint}{lasts}")]
         }
     }
 }

@@ -6,3 +6,4 @@ mod login;
 mod test;
 
 pub(super) use command::{Arguments, run};
+pub(super) use test::look_at;

@@ -155,6 +155,23 @@ fn tell(
     }
 }
 
+/// Shows the way to an upstream step by step; an error says what is wrong with it.
+pub(in crate::cli) fn look_at(name: &UpstreamName, settings: &Settings) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let watch = Arc::new(Watch::new(Arc::clone(&clock), Show::Steps));
+    let settings = Settings {
+        timeouts: within(&settings.timeouts, LOOK),
+        ..settings.clone()
+    };
+    probe(settings, clock, Arc::<Watch>::clone(&watch))?.map_err(|trouble| {
+        watch.failed(&trouble.failure, &trouble.shown);
+        failure(name, &trouble)
+    })
+}
+
+/// How long an answer is awaited then.
+const LOOK: Duration = Duration::from_secs(30);
+
 fn started() -> Result<Runtime, Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::of(Code::Unavailable, &error))

@@ -60,6 +60,17 @@ impl Operator for FakeOperator {
         Err(ReloadError("posthouse.toml:1:1: nonsense".to_owned()))
     }
 
+    async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError> {
+        if mail.account.as_str() != "alice" {
+            return Err(SubmitError("there is no such account".to_owned()));
+        }
+        Ok(Submitted {
+            ids: Vec::new(),
+            reply: format!("550 5.7.1 {} to {}", mail.sender, mail.recipient),
+            dialogue: vec![String::from_utf8(mail.content).unwrap()],
+        })
+    }
+
     fn describe(&self) -> ServerView {
         ServerView {
             version: "1.2.3".to_owned(),

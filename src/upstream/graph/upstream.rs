@@ -9,15 +9,12 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::http::header::{CONTENT_TYPE, HeaderValue};
-use crate::http::{Client, HttpError, Method, Request};
+use crate::http::{Client, Method, Request};
 use crate::identity::UpstreamName;
-use crate::mail::{
-    Attempt, Cause, DeliverByMode, Envelope, Failure, Header, Health, Mailbox, Outcome,
-    RecipientIndex, Stage, TlsRequest, Via,
-};
+use crate::mail::{Attempt, Header, Health, Mailbox, Outcome, RecipientIndex, Stage, Via};
 use crate::oauth::TokenSource;
 use crate::telemetry::chain;
-use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::classify::{self, Judgement};
 use crate::upstream::probe::Trouble;
 use crate::upstream::smtp::Transcript;
 use crate::upstream::{Order, Upstream};
@@ -25,6 +22,10 @@ use crate::upstream::{Order, Upstream};
 use super::answer::Heard;
 use super::judge::{Meaning, Owner, judge};
 use super::message::Message;
+use super::outcomes::{
+    first_problem, lack, no_answer, no_sender, no_smtputf8, not_as_it_is, too_large, too_many_bad,
+    trouble, unreadable, unsent,
+};
 use super::recipients::{self, Change};
 use super::sender::{is_mailbox_name, send_mail, sender};
 use super::settings::{Foreign, Settings};
@@ -381,21 +382,6 @@ impl Tally {
     }
 }
 
-fn trouble(judgement: Judgement) -> Trouble {
-    let failure = match judgement.outcome {
-        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
-            failure
-        }
-        Outcome::Relayed(response, _) => Failure::new(Stage::Final, Cause::Response(response)),
-    };
-    Trouble {
-        failure,
-        health: judgement.health,
-        address: None,
-        shown: Vec::new(),
-    }
-}
-
 /// Recipients as they are written for Graph, and those that cannot be.
 fn addresses(order: &Order<'_>) -> (Vec<Addressee>, Vec<RecipientIndex>) {
     let (mut able, mut unable) = (Vec::new(), Vec::new());
@@ -419,98 +405,4 @@ fn indices(batch: &[Addressee]) -> Vec<RecipientIndex> {
 fn halves(mut batch: Vec<Addressee>) -> [Vec<Addressee>; 2] {
     let second = batch.split_off(batch.len() / 2);
     [second, batch]
-}
-
-/// What a request that got no answer means.
-fn no_answer(error: &HttpError) -> Judgement {
-    let text = error.to_string();
-    match error {
-        // Graph may have sent the message.
-        HttpError::Broken { .. } | HttpError::TooLarge { .. } => {
-            unknown(Cause::Broken(text.into()))
-        }
-        HttpError::Timeout { .. } => unknown(Cause::Timeout),
-        HttpError::Certificate { .. } => classify::unusable(Stage::Tls, text.into()),
-        HttpError::Address { .. } => classify::unusable(Stage::Connect, text.into()),
-        HttpError::Connect { .. } => classify::broken(Stage::Connect, Break::Closed(text.into())),
-        HttpError::Tls { .. } => classify::broken(Stage::Tls, Break::Closed(text.into())),
-    }
-}
-
-fn unknown(cause: Cause) -> Judgement {
-    Judgement {
-        outcome: Outcome::Unknown(Failure::new(Stage::Final, cause)),
-        health: Health::Good,
-    }
-}
-
-/// What becomes of recipients that were not tried because of what became of others.
-fn unsent(outcome: &Outcome) -> Outcome {
-    match outcome {
-        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
-            Outcome::Deferred(failure.clone())
-        }
-        Outcome::Relayed(..) => too_many_bad(),
-    }
-}
-
-fn too_many_bad() -> Outcome {
-    let text = "Graph takes some recipients for no addresses, and not all of them are known yet";
-    let failure = Failure::new(Stage::Recipient, Cause::Broken(text.into()));
-    Outcome::Deferred(failure)
-}
-
-fn unreadable(error: &std::io::Error) -> Outcome {
-    let text = format!("the stored message cannot be read: {error}");
-    Outcome::Deferred(Failure::new(Stage::Content, Cause::Broken(text.into())))
-}
-
-fn no_sender() -> Outcome {
-    let text = "the message names no sender who can have a mailbox; the key `mailbox` of this upstream names one \
-                for all";
-    Outcome::Rejected(Failure::new(Stage::Sender, Cause::Unusable(text.into())))
-}
-
-fn no_smtputf8() -> Outcome {
-    Outcome::Rejected(Failure::new(
-        Stage::Recipient,
-        Cause::Capability("SMTPUTF8"),
-    ))
-}
-
-/// What becomes of a message that asks for something which Graph has no words for, and which must not go without it.
-fn lack(envelope: &Envelope) -> Option<Outcome> {
-    let must_not_be_late = envelope
-        .deliver_by
-        .is_some_and(|by| by.mode == DeliverByMode::Return);
-    let what = match envelope.tls {
-        TlsRequest::Required => "REQUIRETLS",
-        TlsRequest::Optional | TlsRequest::Unsaid if must_not_be_late => "DELIVERBY",
-        TlsRequest::Optional | TlsRequest::Unsaid => return None,
-    };
-    let failure = Failure::new(Stage::Sender, Cause::Capability(what));
-    Some(Outcome::Rejected(failure))
-}
-
-fn too_large() -> Outcome {
-    let cause = Cause::Capability("messages of this size");
-    Outcome::Rejected(Failure::new(Stage::Content, cause))
-}
-
-fn not_as_it_is() -> Outcome {
-    let cause = Cause::Capability("messages with this header");
-    Outcome::Rejected(Failure::new(Stage::Content, cause))
-}
-
-fn first_problem(attempt: &Attempt) -> String {
-    let problem = attempt
-        .outcomes
-        .iter()
-        .find_map(|(_, outcome)| match outcome {
-            Outcome::Relayed(..) => None,
-            Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
-                Some(failure.to_string())
-            }
-        });
-    problem.unwrap_or_default()
 }

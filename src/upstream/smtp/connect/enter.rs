@@ -93,7 +93,7 @@ impl Connector {
             let text = "the connection is not encrypted, and the login may not go over it";
             return unusable(Defect::PlainTextLogin, text);
         }
-        let token = self.token().await?;
+        let token = self.token(&wire.observer).await?;
         let proof = match (&login.credential, &token) {
             (Credential::Password(password), _) => Proof::Password(password),
             (Credential::Token(_), Some(token)) => Proof::Token {

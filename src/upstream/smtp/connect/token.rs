@@ -9,7 +9,9 @@ use crate::mail::{Cause, Outcome, Response, Stage};
 use crate::oauth::{self, AccessToken, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::classify::{self, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::settings::{Credential, Settings};
+use crate::upstream::smtp::transcript::Observer;
 
 use super::Connector;
 
@@ -40,11 +42,27 @@ impl Connector {
     }
 
     /// Returns the token to log in with, where the login is by token.
-    pub(super) async fn token(&self) -> Result<Option<AccessToken>, Judgement> {
+    pub(super) async fn token(
+        &self,
+        observer: &Observer,
+    ) -> Result<Option<AccessToken>, Judgement> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
-        tokens.token().await.map(Some).map_err(classify::no_token)
+        let token = tokens.token().await.map_err(classify::no_token)?;
+        observer.passed(|| Passed::Token {
+            endpoint: self.token_host(),
+            remaining: tokens.remaining(),
+        });
+        Ok(Some(token))
+    }
+
+    fn token_host(&self) -> Box<str> {
+        let login = self.settings.login.as_ref();
+        match login.map(|login| &login.credential) {
+            Some(Credential::Token(oauth)) => oauth.token_url.host_str().unwrap_or_default().into(),
+            Some(Credential::Password(_)) | None => Box::default(),
+        }
     }
 
     /// Returns the token that is kept, without asking for one.

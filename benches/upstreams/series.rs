@@ -1,0 +1,144 @@
+//! posthouse, as a process of its own, with its sink; messages are numbered through all runs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tempfile::TempDir;
+
+use crate::generator::{Flow, Load, Reuse, Security};
+use crate::ledger::Ledger;
+use crate::options::Shape;
+use crate::run;
+use crate::run::Measurement;
+use crate::sink::{Manner, Sink};
+use crate::support::process::{Posthouse, write_configuration, write_file};
+
+/// A relay in front of a sink.
+pub(crate) struct Series {
+    ledger: Arc<Ledger>,
+    sink: Sink,
+    posthouse: Posthouse,
+    next: u64,
+    pub(crate) runs: Vec<Measurement>,
+    // Removed last.
+    directory: TempDir,
+}
+
+impl Series {
+    /// Starts both. `keys` are more of the sink's `[upstream.sink.smtp]` and tables behind it; `DIRECTORY` in them stands for
+    /// that of the run, where the sink's certificate is `sink.pem`.
+    pub(crate) fn start(shape: &Shape, is_encrypted: bool, keys: &str) -> io::Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("posthouse-bench-")
+            .tempdir_in(&shape.directory)?;
+        let ledger = Arc::new(Ledger::new(shape.all()));
+        let (config, _) = certificate(directory.path())?;
+        let manner = Manner {
+            tls: is_encrypted.then_some(config),
+            ..Manner::default()
+        };
+        let sink = Sink::start_as(Arc::clone(&ledger), manner)?;
+        let text = CONFIGURATION
+            .replace("PORT", &sink.address().port().to_string())
+            .replace("CONNECTIONS", &shape.connections.to_string())
+            .replace("KEYS", keys);
+        write_configuration(directory.path(), &text, ACCOUNTS)?;
+        Ok(Self {
+            ledger,
+            posthouse: Posthouse::start(&shape.binary, directory.path())?,
+            sink,
+            next: 0,
+            runs: Vec::new(),
+            directory,
+        })
+    }
+
+    /// Runs so many messages; returns what that showed.
+    pub(crate) fn run(&mut self, shape: &Shape, count: u64) -> io::Result<Measurement> {
+        let load = Load {
+            address: self.posthouse.listener("plain")?,
+            sessions: shape.sessions,
+            count,
+            first: self.next,
+            size: shape.size,
+            flow: Flow::Envelope,
+            security: Security::Plain,
+            login: None,
+            reuse: Reuse::Keep,
+            pace: None,
+            priority: None,
+            limit: shape.limit(),
+        };
+        self.next += count;
+        let measured = run::measure(&load, &self.ledger, Some(self.posthouse.id()));
+        measured
+            .map_err(|error| io::Error::other(format!("{error}\n{}", self.posthouse.log_tail())))
+    }
+
+    /// Returns how many connections the relay has made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.sink.traffic().connections()
+    }
+
+    /// Stops the relay first, so that a late copy is still counted, then compares.
+    pub(crate) fn finish(self) -> io::Result<Vec<Measurement>> {
+        self.posthouse.stop()?;
+        self.sink.stop()?;
+        run::check(self.ledger.balance(), true)?;
+        drop(self.directory);
+        Ok(self.runs)
+    }
+}
+
+/// Makes the sink's certificate, and writes it to `sink.pem`.
+fn certificate(directory: &Path) -> io::Result<(Arc<ServerConfig>, PathBuf)> {
+    let key = KeyPair::generate().map_err(io::Error::other)?;
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let params = CertificateParams::new(names).map_err(io::Error::other)?;
+    let certificate = params.self_signed(&key).map_err(io::Error::other)?;
+    let path = directory.join("sink.pem");
+    write_file(&path, certificate.pem().as_bytes())?;
+    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(io::Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(io::Error::other)?;
+    Ok((Arc::new(config), path))
+}
+
+const CONFIGURATION: &str = r#"[server]
+hostname = "relay.example.com"
+data_dir = "DIRECTORY/data"
+connections_per_address = 10000
+
+[[listener]]
+name = "plain"
+address = ["127.0.0.1"]
+ports = ["0"]
+tls = "off"
+auth = "always"
+
+[relay]
+enabled = true
+upstream = ["sink"]
+
+[accounts]
+file = "accounts.toml"
+
+[upstream.sink.smtp]
+host = "127.0.0.1"
+port = PORT
+connections = CONNECTIONS
+KEYS
+"#;
+
+/// Known by its address.
+const ACCOUNTS: &str = "[account.load]\nactive = true\nnetworks = [\"127.0.0.0/8\"]\n";
