@@ -769,13 +769,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             None => self.challenge("").await?,
         };
         let (user, _) = self.script().login;
-        let token = match mechanism {
-            "XOAUTH2" => response.strip_prefix(&format!("user={user}\u{1}auth=Bearer ")),
-            _ => {
-                let rest = response.strip_prefix(&format!("n,a={user},\u{1}host="));
-                let port = format!("\u{1}port={}\u{1}auth=Bearer ", self.state.port);
-                rest.and_then(|rest| Some(rest.split_once(&port)?.1))
-            }
+        let token = if mechanism == "XOAUTH2" {
+            response.strip_prefix(&format!("user={user}\u{1}auth=Bearer "))
+        } else {
+            let rest = response.strip_prefix(&format!("n,a={user},\u{1}host="));
+            let port = format!("\u{1}port={}\u{1}auth=Bearer ", self.state.port);
+            rest.and_then(|rest| Some(rest.split_once(&port)?.1))
         };
         let token = token.and_then(|rest| rest.strip_suffix("\u{1}\u{1}"));
         let accepted = self.script().tokens;
