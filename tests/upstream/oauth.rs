@@ -333,6 +333,9 @@ async fn a_probe_tells_where_the_token_comes_from_and_how_long_it_lasts() {
     });
     let (endpoint, remaining) = found.unwrap();
     assert_eq!(&*endpoint, "127.0.0.1");
-    assert!(remaining.unwrap() > Duration::from_mins(30), "{remaining:?}");
+    assert!(
+        remaining.unwrap() > Duration::from_mins(30),
+        "{remaining:?}"
+    );
     assert!(!format!("{steps:?}").contains("token-1"), "{steps:?}");
 }
