@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &[]),
     ("http", &["clock", "dns", "telemetry", "tls"]),
     ("mta_sts", &["clock", "dns", "http", "telemetry", "tls"]),
-    ("oauth", &["clock", "http", "secret", "telemetry"]),
+    ("oauth", &["clock", "http", "secret", "telemetry", "tls"]),
     ("journal", &["clock", "mail"]),
     (
         "spool",

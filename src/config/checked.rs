@@ -14,7 +14,7 @@ use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
-use crate::upstream::{maildir, smtp};
+use crate::upstream::{graph, maildir, smtp};
 
 /// All settings, each in the form its module takes.
 #[derive(Debug)]
@@ -102,6 +102,8 @@ pub struct Upstream {
 /// How an upstream is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Engine {
+    /// By Microsoft Graph.
+    Graph(Box<graph::Setup>),
     /// Mail is kept in a local folder.
     Maildir(maildir::Settings),
     /// By SMTP or SMTPS.

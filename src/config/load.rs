@@ -1,6 +1,6 @@
 //! From files to settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -100,15 +100,8 @@ fn check_root(
             checked
         },
     );
-    let is_empty = accounts
-        .as_ref()
-        .is_some_and(|all| all.accounts.is_empty() && !has_error_in(found, &accounts_file));
-    if is_empty {
-        warn_of_no_account(context, root, &accounts_file);
-    }
     if let Some(all) = &accounts {
-        let names = all.accounts.iter().map(|account| account.name.as_str());
-        check::route_accounts(context, &root.route, &names.collect());
+        check_names(context, root, all, (found, &accounts_file));
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
@@ -137,6 +130,21 @@ fn check_root(
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Checks that there are accounts, and those that routes are for.
+fn check_names(
+    context: &mut Context,
+    root: &raw::Root,
+    all: &CheckedAccounts,
+    (found, accounts_file): (&[Diagnostic], &Path),
+) {
+    let names = all.accounts.iter().map(|account| account.name.as_str());
+    let names: BTreeSet<&str> = names.collect();
+    if names.is_empty() && !has_error_in(found, accounts_file) {
+        warn_of_no_account(context, root, accounts_file);
+    }
+    check::route_accounts(context, &root.route, &names);
 }
 
 fn warn_of_no_account(context: &mut Context, root: &raw::Root, accounts_file: &Path) {

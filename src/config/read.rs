@@ -235,7 +235,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("tenant", "alert_address"),
     ("tls", "acme"),
     ("tls", "name"),
-    ("upstream", "graph"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.

@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod graph;
 mod journal;
 mod limits;
 mod oauth;
@@ -34,6 +35,7 @@ pub fn defaults_toml() -> String {
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::TimeoutDefaults::default());
     oauth(&mut sample);
+    graph::graph(&mut sample, &raw::Graph::default());
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);

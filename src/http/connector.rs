@@ -85,10 +85,6 @@ impl Connector {
 }
 
 /// Says why the handshake failed.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a library's list of errors; what is not named here is printed"
-)]
 fn refused(host: &str, error: &io::Error) -> HttpError {
     let host = host.into();
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());

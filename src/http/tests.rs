@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
@@ -39,7 +39,8 @@ impl Server {
         let certificate = certificate.self_signed(&key).unwrap();
         let der = CertificateDer::from(certificate.der().to_vec());
         let hex = fingerprint_of(&der);
-        let octet = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+        let octet =
+            |at: usize| u8::from_str_radix(hex.get(2 * at..2 * at + 2).unwrap(), 16).unwrap();
         let fingerprint = std::array::from_fn(octet);
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -63,16 +64,7 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (tls, answer) = (tls.clone(), answer.clone());
-                sessions.spawn(async move {
-                    match tls {
-                        None => serve(stream, &answer).await,
-                        Some(tls) => {
-                            if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, &answer).await;
-                            }
-                        }
-                    }
-                });
+                sessions.spawn(greet(stream, tls, answer));
             }
         });
         Self {
@@ -97,6 +89,15 @@ impl Server {
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>, answer: String) {
+    let Some(tls) = tls else {
+        return serve(stream, &answer).await;
+    };
+    if let Ok(stream) = tls.accept(stream).await {
+        serve(stream, &answer).await;
     }
 }
 

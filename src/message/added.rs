@@ -173,11 +173,11 @@ fn is_reserved(name: &str) -> bool {
     let is_one = RESERVED
         .iter()
         .any(|reserved| name.eq_ignore_ascii_case(reserved));
-    let begins = |start: &&str| {
+    let begins = |start: &str| {
         let front = name.get(..start.len());
         front.is_some_and(|front| front.eq_ignore_ascii_case(start))
     };
-    is_one || RESERVED_BEGINNINGS.iter().any(|start| begins(&start))
+    is_one || RESERVED_BEGINNINGS.iter().any(|start| begins(start))
 }
 
 /// Fields that RFC 5322 and its extensions define, or that posthouse reads or writes itself.

@@ -191,30 +191,44 @@ mod tests {
         assert!(!format!("{device:?}").contains("GmRh"));
     }
 
+    fn short(poll: &Poll) -> String {
+        match poll {
+            Poll::Granted(_) => "granted".to_owned(),
+            Poll::Over(DeviceError::Failed(_)) => "failed".to_owned(),
+            Poll::Over(error) => format!("{error:?}"),
+            Poll::Pending => "pending".to_owned(),
+            Poll::SlowDown => "slow down".to_owned(),
+        }
+    }
+
     #[test]
     fn every_answer_of_the_standard_has_its_meaning() {
-        assert!(matches!(poll("authorization_pending"), Poll::Pending));
-        assert!(matches!(poll("slow_down"), Poll::SlowDown));
-        assert!(matches!(
-            poll("access_denied"),
-            Poll::Over(DeviceError::Denied)
-        ));
-        assert!(matches!(
-            poll("expired_token"),
-            Poll::Over(DeviceError::Expired)
-        ));
-        assert!(matches!(
-            poll("invalid_client"),
-            Poll::Over(DeviceError::Failed(_))
-        ));
-        let busy = asked(&answer(503, ""), None);
-        assert!(matches!(busy, Poll::SlowDown));
-        let text = r#"{"access_token":"a","refresh_token":"r"}"#;
-        assert!(matches!(asked(&answer(200, text), None), Poll::Granted(_)));
-        let text = r#"{"access_token":"a"}"#;
-        assert!(matches!(
-            asked(&answer(200, text), None),
-            Poll::Over(DeviceError::NoRefreshToken)
-        ));
+        let rows = [
+            ("authorization_pending", "pending"),
+            ("slow_down", "slow down"),
+            ("access_denied", "Denied"),
+            ("authorization_declined", "Denied"),
+            ("expired_token", "Expired"),
+            ("invalid_client", "failed"),
+        ];
+        for (error, meaning) in rows {
+            assert_eq!(short(&poll(error)), meaning, "{error}");
+        }
+        let answers = [
+            (503, "", "slow down"),
+            (
+                200,
+                r#"{"access_token":"a","refresh_token":"r"}"#,
+                "granted",
+            ),
+            (200, r#"{"access_token":"a"}"#, "NoRefreshToken"),
+        ];
+        for (status, body, meaning) in answers {
+            assert_eq!(
+                short(&asked(&answer(status, body), None)),
+                meaning,
+                "{body}"
+            );
+        }
     }
 }

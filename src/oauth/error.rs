@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http::HttpError;
+
 /// Why there is no token. Texts are for people: one line, printable, without secrets.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TokenError {
@@ -25,6 +27,17 @@ impl TokenError {
         Self::Temporary {
             text: text.into(),
             pause: None,
+        }
+    }
+}
+
+impl From<HttpError> for TokenError {
+    fn from(error: HttpError) -> Self {
+        let text = format!("no answer from the token endpoint: {error}");
+        if error.is_lasting() {
+            Self::Unusable(text.into())
+        } else {
+            Self::temporary(text)
         }
     }
 }

@@ -53,6 +53,10 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`KeyError::NoKey`], [`KeyError::NotRsa`].
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a library's list of encodings; elliptic curves are not taken"
+    )]
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let encoded = match PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyError::NoKey)? {
             PrivateKeyDer::Pkcs1(der) => Encoded::Pkcs1(der.secret_pkcs1_der().to_vec().into()),

@@ -7,7 +7,8 @@
 //! - a refresh token (RFC 6749 §6), which `posthouse upstream login` gets by the device flow (RFC 8628);
 //! - a Google service account's signed assertion (RFC 7523 §2.1).
 //!
-//! What is sent and what an answer means is pure ([`request`], [`answer`], [`device`]); [`Tokens`] keeps what it got.
+//! What is sent and what an answer means is pure ([`request`], [`answer`], [`device`]); [`Tokens`] keeps what it got;
+//! [`DeviceFlow`] leads a person to the permission.
 //! Tokens are never logged; what holds one prints `***`.
 
 pub mod answer;
@@ -17,6 +18,7 @@ mod error;
 mod form;
 mod jwt;
 mod keys;
+mod login;
 mod refusal;
 pub mod request;
 mod settings;
@@ -27,16 +29,33 @@ mod tokens;
 pub use cloud::Cloud;
 pub use error::TokenError;
 pub use keys::{CertificateKey, KeyError, ServiceAccount, SigningKey};
+pub use login::DeviceFlow;
 pub use settings::{
     Audience, Authentication, ClientCredentials, DeviceLogin, Grant, RefreshToken, Settings,
 };
-pub use store::{Store, StoreError, Stored, token_file};
+pub use store::{FOLDER, Store, StoreError, Stored, token_file};
 pub use token::AccessToken;
 pub use tokens::Tokens;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+use crate::http::{self, Client, Dial};
+use crate::tls::client::ClientTlsError;
+
+/// Makes the client that asks a token endpoint. Reads certificate authorities, connects to nothing.
+///
+/// # Errors
+/// [`ClientTlsError`] where the authorities cannot be read.
+pub fn client(settings: &Settings, dialer: Arc<dyn Dial>) -> Result<Client, ClientTlsError> {
+    let settings = http::Settings {
+        trust: settings.trust.clone(),
+        ..http::Settings::default()
+    };
+    Client::new(&settings, dialer)
+}
 
 /// Gives access tokens.
 #[async_trait]

@@ -6,6 +6,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
+use super::error::TokenError;
 use super::form::Form;
 use super::jwt;
 use super::keys::{KeyError, ServiceAccount};
@@ -22,6 +23,19 @@ pub struct Moment {
     pub now: Timestamp,
     /// Chance.
     pub nonce: [u8; 16],
+}
+
+impl Moment {
+    /// Takes the time and draws the chance.
+    ///
+    /// # Errors
+    /// [`TokenError::Temporary`] where the system gives no random numbers.
+    pub fn new(now: Timestamp) -> Result<Self, TokenError> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)
+            .map_err(|_| TokenError::temporary("the system gives no random numbers"))?;
+        Ok(Self { now, nonce })
+    }
 }
 
 /// Makes the request for an access token. `refresh` is the newest refresh token, for the grant that needs one.

@@ -163,6 +163,9 @@ struct Head {
     version: u32,
 }
 
+/// The folder of the files, below the data directory.
+pub const FOLDER: &str = "tokens";
+
 /// Returns the file in a folder that keeps the refresh token of an upstream, whatever its name.
 pub fn token_file(folder: &Path, upstream: &str) -> PathBuf {
     let mut name = String::with_capacity(upstream.len() + EXTENSION.len());
@@ -374,7 +377,7 @@ mod tests {
         for damaged in [
             "",
             "{}",
-            &text[..text.len() / 2],
+            text.get(..text.len() / 2).unwrap(),
             &text.replace("\"x\"", "\"\""),
         ] {
             replace(damaged);

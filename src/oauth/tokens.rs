@@ -75,7 +75,7 @@ enum Known {
 }
 
 /// For a request and its answer.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest time before its end that a token is renewed, without the spread.
 const LONGEST_MARGIN: Duration = Duration::from_mins(10);
@@ -269,7 +269,7 @@ impl Inner {
             Grant::RefreshToken(grant) => Some((grant, self.refresh_token(grant).await?)),
             Grant::ClientCredentials(_) | Grant::ServiceAccount { .. } => None,
         };
-        let moment = self.moment()?;
+        let moment = Moment::new(self.clock.now())?;
         let token = refresh.as_ref().map(|(_, token)| token);
         let request = request::access_token(&self.settings, token, &moment)
             .map_err(|error| TokenError::Unusable(error.to_string().into()))?;
@@ -281,16 +281,6 @@ impl Inner {
             self.replace_refresh_token(grant, new.clone()).await;
         }
         Ok(granted)
-    }
-
-    fn moment(&self) -> Result<Moment, TokenError> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce)
-            .map_err(|_| TokenError::temporary("the system gives no random numbers"))?;
-        Ok(Moment {
-            now: self.clock.now(),
-            nonce,
-        })
     }
 
     /// Returns the newest refresh token.
@@ -341,24 +331,63 @@ async fn post(client: &Client, request: Request) -> Result<Answer, TokenError> {
         Err(HttpError::Broken { .. }) => client.send(request, LIMIT).await,
         sent => sent,
     };
-    sent.map_err(|error| {
-        let text = format!("no answer from the token endpoint: {error}");
-        if error.is_lasting() {
-            TokenError::Unusable(text.into())
-        } else {
-            TokenError::temporary(text)
-        }
-    })
+    sent.map_err(TokenError::from)
 }
 
 /// Returns after what time a token is renewed, and after what time it is not used any more.
 fn life(granted: &Granted) -> (Duration, Duration) {
     let whole = granted.lifetime;
-    let end = whole - LAST.min(whole / 10);
+    let end = whole.saturating_sub(LAST.min(whole / 10));
     let margin = LONGEST_MARGIN.min(whole / 6);
     let spread = margin / 2;
     let chance = digest(&SHA256, granted.token.expose().as_bytes());
     let chance = chance.as_ref().first().copied().unwrap_or_default();
-    let renew = whole - margin - spread * u32::from(chance) / u32::from(u8::MAX);
+    let early = margin + spread * u32::from(chance) / u32::from(u8::MAX);
+    let renew = whole.saturating_sub(early);
     (renew.min(end), end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn granted(text: &str, lifetime: Duration) -> Granted {
+        Granted {
+            token: AccessToken::new(Secret::new(text.to_owned())),
+            lifetime,
+            refresh: None,
+        }
+    }
+
+    #[test]
+    fn tokens_are_renewed_at_different_times() {
+        let hour = Duration::from_hours(1);
+        let renewals: Vec<_> = (0..100)
+            .map(|number| life(&granted(&format!("token {number}"), hour)).0)
+            .collect();
+        let (first, last) = (
+            renewals.iter().min().unwrap(),
+            renewals.iter().max().unwrap(),
+        );
+        assert!(*first >= Duration::from_mins(45) && *last <= Duration::from_mins(50));
+        assert!(
+            *last - *first >= Duration::from_mins(4),
+            "{first:?} {last:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_renewed_before_its_end_and_ends_before_its_death(
+            text: String,
+            lifetime: u32,
+        ) {
+            let lifetime = Duration::from_secs(lifetime.into());
+            let (renew, end) = life(&granted(&text, lifetime));
+            prop_assert!(renew <= end && end <= lifetime);
+            prop_assert!(end >= lifetime / 10 * 9 || lifetime - end == LAST);
+        }
+    }
 }

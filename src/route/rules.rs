@@ -59,7 +59,7 @@ impl Scope {
 /// All rules, with an index by what their patterns name: a look-up costs the same whether there are ten or ten thousand.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Rules {
-    rules: Vec<Rule>,
+    list: Vec<Rule>,
     domains: HashMap<Box<str>, Vec<Entry>>,
     mailboxes: HashMap<MailboxKey, Vec<Entry>>,
     subdomains: HashMap<Box<str>, Vec<Entry>>,
@@ -95,7 +95,7 @@ impl MailboxKey {
 impl Rules {
     /// Adds a rule behind the others.
     pub fn push(&mut self, rule: Rule) {
-        let place = self.rules.len();
+        let place = self.list.len();
         for (pattern, meant) in rule.patterns.iter().enumerate() {
             let entry = Entry {
                 rule: place,
@@ -114,24 +114,24 @@ impl Rules {
             };
             list.push(entry);
         }
-        self.rules.push(rule);
+        self.list.push(rule);
     }
 
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.list.is_empty()
     }
 
     /// Returns them in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter()
+        self.list.iter()
     }
 
     /// Returns the rules with other routes in the place of theirs.
     #[must_use]
     pub(super) fn with_routes(&self, replaced: impl Fn(&Route) -> Route) -> Self {
         let mut rules = self.clone();
-        for rule in &mut rules.rules {
+        for rule in &mut rules.list {
             rule.route = replaced(&rule.route);
         }
         rules
@@ -152,7 +152,7 @@ impl Rules {
 
     /// Returns the rules that may be for mail of this sender.
     pub(super) fn of(&self, sender: Sender<'_>) -> impl Iterator<Item = &Rule> {
-        let rules = self.rules.iter();
+        let rules = self.list.iter();
         rules.filter(move |rule| rule.scope.takes(sender))
     }
 
@@ -178,9 +178,9 @@ impl Rules {
         is_wanted: impl Fn(&Rule) -> bool,
         lists: impl Iterator<Item = &'a Vec<Entry>>,
     ) -> Option<(&Rule, &Pattern)> {
-        let wanted = |entry: &&Entry| self.rules.get(entry.rule).is_some_and(&is_wanted);
+        let wanted = |entry: &&Entry| self.list.get(entry.rule).is_some_and(&is_wanted);
         let found = lists.filter_map(|list| list.iter().find(wanted)).min()?;
-        let rule = self.rules.get(found.rule)?;
+        let rule = self.list.get(found.rule)?;
         Some((rule, rule.patterns.get(found.pattern)?))
     }
 

@@ -164,7 +164,9 @@ mod tests {
         let reverse_path = ReversePath::Mailbox(mailbox(reverse_path));
         match judged(&rewriting(Scope::EnvelopeAndHeader), &reverse_path, header) {
             Judgement::Rewritten(rewritten) => *rewritten,
-            other => panic!("{other:?}"),
+            other @ (Judgement::Allowed(_) | Judgement::Refused(_) | Judgement::Tolerated(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -269,10 +271,11 @@ mod tests {
         let others = prop::collection::vec((field, list.clone()), 0..4);
         (list, others, any::<bool>()).prop_map(|(from, others, is_first)| {
             let from = format!("From: {from}\r\n");
-            let others: String = others
+            let others: Vec<_> = others
                 .iter()
-                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .map(|(name, value)| [*name, ": ", value, "\r\n"].concat())
                 .collect();
+            let others = others.concat();
             if is_first {
                 from + &others
             } else {

@@ -1,6 +1,8 @@
 //! `posthouse explain`: the decisions of a server, told without one.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 
 use crate::program::{Configured, run};
 
@@ -60,6 +62,11 @@ networks = [\"192.0.2.3\"]
 authorized_domains = [\"old.example\"]
 active = false
 ";
+
+fn write(path: &Path, text: &str) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
 
 fn configured() -> Configured {
     Configured::with(CONFIGURATION, ACCOUNTS)
@@ -128,7 +135,7 @@ fn the_header_of_a_message_is_judged_and_rewritten_as_a_server_would() {
     let path = configured.path("form.eml");
     let message =
         "Subject: x\nFrom: Visitor <v@mail.example>\nX-Priority: 1\n\nFrom: not this one\n";
-    fs::write(&path, message).unwrap();
+    write(&path, message);
     let path = path.display().to_string();
     let shown = configured
         .run(&[
@@ -157,7 +164,7 @@ fn the_header_of_a_message_is_judged_and_rewritten_as_a_server_would() {
          to\tb@internal.example by fax, then main: [[route]] 2 for *@internal.example\n"
     );
     let twice = "From: v@mail.example\nFrom: a@branch.example\n\n";
-    fs::write(configured.path("form.eml"), twice).unwrap();
+    write(&configured.path("form.eml"), twice);
     let refused = configured
         .run(&[
             "explain",

@@ -127,7 +127,12 @@ impl Stage {
 
     /// Starts posthouse with one account and the upstream that `upstream` describes.
     pub(crate) fn posthouse(&self, upstream: &str) -> io::Result<Posthouse> {
-        let directory = self.configure(upstream)?;
+        self.posthouse_for(upstream, MAY_SEND)
+    }
+
+    /// Does the same with these lines for the account.
+    pub(crate) fn posthouse_for(&self, upstream: &str, account: &str) -> io::Result<Posthouse> {
+        let directory = self.configure_for(upstream, account)?;
         Posthouse::start(binary(), &directory)
     }
 
@@ -143,6 +148,10 @@ impl Stage {
 
     /// Writes the configuration; returns its directory.
     pub(crate) fn configure(&self, upstream: &str) -> io::Result<PathBuf> {
+        self.configure_for(upstream, MAY_SEND)
+    }
+
+    fn configure_for(&self, upstream: &str, account: &str) -> io::Result<PathBuf> {
         let directory = self.directory.path().join("relay");
         std::fs::create_dir_all(&directory)?;
         let secret = directory.join("upstream.secret");
@@ -159,7 +168,7 @@ impl Stage {
                 "AUTHORITY",
                 &self.certificates.authority.display().to_string(),
             );
-        write_configuration(&directory, &config, ACCOUNTS)?;
+        write_configuration(&directory, &config, &format!("{ACCOUNT}{account}"))?;
         Ok(directory)
     }
 
@@ -328,8 +337,10 @@ file = "accounts.toml"
 "#;
 
 /// The hash is that of [`PASSWORD`].
-const ACCOUNTS: &str = r#"[account.shop]
+const ACCOUNT: &str = r#"[account.shop]
 password = "$argon2id$v=19$m=19456,t=2,p=1$XdfpkE2IKLTsGSey29+60A$yvuiJ4mPQNuN6irsdV0HGIZ3gYrz3gjo49xpj6wmwaM"
 active = true
-authorized_domains = "sender.example"
 "#;
+
+/// What every client sends as.
+const MAY_SEND: &str = "authorized_domains = \"sender.example\"\n";

@@ -14,8 +14,10 @@
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
     pub(crate) mod dialogue;
+    pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod process;
+    pub(crate) mod token_server;
 }
 
 mod report;
@@ -42,6 +44,7 @@ mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
 mod log_tells_everything;
+mod mail_goes_through_graph;
 mod many_clients_do_nothing;
 mod message_asks_for_a_priority;
 mod message_has_many_recipients;
@@ -77,4 +80,5 @@ mod upstream_refuses_permanently;
 mod upstream_refuses_the_login;
 mod upstream_replies_without_end;
 mod upstream_says_421_in_mid_transaction;
+mod upstream_wants_a_token;
 mod urgent_mail_comes_last;

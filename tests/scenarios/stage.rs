@@ -47,6 +47,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime is built")
 });
 
+/// Runs what a test waits for beside the scripted servers.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    RUNTIME.block_on(future)
+}
+
 /// A scripted upstream, for tests that block.
 pub(crate) struct Server {
     inner: FakeUpstream,

@@ -56,6 +56,8 @@ pub(crate) struct Registration {
     pub(crate) refresh_tokens: BTreeSet<String>,
     /// Whether a refresh token is replaced at each use and its predecessor refused.
     pub(crate) rotates: bool,
+    /// Whom the program's own tokens are for.
+    pub(crate) mailbox: String,
     /// How long access tokens live, in seconds.
     pub(crate) lifetime: u64,
     /// How long access tokens are, in characters.
@@ -122,6 +124,7 @@ impl Default for Registration {
             service_account: None,
             refresh_tokens: BTreeSet::new(),
             rotates: false,
+            mailbox: "user".to_owned(),
             lifetime: 3599,
             length: 1800,
             person: Person::Agrees(0),
@@ -371,7 +374,7 @@ impl State {
                 if !is_right {
                     return refusal(400, "invalid_scope", 1_002_012, "the scope is not valid");
                 }
-                self.grant("application", None)
+                self.grant(&known.mailbox, None)
             }
             "refresh_token" => self.refresh(known, form),
             "urn:ietf:params:oauth:grant-type:device_code" => self.question(known, form),

@@ -58,8 +58,19 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let route = account.route.as_ref().map(|route| route.join(", "));
     output.field(
         "upstreams",
-        route.as_deref().unwrap_or("none: it cannot send"),
+        match (route.as_deref(), account.recipient_routes) {
+            (Some(route), _) => route,
+            (None, 0) => "none: it cannot send",
+            (None, _) => "none: it can send where routes by recipient lead",
+        },
     )?;
+    if account.recipient_routes > 0 {
+        let count = account.recipient_routes;
+        output.field(
+            "routes",
+            format!("{count} by recipient, see `posthouse explain`"),
+        )?;
+    }
     match &account.note {
         Some(note) => output.field("note", note),
         None => Ok(()),

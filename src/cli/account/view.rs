@@ -33,6 +33,8 @@ pub(super) struct AccountView {
     pub(super) networks: Vec<String>,
     /// The upstreams in failover order; `None` where nothing can be sent.
     pub(super) route: Option<Vec<String>>,
+    /// How many routes by recipient are for its mail.
+    pub(super) recipient_routes: usize,
     pub(super) note: Option<String>,
 }
 
@@ -74,6 +76,7 @@ impl AccountView {
             },
             networks: account.networks.iter().map(ToString::to_string).collect(),
             route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
+            recipient_routes: config.routes.rules_of(&account.name).len(),
             note: config.notes.get(&account.name).cloned(),
         }
     }

@@ -60,6 +60,10 @@ fn reverse_path(text: &str) -> Result<ReversePath, String> {
 }
 
 /// All that is told.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are what `--json` prints; nobody passes them on"
+)]
 #[derive(Debug, Serialize)]
 struct Explanation {
     account: String,

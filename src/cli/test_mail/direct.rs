@@ -152,19 +152,28 @@ impl<'a> Test<'a> {
         };
         let clock = Arc::clone(&self.clock);
         match engine {
+            Engine::Graph(setup) => {
+                let upstream = setup.as_ref().clone().start(&resolver()?, &clock);
+                let upstream =
+                    upstream.map_err(|error| Failure::of(Code::Configuration, &error))?;
+                Ok(upstream.attempt(order).await)
+            }
             Engine::Maildir(settings) => Ok(MaildirUpstream::new(settings.clone(), clock)
                 .attempt(order)
                 .await),
             Engine::Smtp(settings) => {
-                let resolver = SystemResolver::new()
-                    .map_err(|error| Failure::of(Code::Unavailable, &error))?;
-                let resolver: Arc<dyn Resolver> = Arc::new(resolver);
-                let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver, clock)
+                let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver()?, clock)
                     .map_err(|error| Failure::of(Code::Configuration, &error))?;
                 Ok(upstream.attempt_observed(order, watch).await)
             }
         }
     }
+}
+
+fn resolver() -> Result<Arc<dyn Resolver>, Failure> {
+    let resolver = SystemResolver::new();
+    let resolver = resolver.map_err(|error| Failure::of(Code::Unavailable, &error))?;
+    Ok(Arc::new(resolver))
 }
 
 fn failure_of(outcome: &Outcome) -> Option<&mail::Failure> {

@@ -2,6 +2,7 @@
 
 mod command;
 mod list;
+mod login;
 mod test;
 
 pub(super) use command::{Arguments, run};

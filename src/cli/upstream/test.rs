@@ -77,6 +77,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let config = arguments.configuration.load()?;
     let engine = &configuration::upstream(&config, &arguments.name)?.engine;
     match engine {
+        Engine::Graph(_) => {
+            let text = "is Microsoft Graph: `posthouse test-mail --upstream` sends a message";
+            output.field(arguments.name.as_str(), text)
+        }
         Engine::Maildir(_) => {
             let text = "keeps mail in a local folder: there is nothing to connect to";
             output.field(arguments.name.as_str(), text)

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::list::{Entry, entries, route, unknown_name};
 use super::tenants::Names;
 use crate::config::raw;
-use crate::identity::{AccountName, TenantName};
+use crate::identity::{AccountName, Route, TenantName};
 use crate::route::{Pattern, PatternError, Rule, Rules, Scope};
 
 /// Returns the rules without errors, in the order of the file. That accounts exist is checked by [`route_accounts`].
@@ -22,14 +22,7 @@ pub(super) fn rules(
         let table = spanned.get_ref();
         let scope = scope(context, table, names);
         let patterns = patterns(context, spanned, number);
-        let route = match &table.upstream {
-            Some(list) => route(context, list, &names.upstreams),
-            None => {
-                let hint = "name where its mail goes: upstream = \"fax\"";
-                missing(context, spanned, (number, "upstream"), hint);
-                None
-            }
-        };
+        let route = upstream(context, spanned, (number, names));
         let (Some(scope), Some(patterns), Some(route)) = (scope, patterns, route) else {
             continue;
         };
@@ -43,6 +36,20 @@ pub(super) fn rules(
         });
     }
     rules
+}
+
+/// Returns where mail goes, or `None` after an error.
+fn upstream(
+    context: &mut Context,
+    table: &Spanned<raw::RecipientRoute>,
+    (number, names): (usize, &Names),
+) -> Option<Route> {
+    let Some(list) = &table.get_ref().upstream else {
+        let hint = "name where its mail goes: upstream = \"fax\"";
+        missing(context, table, (number, "upstream"), hint);
+        return None;
+    };
+    route(context, list, &names.upstreams)
 }
 
 /// Checks that the accounts exist that routes are for.
@@ -148,18 +155,16 @@ fn scope(context: &mut Context, table: &raw::RecipientRoute, names: &Names) -> O
         }
     }
     for (entry, place) in listed(context, table.tenants.as_ref())? {
-        match names.tenants.iter().find(|known| known.as_str() == entry) {
-            Some(name) => {
-                tenants.insert(name.clone());
-            }
-            None => {
-                let mut known: Vec<&str> = names.tenants.iter().map(TenantName::as_str).collect();
-                known.sort_unstable();
-                let hint = unknown_name("tenants", &entry, &known);
-                context.error(place, format!("unknown tenant `{entry}`"), hint);
-                is_whole = false;
-            }
+        let mut known = names.tenants.iter();
+        if let Some(name) = known.find(|known| known.as_str() == entry) {
+            tenants.insert(name.clone());
+            continue;
         }
+        let mut known: Vec<&str> = names.tenants.iter().map(TenantName::as_str).collect();
+        known.sort_unstable();
+        let hint = unknown_name("tenants", &entry, &known);
+        context.error(place, format!("unknown tenant `{entry}`"), hint);
+        is_whole = false;
     }
     is_whole.then_some(Scope::Only { accounts, tenants })
 }

@@ -121,7 +121,7 @@ fn a_listener_has_what_is_written_and_the_rest_by_default() {
 fn smtp(upstream: &Upstream) -> &Settings {
     match &upstream.engine {
         Engine::Smtp(settings) => settings,
-        Engine::Maildir(_) => panic!("{upstream:?}"),
+        Engine::Graph(_) | Engine::Maildir(_) => panic!("{upstream:?}"),
     }
 }
 

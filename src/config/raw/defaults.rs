@@ -5,10 +5,11 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Cloud, Connections, Journal, Limits, List,
-    Listener, Log, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry,
-    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
-    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Cloud, Connections, ForeignRecipients, Graph,
+    Journal, Large, Limits, List, Listener, Log, MessagesPerConnection, Microsoft, Named,
+    OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
+    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
+    TlsMode, TlsPolicy, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -218,6 +219,36 @@ impl Default for Microsoft {
             authority: None,
             scope: None,
             ca_file: None,
+        }
+    }
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self {
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate: None,
+            key: None,
+            cloud: Cloud::default(),
+            mailbox: None,
+            large: Large::default(),
+            foreign_recipients: unplaced(ForeignRecipients::default()),
+            message_size: unplaced(ByteSize::of(3_000_000)),
+            // Four, which is what Graph allows a mailbox, one that is ready when another is being recorded, and one for
+            // urgent mail.
+            connections: Number::of(6),
+            reserved_connections: None,
+            rate: Rates::default(),
+            recipients_per_message: Number::of(500),
+            timeout: Span::of(Duration::from_mins(2)),
+            endpoint: None,
+            authority: None,
+            smtp_host: None,
+            smtp_port: Port::of(587),
+            ca_file: None,
+            retry: OwnRetry::default(),
         }
     }
 }

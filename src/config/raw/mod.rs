@@ -4,16 +4,18 @@
 
 mod choices;
 mod defaults;
+mod graph;
 mod list;
 mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, ClientAuth, Cloud, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
+    AuthRule, BareNewlines, ClientAuth, Cloud, ForeignRecipients, Large, LogFormat, LogLevel,
+    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
+pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{

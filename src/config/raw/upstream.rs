@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Hidden, OAuth, Rates, Smtputf8, TlsPolicy};
+use super::{Graph, Hidden, OAuth, Rates, Smtputf8, TlsPolicy};
 use crate::config::units::{BitRate, Number, Span};
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -22,6 +22,7 @@ pub(in crate::config) struct OwnRetry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Upstream {
+    pub(in crate::config) graph: Option<Spanned<Graph>>,
     pub(in crate::config) maildir: Option<Spanned<Maildir>>,
     pub(in crate::config) smtp: Option<Spanned<Smtp>>,
 }
@@ -80,7 +81,7 @@ pub(in crate::config) struct UpstreamTimeouts {
 }
 
 /// Where a secret stands; exactly one is set.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct SecretSource {
     pub(in crate::config) file: Option<Spanned<PathBuf>>,

@@ -85,18 +85,22 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
     );
 }
 
-fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
-    sample.shown(
-        "helo",
-        text("relay.example.com"),
-        "The name in EHLO (example; by default `hostname` of [server]).",
-    );
+fn envelope_sender(sample: &mut Sample) {
     sample.shown(
         "envelope_sender",
         text("bounces@example.com"),
         "The sender in the envelope of all mail to this upstream, in the place of each message's own (example; by default\n\
          that of the message). From: stays, and so does the null sender of reports. Reports of servers behind go there;\n\
          those of posthouse itself go to the message's own sender.",
+    );
+}
+
+fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
+    envelope_sender(sample);
+    sample.shown(
+        "helo",
+        text("relay.example.com"),
+        "The name in EHLO (example; by default `hostname` of [server]).",
     );
     sample.shown(
         "local_address",

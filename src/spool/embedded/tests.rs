@@ -155,7 +155,7 @@ fn a_newer_format_is_refused_by_name() {
         refused,
         OpenError::Version {
             found: 7,
-            known: 1,
+            known: 2,
             ..
         }
     ));

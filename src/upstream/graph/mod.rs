@@ -16,11 +16,13 @@ mod message;
 mod recipients;
 mod sender;
 mod settings;
+mod setup;
 mod slots;
 mod submission;
 mod upstream;
 
 pub use sender::is_mailbox_name;
 pub use settings::{Foreign, PER_MAILBOX, Settings};
+pub use setup::Setup;
 pub use submission::Submission;
 pub use upstream::{GraphUpstream, Parts};

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
+use crate::oauth::TokenSource;
 use crate::tls::client::{ClientTlsError, PeerCertificate};
 use crate::upstream::{Order, Upstream};
 
@@ -45,6 +46,13 @@ impl SmtpUpstream {
             connector: Connector::new(settings, resolver, Arc::clone(&clock))?,
             clock,
         })
+    }
+
+    /// Logs in with tokens from this source instead of one of its own, so that several upstreams share them.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Arc<dyn TokenSource>) -> Self {
+        self.connector.share_tokens(tokens);
+        self
     }
 
     /// Returns what it was told.

@@ -13,14 +13,14 @@ use crate::config::check::context::Context;
 use crate::config::raw;
 use crate::http::Trust;
 use crate::identity::UpstreamName;
-use crate::oauth::{Authentication, Grant, RefreshToken, Settings, token_file};
+use crate::oauth::{Authentication, FOLDER, Grant, RefreshToken, Settings, token_file};
 use crate::secret::Secret;
 use crate::telemetry::chain;
 use crate::tls::client;
 
 use generic::generic;
 use google::google;
-use microsoft::{Scopes, cloud, microsoft};
+pub(super) use microsoft::{Scopes, cloud_of, microsoft};
 
 /// A table that is looked at, for the keys that are missing in it.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ pub(super) fn settings(
     } = raw.get_ref();
     match (by_microsoft, by_google, by_generic) {
         (Some(table), None, None) => {
-            let cloud = cloud(table.get_ref());
+            let cloud = cloud_of(table.get_ref().cloud);
             let scopes = Scopes {
                 own: cloud.smtp_scope(),
                 login: cloud.smtp_login_scope(),
@@ -89,7 +89,7 @@ fn refreshing(
         authentication,
         scope,
         configured,
-        file: token_file(&context.data_dir.join("tokens"), name.as_str()),
+        file: token_file(&context.data_dir.join(FOLDER), name.as_str()),
         login: None,
     }
 }
@@ -154,7 +154,8 @@ fn wanted<T>(
     Some(text.get_ref().clone())
 }
 
-fn endpoint_url(context: &mut Context, text: &Spanned<String>) -> Option<Url> {
+/// Returns an address to which secrets may be sent, or `None` after an error.
+pub(super) fn endpoint_url(context: &mut Context, text: &Spanned<String>) -> Option<Url> {
     let url = Url::parse(text.get_ref()).ok().filter(is_endpoint);
     if url.is_none() {
         let hint = "for example: \"https://login.example.com/oauth2/token\"; http is for this machine alone, and secrets \

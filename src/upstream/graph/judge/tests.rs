@@ -25,7 +25,9 @@ fn of(failure: &Failure) -> String {
             response.status.unwrap()
         ),
         Cause::Unusable(_) => format!("{:?} unusable", failure.stage),
-        other => format!("{other:?}"),
+        cause @ (Cause::Broken(_) | Cause::Capability(_) | Cause::Expired | Cause::Timeout) => {
+            format!("{cause:?}")
+        }
     }
 }
 

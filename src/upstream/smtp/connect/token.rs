@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::dns::Resolver;
-use crate::http::{self, Direct};
+use crate::http::Direct;
 use crate::mail::{Cause, Outcome, Response, Stage};
-use crate::oauth::{AccessToken, TokenSource, Tokens};
+use crate::oauth::{self, AccessToken, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::classify::{self, Judgement};
 use crate::upstream::probe::Passed;
@@ -25,23 +25,22 @@ pub(super) fn source(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Arc<dyn TokenSource>>, ClientTlsError> {
     let credential = settings.login.as_ref().map(|login| &login.credential);
-    let oauth = match credential {
-        Some(Credential::Token(oauth)) => oauth.as_ref().clone(),
+    let wanted = match credential {
+        Some(Credential::Token(wanted)) => wanted.as_ref().clone(),
         Some(Credential::Password(_)) | None => return Ok(None),
     };
     let dialer = Arc::new(Direct::new(Arc::clone(resolver), settings.local_address));
-    let client = http::Client::new(
-        &http::Settings {
-            trust: oauth.trust.clone(),
-            ..http::Settings::default()
-        },
-        dialer,
-    )?;
-    let tokens = Tokens::new(oauth, client, Arc::clone(clock));
+    let client = oauth::client(&wanted, dialer)?;
+    let tokens = Tokens::new(wanted, client, Arc::clone(clock));
     Ok(Some(Arc::new(tokens)))
 }
 
 impl Connector {
+    /// Takes tokens from this source from now on.
+    pub(in crate::upstream::smtp) fn share_tokens(&mut self, tokens: Arc<dyn TokenSource>) {
+        self.tokens = Some(tokens);
+    }
+
     /// Returns the token to log in with, where the login is by token.
     pub(super) async fn token(
         &self,

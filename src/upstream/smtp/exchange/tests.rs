@@ -561,7 +561,10 @@ fn with_envelope_sender(envelope: &Envelope, sender: &str, offer: &Extensions) -
     let played = Scene::default().drive(exchange, &script);
     let duty = match &played.ended.outcomes[0].1 {
         Outcome::Relayed(_, Handover::Onward { dsn, .. }) => *dsn,
-        other => panic!("{other:?}"),
+        other @ (Outcome::Relayed(..)
+        | Outcome::Deferred(_)
+        | Outcome::Rejected(_)
+        | Outcome::Unknown(_)) => panic!("{other:?}"),
     };
     (played.flights[..2].concat(), duty)
 }

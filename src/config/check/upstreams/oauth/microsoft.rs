@@ -23,8 +23,8 @@ pub(in crate::config::check::upstreams) struct Scopes {
 }
 
 /// Returns the cloud of a Microsoft application.
-pub(in crate::config::check::upstreams) const fn cloud(raw: &raw::Microsoft) -> Cloud {
-    match raw.cloud {
+pub(in crate::config::check::upstreams) const fn cloud_of(raw: raw::Cloud) -> Cloud {
+    match raw {
         raw::Cloud::China => Cloud::China,
         raw::Cloud::Global => Cloud::Global,
         raw::Cloud::UsDod => Cloud::UsDod,
@@ -101,7 +101,7 @@ fn microsoft_base(
     let table = raw.get_ref();
     let authority = match &table.authority {
         Some(text) => endpoint_url(context, text),
-        None => Url::parse(cloud(table).authority()).ok(),
+        None => Url::parse(cloud_of(table.cloud).authority()).ok(),
     };
     let tenant = wanted(context, raw, (place, "tenant_id"), table.tenant_id.as_ref())?;
     let is_tenant = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
