@@ -87,7 +87,7 @@ impl Submission<'_> {
     }
 
     /// Writes [`message`] for a client that takes a file.
-    pub(crate) fn message_file(&self, content: &[u8]) -> io::Result<std::path::PathBuf> {
+    pub(crate) fn message_file(&self, content: &[u8]) -> io::Result<PathBuf> {
         let path = self.directory.join("message.eml");
         write_file(&path, content)?;
         Ok(path)
