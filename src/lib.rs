@@ -3,7 +3,7 @@
 //! The modules, from values to assembly; `docs/architecture.md` says which may use which:
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
-//! - pure logic: [`smtp`], [`policy`], [`message`], [`route`], [`schedule`]
+//! - pure logic: [`smtp`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
 //! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
@@ -15,12 +15,14 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dkim;
 pub mod dns;
 pub mod http;
 pub mod identity;
 pub mod journal;
 pub mod mail;
 pub mod message;
+pub mod mime;
 pub mod mta_sts;
 pub mod oauth;
 pub mod policy;

@@ -18,7 +18,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("identity", &[]),
     ("secret", &[]),
     ("mail", &["clock", "identity"]),
+    ("dkim", &["clock", "mail"]),
     ("message", &["identity", "mail"]),
+    ("mime", &["mail"]),
     ("policy", &["identity", "mail"]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
@@ -41,10 +43,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "body",
             "clock",
+            "dkim",
             "dns",
             "http",
             "identity",
             "mail",
+            "mime",
             "mta_sts",
             "oauth",
             "schedule",
@@ -63,6 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "journal",
             "mail",
             "message",
+            "mime",
             "policy",
             "quota",
             "route",
@@ -92,6 +97,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "auth",
             "clock",
+            "dkim",
             "http",
             "identity",
             "journal",
@@ -123,7 +129,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Layers 0 and 1: values and pure logic.
 const PURE: &[&str] = &[
-    "clock", "identity", "secret", "mail", "message", "policy", "route", "schedule", "smtp",
+    "clock", "dkim", "identity", "secret", "mail", "message", "mime", "policy", "route",
+    "schedule", "smtp",
 ];
 
 /// What the pure layers never name.

@@ -3,9 +3,12 @@
 //! `cargo bench --bench graph -- [MESSAGES]`, 2,000 messages where no number is given. Every message is counted: a run in
 //! which one is missing, comes twice, or is refused by the fake has no rate, it fails.
 
-#![expect(
+#![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a measuring program: its table is its output, and a bug in it ends the run"
 )]
@@ -28,7 +31,7 @@ use std::time::Duration;
 use posthouse::clock::{Clock as _, SystemClock};
 
 use crate::support::dialogue::Dialogue;
-use crate::support::fake_graph::{CLIENT, FakeGraph, MAILBOX, SECRET, TENANT};
+use crate::support::fake_graph::{CLIENT, FakeGraph, MAILBOX, SECRET, Sent, TENANT};
 use crate::support::process::{Posthouse, write_configuration};
 
 /// How long the fake takes for a call.
@@ -74,7 +77,7 @@ fn measure(messages: usize) -> Result<(), Box<dyn Error>> {
     let sent = runtime.block_on(graph.wait_for_all(messages, CALL * 20 * u32::try_from(messages)?));
     let took = SystemClock.instant().saturating_duration_since(begin);
     posthouse.stop()?;
-    let subjects: BTreeSet<String> = sent.iter().map(|sent| sent.subject()).collect();
+    let subjects: BTreeSet<String> = sent.iter().map(Sent::subject).collect();
     if sent.len() != messages || subjects.len() != messages {
         return Err(format!("{} sent, {} of them different", sent.len(), subjects.len()).into());
     }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, check, completions, explain, hash_password, man, queue, reload, serve, status,
+    account, check, completions, dkim, explain, hash_password, man, queue, reload, serve, status,
     test_mail, trace, trial, upstream,
 };
 
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Account(account::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
+    Dkim(dkim::Arguments),
     Explain(explain::Arguments),
     HashPassword(hash_password::Arguments),
     Man(man::Arguments),

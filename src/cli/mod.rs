@@ -9,6 +9,7 @@ mod arguments;
 mod check;
 mod completions;
 mod configuration;
+mod dkim;
 mod explain;
 mod failure;
 mod hash_password;

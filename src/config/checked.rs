@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use crate::auth::Accounts;
+use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
@@ -41,6 +42,8 @@ pub struct Checked {
     pub routes: Table,
     /// The upstreams.
     pub upstreams: BTreeMap<UpstreamName, Upstream>,
+    /// The keys that sign, those of upstreams that do not sign among them.
+    pub dkim: Signers,
     /// The retry plan of `[relay]`, for what has no upstream.
     pub retry: RetryPlan,
     /// How long mail of low priority waits before it rises; `None` for ever.

@@ -13,6 +13,7 @@ use super::checked::{Checked, Log, LogFormat, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
 use super::{raw, read};
 use crate::auth::Accounts;
+use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
 
@@ -31,6 +32,7 @@ pub fn load(path: &Path) -> Result<Checked, Report> {
     let Some((root, mut context)) = open::<raw::Root>(path, Missing::IsError, &mut found) else {
         return Err(Report::new(found));
     };
+    context.data_dir = context.path(root.server.data_dir.get_ref());
     let checked = check_root(&root, &mut context, &mut found);
     found.extend(context.into_diagnostics());
     found.sort_by_key(Diagnostic::order);
@@ -70,7 +72,6 @@ fn check_root(
     context: &mut Context,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Checked> {
-    context.data_dir = context.path(root.server.data_dir.get_ref());
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
     let hostname = server
@@ -79,7 +80,7 @@ fn check_root(
     let session = check::session(&root.session, hostname.clone());
     let listeners = check::listeners(context, &root.listener, &session);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
-    let upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, &hostname);
+    let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
     let (mut routes, names) = check::relay(context, root, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
@@ -122,6 +123,7 @@ fn check_root(
         quotas,
         routes,
         upstreams: usable(upstreams)?,
+        dkim: dkim?,
         retry: retry?,
         ageing: Some(root.relay.ageing.get()).filter(|ageing| !ageing.is_zero()),
         spool: check::spool(&root.spool, &server),
@@ -130,6 +132,20 @@ fn check_root(
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Returns the upstreams, with who signs for them, and all keys.
+fn upstreams(
+    context: &mut Context,
+    root: &raw::Root,
+    hostname: &Domain,
+) -> (Vec<(UpstreamName, Option<Upstream>)>, Option<Signers>) {
+    let dkim = check::dkim(context, &root.dkim);
+    let mut upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, hostname);
+    if let Some(signers) = &dkim {
+        check::equip(&mut upstreams, &root.upstream, signers);
+    }
+    (upstreams, dkim)
 }
 
 /// Checks that there are accounts, and those that routes are for.

@@ -223,7 +223,6 @@ fn is_planned(path: &[String], word: &str) -> bool {
 const PLANNED: &[(&str, &str)] = &[
     ("", "alert"),
     ("", "attachments"),
-    ("", "dkim"),
     ("", "http"),
     ("", "support"),
     ("account", "alert_address"),

@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod dkim;
 mod graph;
 mod journal;
 mod limits;
@@ -37,6 +38,7 @@ pub fn defaults_toml() -> String {
     oauth(&mut sample);
     graph::graph(&mut sample, &raw::Graph::default());
     maildir(&mut sample);
+    dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
     session(&mut sample, &root.session);

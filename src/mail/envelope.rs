@@ -11,8 +11,10 @@ use super::priority::MtPriority;
 pub struct Envelope {
     /// Where failures are reported to.
     pub reverse_path: ReversePath,
-    /// BODY= (RFC 6152, RFC 3030).
+    /// BODY= (RFC 6152, RFC 3030); 8BITMIME also where the client did not say it and the message shows it.
     pub body: BodyType,
+    /// How long the message's lines are.
+    pub lines: Lines,
     /// SMTPUTF8 (RFC 6531): addresses or header may hold UTF-8.
     pub smtputf8: bool,
     /// RET= (RFC 3461 §4.3), if given.
@@ -35,6 +37,7 @@ impl Envelope {
         Self {
             reverse_path,
             body: BodyType::SevenBit,
+            lines: Lines::Unknown,
             smtputf8: false,
             ret: None,
             envelope_id: None,
@@ -111,6 +114,18 @@ pub enum BodyType {
     EightBitMime,
     /// BODY=BINARYMIME (RFC 3030).
     BinaryMime,
+}
+
+/// What is known of a message's lines.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Lines {
+    /// Some have more than 998 octets (RFC 5322 §2.1.1).
+    Long,
+    /// All have at most 998 octets.
+    Short,
+    /// Nothing: nobody has looked.
+    #[default]
+    Unknown,
 }
 
 /// How much of a message a failure report returns.

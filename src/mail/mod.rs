@@ -20,7 +20,7 @@ pub use date::Date;
 pub use defect::{Defect, Unusable};
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 pub use envelope::{
-    BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,
+    BodyType, DsnReturn, Envelope, Lines, Notify, OriginalRecipient, Recipient, TlsRequest,
 };
 pub use header::{
     AddressList, AddressListError, Edited, Field, Header, HeaderError, Keep, Senders,

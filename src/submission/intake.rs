@@ -8,11 +8,14 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority, QueueId, TlsRequest};
+use crate::mail::{
+    BodyType, Date, Domain, Envelope, Header, Lines, MtPriority, Priority, QueueId, TlsRequest,
+};
 use crate::message::{
     Change, Collected, Facts, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls,
     Trace, own_message_id,
 };
+use crate::mime::{Gauge, Shape};
 use crate::policy::{Denial, Reason};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -67,6 +70,8 @@ pub(super) struct Intake {
     accepted: Timestamp,
     /// One for each route; never empty.
     parts: Vec<Part>,
+    /// What the octets look like that are stored.
+    gauge: Gauge,
     stage: Stage,
 }
 
@@ -119,6 +124,7 @@ impl Intake {
             due: transaction.release.unwrap_or(accepted).max(accepted),
             accepted,
             parts,
+            gauge: Gauge::default(),
             stage: Stage::Header(HeaderCollector::default()),
         }
     }
@@ -126,7 +132,10 @@ impl Intake {
     /// Takes the next octets. What goes wrong is told at the end of the message.
     pub(super) async fn push(&mut self, octets: Bytes) {
         let refused = match &mut self.stage {
-            Stage::Body(_) => write(&mut self.parts, octets).await,
+            Stage::Body(_) => {
+                self.gauge.push(&octets);
+                write(&mut self.parts, octets).await
+            }
             Stage::Header(collector) => match collector.push(octets) {
                 Collected::Complete { header, rest } => self.header(&header, rest).await,
                 Collected::NeedMore => Ok(()),
@@ -162,6 +171,7 @@ impl Intake {
                 let mut envelope = self.envelope;
                 envelope.smtputf8 |= judged.needs_smtputf8;
                 envelope.mt_priority = judged.mt_priority;
+                note_shape(&mut envelope, self.gauge.shape());
                 envelope.tls = tls_request(envelope.tls, judged.waives_tls);
                 let whole = Message {
                     envelope,
@@ -227,9 +237,11 @@ impl Intake {
             claimed,
         });
         for (part, header) in self.parts.iter_mut().zip(headers) {
+            self.gauge.push(&header);
             let written = part.draft.write(header).await;
             written.map_err(|error| Refusal::of_spool(&error))?;
         }
+        self.gauge.push(&rest);
         write(&mut self.parts, rest).await
     }
 
@@ -344,6 +356,19 @@ fn tls_request(asked: TlsRequest, is_waived: bool) -> TlsRequest {
         TlsRequest::Unsaid if is_waived => TlsRequest::Optional,
         TlsRequest::Optional | TlsRequest::Required | TlsRequest::Unsaid => asked,
     }
+}
+
+/// Notes what a message looks like, so that whoever relays it need not read it to know. Clients say BODY=8BITMIME less
+/// often than they should; one that says it in vain is believed.
+fn note_shape(envelope: &mut Envelope, shape: Shape) {
+    if shape.is_eight_bit && envelope.body == BodyType::SevenBit {
+        envelope.body = BodyType::EightBitMime;
+    }
+    envelope.lines = if shape.has_long_lines {
+        Lines::Long
+    } else {
+        Lines::Short
+    };
 }
 
 fn malformed(error: impl Display) -> Refusal {

@@ -168,10 +168,15 @@ fn judge(stage: Stage, response: &Response) -> (Verdict, Health) {
         Stage::Greeting => (Defer, Health::Unreachable),
         Stage::Tls | Stage::Authenticate if is_temporary(code) => (Defer, THROTTLED),
         Stage::Tls | Stage::Authenticate => (Defer, Health::Unusable),
-        // 421 ends the session for all that it could be used for (RFC 5321 §3.8), 432 is Microsoft's "thread limit
-        // exceeded". Neither is about this message, whatever it answers.
-        Stage::Sender | Stage::Recipient | Stage::Content | Stage::Final
-            if matches!(code, 421 | 432) =>
+        // Microsoft's "thread limit exceeded".
+        Stage::Sender | Stage::Recipient | Stage::Content | Stage::Final if code == 432 => {
+            (Defer, THROTTLED)
+        }
+        // 421 ends the session (RFC 5321 §3.8). Behind MAIL large providers throttle so, and say 4.7.x; where they do
+        // not, this message may be why the session ends each time, and must not hold up the others.
+        Stage::Sender if code == 421 => (Defer, THROTTLED),
+        Stage::Recipient | Stage::Content | Stage::Final
+            if code == 421 && is_about_policy(response) =>
         {
             (Defer, THROTTLED)
         }
@@ -200,6 +205,11 @@ const fn is_temporary(code: u16) -> bool {
 
 const fn is_permanent(code: u16) -> bool {
     code >= 500
+}
+
+/// X.7.x is about security or policy, such as a rate.
+fn is_about_policy(response: &Response) -> bool {
+    response.status.is_some_and(|status| status.subject() == 7)
 }
 
 /// 451 4.3.x is a busy system and 451 4.7.x a rate limit; other temporary replies to MAIL are about the sender.

@@ -19,7 +19,10 @@ pub fn repair(failure: &Failure) -> Option<&'static str> {
     }
     match &failure.cause {
         Cause::Response(response) => of_response(failure.stage, response),
-        Cause::Unusable(unusable) => of_defect(unusable.defect),
+        Cause::Unusable(unusable) => {
+            let of_graph = GRAPH.iter().find(|(word, _)| has_word(text, word));
+            of_graph.map_or_else(|| of_defect(unusable.defect), |(_, advice)| Some(*advice))
+        }
         Cause::Broken(_) | Cause::Capability(_) | Cause::Expired | Cause::Timeout => None,
     }
 }
@@ -128,6 +131,35 @@ const TOKENS: &[(&str, &str)] = &[
         "unauthorized_client",
         "The client may not ask for such a token. With a Google service account, an administrator of the domain must allow \
          its client id the scope https://mail.google.com/ (Admin console, Security, API controls, Domain-wide delegation).",
+    ),
+];
+
+/// What Graph answers where nobody but an administrator can do anything. The first that occurs counts.
+const GRAPH: &[(&str, &str)] = &[
+    (
+        "ErrorAccessDenied",
+        "The app may not send from the configured mailbox. Give it the role \"Application Mail.Send\" over that mailbox \
+         (New-ManagementRoleAssignment with a management scope, Exchange Online PowerShell), which takes up to 30 minutes to \
+         act; or grant it Mail.Send in Entra ID, which is for all mailboxes.",
+    ),
+    (
+        "ErrorInvalidUser",
+        "The tenant has no such mailbox. Correct `mailbox` in [upstream.NAME.graph], and check tenant_id.",
+    ),
+    (
+        "MailboxNotEnabledForRESTAPI",
+        "The configured mailbox is not in Exchange Online: it has no licence, or is on a server of your own. Correct \
+         `mailbox` in [upstream.NAME.graph], or give the user a licence.",
+    ),
+    (
+        "Authorization_RequestDenied",
+        "The app lacks the application permission Mail.Send of Microsoft Graph. An administrator adds it and grants consent \
+         (Entra ID, App registrations, the app, API permissions).",
+    ),
+    (
+        "InvalidAuthenticationToken",
+        "Graph does not take the tokens of this app. Check tenant_id and `cloud`, and that the app has the application \
+         permission Mail.Send of Microsoft Graph with admin consent.",
     ),
 ];
 

@@ -8,6 +8,7 @@
 
 mod account;
 mod check;
+mod dkim;
 mod explain;
 mod program;
 mod queue;

@@ -56,7 +56,7 @@ fn a_token_that_dovecot_refuses_is_told_with_its_reason() {
             .expect("the upstream is unusable");
         assert!(line.contains("535"), "{line}");
         assert!(
-            line.contains("(") && line.contains("status "),
+            line.contains('(') && line.contains("status "),
             "{mechanism}: {line}"
         );
         posthouse.stop().expect("posthouse stops in good order");

@@ -132,7 +132,7 @@ impl Stage {
 
     /// Does the same with these lines for the account.
     pub(crate) fn posthouse_for(&self, upstream: &str, account: &str) -> io::Result<Posthouse> {
-        let directory = self.configure_for(upstream, account)?;
+        let directory = self.write(upstream, account)?;
         Posthouse::start(binary(), &directory)
     }
 
@@ -146,12 +146,13 @@ impl Stage {
             .output()
     }
 
-    /// Writes the configuration; returns its directory.
+    /// Writes the configuration of [`Stage::posthouse`] and starts nothing.
     pub(crate) fn configure(&self, upstream: &str) -> io::Result<PathBuf> {
-        self.configure_for(upstream, MAY_SEND)
+        self.write(upstream, MAY_SEND)
     }
 
-    fn configure_for(&self, upstream: &str, account: &str) -> io::Result<PathBuf> {
+    /// Writes a configuration; returns its directory.
+    fn write(&self, upstream: &str, account: &str) -> io::Result<PathBuf> {
         let directory = self.directory.path().join("relay");
         std::fs::create_dir_all(&directory)?;
         let secret = directory.join("upstream.secret");

@@ -1,8 +1,10 @@
 //! Microsoft 365 takes the mail: recipients as in the envelope; and it waits, and is not returned, while the application is
 //! locked out.
 
-use crate::stage::{QUEUED, SENDER, Server, Setup, message_with, run, toml_text};
-use crate::support::fake_graph::{CLIENT, FakeGraph, GRAPH_SCOPE, SECRET, SMTP_SCOPE, TENANT};
+use crate::stage::{QUEUED, SENDER, Server, Setup, command, message_with, run, says, toml_text};
+use crate::support::fake_graph::{
+    CLIENT, FakeGraph, GRAPH_SCOPE, SECRET, SMTP_SCOPE, Sent, TENANT,
+};
 use crate::support::fake_upstream::{Script, Tls};
 use crate::support::process::write_file;
 
@@ -67,7 +69,7 @@ fn it_waits_while_the_secret_has_expired() {
     // The same table again: what was known of the upstream is forgotten, and the token endpoint gives one now.
     relay.reload(&setup.with("upstream.office.graph.timeout", "\"90s\""));
     let sent = run(graph.wait_for(2));
-    let mut subjects: Vec<String> = sent.iter().map(|sent| sent.subject()).collect();
+    let mut subjects: Vec<String> = sent.iter().map(Sent::subject).collect();
     subjects.sort();
     assert_eq!(subjects, ["first", "second"]);
     assert_eq!(relay.count_in_log("bounced"), 0);
@@ -125,4 +127,20 @@ fn a_large_message_goes_by_smtp_as_the_same_mailbox() {
     let sent = run(graph.wait_for(1));
     assert_eq!(sent[0].subject(), "small");
     relay.stop();
+}
+
+#[test]
+fn it_can_be_tested_without_sending_anything() {
+    let graph = graph();
+    let setup = to(&graph);
+    setup.write();
+    let text = says(&setup, &["upstream", "test", "office"]);
+    assert!(text.contains("there is one for Graph"), "{text}");
+    assert!(text.contains("Good. No mail was sent."), "{text}");
+    graph.refuse_token(7_000_222);
+    let output = command(&setup, &["upstream", "test", "office"]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("The client secret has expired"), "{words}");
+    assert_eq!(graph.answers(), [""; 0]);
 }

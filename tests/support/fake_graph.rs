@@ -34,7 +34,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use mail_parser::{Address, MessageParser};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -141,26 +141,7 @@ impl FakeGraph {
         });
         shared.state().mailboxes.insert(MAILBOX.to_owned());
         let mut tasks = JoinSet::new();
-        let serving = Arc::clone(&shared);
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                let shared = Arc::clone(&serving);
-                connections.spawn(async move {
-                    let service = service_fn(move |request| {
-                        let shared = Arc::clone(&shared);
-                        async move { shared.serve(request).await }
-                    });
-                    // A client that goes away is no fault of the server.
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-                while connections.try_join_next().is_some() {}
-            }
-        });
+        tasks.spawn(accept(listener, Arc::clone(&shared)));
         Self {
             address,
             shared,
@@ -307,6 +288,24 @@ impl FakeGraph {
     }
 }
 
+/// Serves connections until it is dropped.
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).unwrap();
+        connections.spawn(converse(stream, Arc::clone(&shared)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(move |request| Arc::clone(&shared).serve(request));
+    // A client that goes away is no fault of the server.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
 /// A refusal: status, code, words.
 type Refusal = (u16, &'static str, &'static str);
 
@@ -319,7 +318,10 @@ impl Shared {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         self.state().paths.push(path.clone());
@@ -426,16 +428,6 @@ impl Shared {
         mailbox: &str,
         body: &Bytes,
     ) -> Result<Sent, Refusal> {
-        const BASE64: Refusal = (
-            400,
-            "ErrorMimeContentInvalidBase64String",
-            "Invalid base64 string for MIME content.",
-        );
-        const RECIPIENT: Refusal = (
-            400,
-            "ErrorInvalidRecipients",
-            "At least one recipient isn't valid.",
-        );
         let field = |name: &str| {
             parts
                 .headers
@@ -445,11 +437,8 @@ impl Shared {
         let token = field("authorization").and_then(|text| text.strip_prefix("Bearer "));
         let scope = token.and_then(|token| self.state().tokens.get(token).cloned());
         if scope.as_deref() != Some(GRAPH_SCOPE) {
-            return Err((
-                401,
-                "InvalidAuthenticationToken",
-                "Access token is empty, expired or for others.",
-            ));
+            let words = "Access token is empty, expired or for others.";
+            return Err((401, "InvalidAuthenticationToken", words));
         }
         if body.len() > LARGEST {
             return Err((413, "", "Request Entity Too Large"));
@@ -457,58 +446,13 @@ impl Shared {
         if field("content-type") != Some("text/plain") {
             return Err((415, "UnsupportedMediaType", "neither JSON nor MIME"));
         }
-        let mailboxes = self.state().mailboxes.clone();
         if mailbox == OUT_OF_SCOPE {
-            return Err((
-                403,
-                "ErrorAccessDenied",
-                "Access is denied. Check credentials and try again.",
-            ));
+            return Err((403, "ErrorAccessDenied", "Access is denied."));
         }
-        if !mailboxes.contains(mailbox) {
+        if !self.state().mailboxes.contains(mailbox) {
             return Err((404, "ErrorInvalidUser", "The requested user is invalid."));
         }
-        let octets = STANDARD.decode(body).map_err(|_| BASE64)?;
-        let has_bare = octets
-            .split(|octet| *octet == b'\n')
-            .rev()
-            .skip(1)
-            .any(|line| !line.ends_with(b"\r"));
-        let message = MessageParser::new()
-            .parse(&octets)
-            .filter(|_| !has_bare)
-            .ok_or(BASE64)?;
-        let from = message
-            .from()
-            .and_then(Address::first)
-            .and_then(|from| from.address());
-        if !from.is_some_and(|from| from.eq_ignore_ascii_case(mailbox)) {
-            return Err((
-                403,
-                "ErrorSendAsDenied",
-                "The user account does not have the right to send mail.",
-            ));
-        }
-        let fields = [message.to(), message.cc(), message.bcc()];
-        let addresses = fields.into_iter().flatten().flat_map(Address::iter);
-        let recipients: Option<BTreeSet<String>> = addresses
-            .map(|address| address.address().map(str::to_lowercase))
-            .collect();
-        let recipients = recipients.ok_or(RECIPIENT)?;
-        let is_good = |address: &String| {
-            address
-                .split_once('@')
-                .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
-        };
-        if recipients.is_empty() || recipients.len() > RECIPIENTS || !recipients.iter().all(is_good)
-        {
-            return Err(RECIPIENT);
-        }
-        Ok(Sent {
-            mailbox: mailbox.to_owned(),
-            recipients: recipients.into_iter().collect(),
-            octets: without_bcc(&octets),
-        })
+        read(mailbox, body)
     }
 
     /// Does what Entra does.
@@ -555,6 +499,46 @@ impl Shared {
             format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"{token}"}}"#),
         )
     }
+}
+
+/// Reads a message and finds out who gets a copy.
+fn read(mailbox: &str, body: &Bytes) -> Result<Sent, Refusal> {
+    const BASE64: Refusal = (
+        400,
+        "ErrorMimeContentInvalidBase64String",
+        "Invalid base64 string for MIME content.",
+    );
+    const RECIPIENT: Refusal = (400, "ErrorInvalidRecipients", "At least one isn't valid.");
+    let octets = STANDARD.decode(body).map_err(|_| BASE64)?;
+    let mut lines = octets.split(|octet| *octet == b'\n').rev().skip(1);
+    if lines.any(|line| !line.ends_with(b"\r")) {
+        return Err(BASE64);
+    }
+    let message = MessageParser::new().parse(&octets).ok_or(BASE64)?;
+    let from = message.from().and_then(Address::first);
+    let from = from.and_then(|from| from.address());
+    if !from.is_some_and(|from| from.eq_ignore_ascii_case(mailbox)) {
+        return Err((403, "ErrorSendAsDenied", "no right to send as this user"));
+    }
+    let fields = [message.to(), message.cc(), message.bcc()];
+    let addresses = fields.into_iter().flatten().flat_map(Address::iter);
+    let recipients: Option<BTreeSet<String>> = addresses
+        .map(|address| address.address().map(str::to_lowercase))
+        .collect();
+    let recipients = recipients.ok_or(RECIPIENT)?;
+    let is_good = |address: &String| {
+        let parts = address.split_once('@');
+        parts.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
+    };
+    let count = 1..=RECIPIENTS;
+    if !count.contains(&recipients.len()) || !recipients.iter().all(is_good) {
+        return Err(RECIPIENT);
+    }
+    Ok(Sent {
+        mailbox: mailbox.to_owned(),
+        recipients: recipients.into_iter().collect(),
+        octets: without_bcc(&octets),
+    })
 }
 
 /// Returns the mailbox of a request for `sendMail`: one segment of the path, decoded once.

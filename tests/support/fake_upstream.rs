@@ -305,11 +305,6 @@ impl FakeUpstream {
         self.state.messages.borrow().clone()
     }
 
-    /// Returns how many messages it has taken so far.
-    pub(crate) fn count(&self) -> usize {
-        self.state.messages.borrow().len()
-    }
-
     /// Waits until it has taken so many messages; panics when that takes too long.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
         wait(&self.state.messages, |messages| messages.len() >= count).await

@@ -16,6 +16,7 @@ mod token_server;
 mod fake_graph;
 
 mod connecting;
+mod content;
 mod fault_matrix;
 mod graph;
 mod next_try;

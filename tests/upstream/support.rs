@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use posthouse::body::InMemory;
 use posthouse::clock::SystemClock;
+use posthouse::dkim::Signers;
 use posthouse::dns::StaticResolver;
 use posthouse::identity::UpstreamName;
 use posthouse::mail::{
@@ -15,7 +16,7 @@ use posthouse::mail::{
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
     Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
-    Transcript, Verification,
+    Transcript, Unfit, Verification,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -43,6 +44,9 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         bandwidth: None,
         keep_idle: Duration::from_mins(1),
         smtputf8: Smtputf8::Auto,
+        eight_bit: Unfit::Convert,
+        long_lines: Unfit::Convert,
+        signers: Signers::default(),
         timeouts: patient(),
     }
 }

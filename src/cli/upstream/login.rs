@@ -15,7 +15,7 @@ use crate::oauth::{self, DeviceFlow, Grant, Settings, Store, Stored};
 use crate::upstream::repair::repair;
 use crate::upstream::smtp::{self, Credential};
 
-use crate::cli::configuration::ConfigurationOption;
+use crate::cli::configuration::{self, ConfigurationOption};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::{Output, Style};
 use crate::cli::running;
@@ -92,14 +92,10 @@ fn wanted<'a>(
     config: &'a Checked,
     name: &UpstreamName,
 ) -> Result<(&'a smtp::Settings, &'a Settings), Failure> {
-    let Some(upstream) = config.upstreams.get(name) else {
-        let names: Vec<_> = config.upstreams.keys().map(ToString::to_string).collect();
-        let failure = Failure::new(Code::NoInput, format!("there is no upstream `{name}`"));
-        return Err(failure.with_hint(format!("defined are: {}", names.join(", "))));
-    };
-    let login = match &upstream.engine {
+    let login = match &configuration::upstream(config, name)?.engine {
+        Engine::Graph(_) => return Err(own_permission(name)),
+        Engine::Maildir(_) => None,
         Engine::Smtp(settings) => settings.login.as_ref().map(|login| (settings, login)),
-        Engine::Graph(_) | Engine::Maildir(_) => None,
     };
     match login.map(|(settings, login)| (settings, &login.credential)) {
         Some((settings, Credential::Token(wanted))) => Ok((settings, wanted)),

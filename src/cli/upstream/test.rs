@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Engine, Span};
@@ -12,6 +12,7 @@ use crate::dns::{Resolver, SystemResolver};
 use crate::identity::UpstreamName;
 use crate::mail::Health;
 use crate::telemetry;
+use crate::upstream::graph::Setup;
 use crate::upstream::probe::Trouble;
 use crate::upstream::smtp::{Settings, SmtpUpstream, Timeouts, Transcript};
 
@@ -77,10 +78,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let config = arguments.configuration.load()?;
     let engine = &configuration::upstream(&config, &arguments.name)?.engine;
     match engine {
-        Engine::Graph(_) => {
-            let text = "is Microsoft Graph: `posthouse test-mail --upstream` sends a message";
-            output.field(arguments.name.as_str(), text)
-        }
+        Engine::Graph(setup) => graph(arguments, setup, output),
         Engine::Maildir(_) => {
             let text = "keeps mail in a local folder: there is nothing to connect to";
             output.field(arguments.name.as_str(), text)
@@ -89,32 +87,70 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     }
 }
 
+/// Gets a token for Graph; where one mailbox sends everything and large messages go by SMTP, logs in there too.
+fn graph(arguments: &Arguments, setup: &Setup, output: &mut Output) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let watch = Arc::new(Watch::new(Arc::clone(&clock), show(arguments)));
+    let runtime = started()?;
+    let upstream = setup.clone().start(&resolver()?, &clock);
+    let upstream = upstream.map_err(|error| Failure::of(Code::Configuration, &error))?;
+    let begin = clock.instant();
+    let mut tested = runtime.block_on(upstream.probe());
+    if tested.is_ok() {
+        if !arguments.json {
+            let took = clock.instant().saturating_duration_since(begin).as_millis();
+            output.field(
+                "token",
+                format_args!("there is one for Graph, after {took} ms"),
+            )?;
+            if let (Some(mailbox), Some(_)) = (&setup.settings.mailbox, &setup.submission) {
+                let text = format_args!("by SMTP as {mailbox}, for what Graph does not take");
+                output.field("submission", text)?;
+            }
+        }
+        tested = runtime.block_on(upstream.probe_submission(Arc::<Watch>::clone(&watch) as _));
+    }
+    tell(arguments, &tested, &watch, output)
+}
+
 fn smtp(arguments: &Arguments, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let show = match (arguments.json, arguments.dialogue) {
-        (true, _) => Show::Nothing,
-        (false, true) => Show::Dialogue,
-        (false, false) => Show::Steps,
-    };
-    let watch = Arc::new(Watch::new(Arc::clone(&clock), show));
+    let watch = Arc::new(Watch::new(Arc::clone(&clock), show(arguments)));
     let settings = Settings {
         timeouts: within(&settings.timeouts, arguments.timeout),
         ..settings.clone()
     };
     let tested = probe(settings, clock, Arc::<Watch>::clone(&watch))?;
+    tell(arguments, &tested, &watch, output)
+}
+
+const fn show(arguments: &Arguments) -> Show {
+    match (arguments.json, arguments.dialogue) {
+        (true, _) => Show::Nothing,
+        (false, true) => Show::Dialogue,
+        (false, false) => Show::Steps,
+    }
+}
+
+fn tell(
+    arguments: &Arguments,
+    tested: &Result<(), Box<Trouble>>,
+    watch: &Watch,
+    output: &mut Output,
+) -> Result<(), Failure> {
     if arguments.json {
         let (steps, mut dialogue) = watch.kept();
         if !arguments.dialogue {
             dialogue.clear();
         }
-        output.json(&report(&arguments.name, &tested, steps, dialogue))?;
+        output.json(&report(&arguments.name, tested, steps, dialogue))?;
     }
     match tested {
         Ok(()) if arguments.json => Ok(()),
         Ok(()) => output.styled(Style::Green, "Good. No mail was sent."),
         Err(trouble) => {
             watch.failed(&trouble.failure, &trouble.shown);
-            Err(failure(&arguments.name, &trouble))
+            Err(failure(&arguments.name, trouble))
         }
     }
 }
@@ -136,16 +172,23 @@ pub(in crate::cli) fn look_at(name: &UpstreamName, settings: &Settings) -> Resul
 /// How long an answer is awaited then.
 const LOOK: Duration = Duration::from_secs(30);
 
+fn started() -> Result<Runtime, Failure> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::of(Code::Unavailable, &error))
+}
+
+fn resolver() -> Result<Arc<dyn Resolver>, Failure> {
+    let resolver = SystemResolver::new();
+    let resolver = resolver.map_err(|error| Failure::of(Code::Unavailable, &error))?;
+    Ok(Arc::new(resolver))
+}
+
 fn probe(
     settings: Settings,
     clock: Arc<dyn Clock>,
     transcript: Arc<dyn Transcript>,
 ) -> Result<Result<(), Box<Trouble>>, Failure> {
-    let unavailable = |error: &dyn std::error::Error| Failure::of(Code::Unavailable, error);
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| unavailable(&error))?;
-    let resolver = SystemResolver::new().map_err(|error| unavailable(&error))?;
-    let resolver: Arc<dyn Resolver> = Arc::new(resolver);
+    let (runtime, resolver) = (started()?, resolver()?);
     runtime.block_on(async {
         let upstream = SmtpUpstream::new(settings, resolver, clock)
             .map_err(|error| Failure::of(Code::Configuration, &error))?;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod context;
+mod dkim;
 mod list;
 mod listeners;
 mod quotas;
@@ -13,6 +14,7 @@ mod upstreams;
 
 pub(super) use accounts::{CheckedAccounts, Tables, accounts};
 pub(super) use context::Context;
+pub(super) use dkim::{dkim, equip};
 pub(super) use listeners::listeners;
 pub(super) use quotas::quotas;
 pub(super) use routes::route_accounts;

@@ -33,6 +33,14 @@ choices!(TlsPolicy {
     Required = "required",
     Implicit = "implicit",
 });
+choices!(Canonicalization {
+    #[default]
+    RelaxedRelaxed = "relaxed/relaxed",
+    RelaxedSimple = "relaxed/simple",
+    SimpleRelaxed = "simple/relaxed",
+    SimpleSimple = "simple/simple",
+});
+choices!(Unfit { #[default] Convert = "convert", Send = "send" });
 choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });

@@ -5,11 +5,11 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Cloud, Connections, ForeignRecipients, Graph,
-    Journal, Large, Limits, List, Listener, Log, MessagesPerConnection, Microsoft, Named,
-    OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
-    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
-    TlsMode, TlsPolicy, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
+    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
+    Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
+    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
+    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -41,6 +41,7 @@ impl Default for Root {
             relay: Relay::default(),
             route: Vec::new(),
             upstream: Named::new(),
+            dkim: Named::new(),
             tenant: Named::new(),
             accounts: Accounts::default(),
             spool: Spool::default(),
@@ -156,6 +157,9 @@ impl Default for Smtp {
             bandwidth: None,
             keep_idle: None,
             smtputf8: unplaced(Smtputf8::default()),
+            eight_bit: Unfit::default(),
+            long_lines: Unfit::default(),
+            dkim: true,
             timeout: UpstreamTimeouts::default(),
             retry: OwnRetry::default(),
         }
@@ -201,6 +205,20 @@ impl Default for TimeoutDefaults {
             command: Span::of(timeouts.command),
             data: Span::of(timeouts.data),
             final_reply: Span::of(timeouts.final_reply),
+        }
+    }
+}
+
+impl Default for Dkim {
+    fn default() -> Self {
+        Self {
+            domain: None,
+            selector: None,
+            key: None,
+            subdomains: true,
+            canonicalization: Canonicalization::default(),
+            valid_for: Span::of(Duration::ZERO),
+            expires: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod choices;
 mod defaults;
+mod dkim;
 mod graph;
 mod list;
 mod oauth;
@@ -11,10 +12,12 @@ mod tables;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, ClientAuth, Cloud, ForeignRecipients, Large, LogFormat, LogLevel,
-    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
+    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
+    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
+    TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
+pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};

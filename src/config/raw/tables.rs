@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AuthRule, BareNewlines, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
+    AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
     OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
@@ -27,6 +27,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) relay: Relay,
     pub(in crate::config) route: Vec<Spanned<RecipientRoute>>,
     pub(in crate::config) upstream: Named<Upstream>,
+    pub(in crate::config) dkim: Named<Dkim>,
     pub(in crate::config) tenant: Named<Tenant>,
     pub(in crate::config) accounts: Accounts,
     pub(in crate::config) spool: Spool,

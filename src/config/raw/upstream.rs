@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Graph, Hidden, OAuth, Rates, Smtputf8, TlsPolicy};
+use super::{Graph, Hidden, OAuth, Rates, Smtputf8, TlsPolicy, Unfit};
 use crate::config::units::{BitRate, Number, Span};
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -61,6 +61,9 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) bandwidth: Option<Spanned<BitRate>>,
     pub(in crate::config) keep_idle: Option<Spanned<Span<0>>>,
     pub(in crate::config) smtputf8: Spanned<Smtputf8>,
+    pub(in crate::config) eight_bit: Unfit,
+    pub(in crate::config) long_lines: Unfit,
+    pub(in crate::config) dkim: bool,
     pub(in crate::config) timeout: UpstreamTimeouts,
     pub(in crate::config) retry: OwnRetry,
 }

@@ -144,15 +144,36 @@ fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDe
         text(defaults.keep_idle),
         "How long an unused connection is kept; \"0s\" closes it at once.",
     );
+    upstream_content(sample, smtp);
+    sample.shown(
+        "retry",
+        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
+        "A retry plan of its own; what is left out comes from [relay.retry] (example).",
+    );
+}
+
+fn upstream_content(sample: &mut Sample, smtp: &raw::Smtp) {
     sample.shown(
         "smtputf8",
         text(smtp.smtputf8.get_ref()),
         "International addresses (RFC 6531): \"auto\" where offered, \"on\", \"off\".",
     );
     sample.shown(
-        "retry",
-        "{ first = \"1m\", longest = \"1h\", lifetime = \"5d\", warn_after = \"4h\" }",
-        "A retry plan of its own; what is left out comes from [relay.retry] (example).",
+        "eight_bit",
+        text(smtp.eight_bit),
+        "Octets above 127 in a message where the upstream does not offer 8BITMIME: \"convert\" encodes them (quoted-printable,\n\
+         base64) in parts that are neither signed nor encrypted, \"send\" sends them as they are.",
+    );
+    sample.shown(
+        "long_lines",
+        text(smtp.long_lines),
+        "Lines of more than 998 octets: \"convert\" encodes such parts in the same way and folds such fields, \"send\" sends\n\
+         them as they are.",
+    );
+    sample.shown(
+        "dkim",
+        smtp.dkim,
+        "Whether mail is signed with the keys of [dkim.NAME]; false where the upstream signs for you.",
     );
 }
 

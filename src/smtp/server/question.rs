@@ -2,7 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::mail::{BodyType, DeliverBy, Envelope, MtPriority, Recipient, ReversePath, TlsRequest};
+use crate::mail::{
+    BodyType, DeliverBy, Envelope, Lines, MtPriority, Recipient, ReversePath, TlsRequest,
+};
 use crate::smtp::parameter::MailParameters;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -74,6 +76,7 @@ impl AskSender {
         let envelope = Envelope {
             reverse_path: self.reverse_path,
             body: self.parameters.body.unwrap_or(BodyType::SevenBit),
+            lines: Lines::Unknown,
             smtputf8: self.parameters.smtputf8.is_some(),
             ret: self.parameters.ret,
             envelope_id: self.parameters.envelope_id,

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
-    BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Mailbox,
-    MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath, TlsRequest,
+    BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Lines,
+    Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath,
+    TlsRequest,
 };
 use crate::spool::Message;
 use crate::spool::standing::Standing;
@@ -99,6 +100,11 @@ fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
         BodyType::BinaryMime => 2,
     };
     fields.octet(BODY_TYPE, body);
+    match envelope.lines {
+        Lines::Short => fields.octet(LINES, 0),
+        Lines::Long => fields.octet(LINES, 1),
+        Lines::Unknown => {}
+    }
     if envelope.smtputf8 {
         fields.octet(SMTPUTF8, 1);
     }
@@ -309,6 +315,7 @@ fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
                 }
             }
             (BODY_TYPE, content) => envelope.body = read_body_type(octet(content)?)?,
+            (LINES, content) => envelope.lines = read_lines(octet(content)?),
             (SMTPUTF8, _) => envelope.smtputf8 = true,
             (RET, content) => envelope.ret = Some(read_ret(octet(content)?)?),
             (ENVELOPE_ID, content) => envelope.envelope_id = Some(text(content)?.into()),
@@ -320,6 +327,15 @@ fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
         }
     }
     has_reverse_path.then_some(envelope).ok_or(Malformed)
+}
+
+/// A word that a later version may have is none here: then somebody looks again.
+fn read_lines(number: u8) -> Lines {
+    match number {
+        0 => Lines::Short,
+        1 => Lines::Long,
+        _ => Lines::Unknown,
+    }
 }
 
 fn read_deliver_by(fields: &[u8]) -> Result<DeliverBy, Malformed> {
@@ -456,6 +472,7 @@ const RECIPIENT: u8 = 18;
 pub(super) const STANDING: u8 = 19;
 const DELIVER_BY: u8 = 20;
 const MT_PRIORITY: u8 = 21;
+const LINES: u8 = 24;
 const TLS: u8 = 22;
 
 /// How an MT-PRIORITY of 0 is stored, so that −9 is 0.

@@ -75,7 +75,7 @@ fn throttling_at_mail_is_the_upstreams_not_the_messages() {
 }
 
 #[test]
-fn the_end_of_the_session_is_the_upstreams_at_every_stage() {
+fn a_rate_that_is_exceeded_is_the_upstreams_at_every_stage() {
     for stage in [
         Stage::Sender,
         Stage::Recipient,
@@ -84,6 +84,14 @@ fn the_end_of_the_session_is_the_upstreams_at_every_stage() {
     ] {
         deferred(stage, 421, "4.7.28", &THROTTLED);
         deferred(stage, 432, "4.3.2", &THROTTLED);
+    }
+}
+
+#[test]
+fn a_session_that_ends_at_a_message_does_not_hold_up_the_others() {
+    for stage in [Stage::Recipient, Stage::Content, Stage::Final] {
+        deferred(stage, 421, "4.3.2", &Health::Good);
+        deferred(stage, 421, "", &Health::Good);
     }
 }
 

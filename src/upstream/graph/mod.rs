@@ -13,6 +13,7 @@
 mod answer;
 mod judge;
 mod message;
+mod outcomes;
 mod recipients;
 mod sender;
 mod settings;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::dns::Resolver;
-use crate::http::{self, Client, Direct};
+use crate::http::Direct;
+use crate::mail::Mailbox;
 use crate::oauth::{self, TokenSource, Tokens};
 use crate::tls::client::ClientTlsError;
 use crate::upstream::smtp::{self, Credential, Login, SmtpUpstream};
@@ -36,7 +37,8 @@ impl Setup {
         clock: &Arc<dyn Clock>,
     ) -> Result<GraphUpstream, ClientTlsError> {
         let source = |settings: oauth::Settings| -> Result<_, ClientTlsError> {
-            let client = client(&settings, resolver)?;
+            let dialer = Arc::new(Direct::new(Arc::clone(resolver), None));
+            let client = oauth::client(&settings, dialer)?;
             let tokens = Tokens::new(settings, client.clone(), Arc::clone(clock));
             Ok((client, Arc::new(tokens) as Arc<dyn TokenSource>))
         };
@@ -61,17 +63,6 @@ impl Setup {
     }
 }
 
-fn client(
-    settings: &oauth::Settings,
-    resolver: &Arc<dyn Resolver>,
-) -> Result<Client, ClientTlsError> {
-    let settings = http::Settings {
-        trust: settings.trust.clone(),
-        ..http::Settings::default()
-    };
-    Client::new(&settings, Arc::new(Direct::new(Arc::clone(resolver), None)))
-}
-
 /// Makes the other way: the same login for each mailbox, but for its name, with tokens from one source.
 fn submission(
     settings: smtp::Settings,
@@ -80,9 +71,12 @@ fn submission(
     clock: &Arc<dyn Clock>,
 ) -> Submission {
     let (resolver, own_clock) = (Arc::clone(resolver), Arc::clone(clock));
-    let make = move |mailbox: &crate::mail::Mailbox| {
+    let make = move |mailbox: &Mailbox| {
         let login = settings.login.clone().map(|login| Login {
-            username: mailbox.to_string(),
+            username: mailbox
+                .to_ascii()
+                .unwrap_or_else(|| mailbox.clone())
+                .to_string(),
             ..login
         });
         let settings = smtp::Settings {

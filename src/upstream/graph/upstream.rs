@@ -9,20 +9,23 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::http::header::{CONTENT_TYPE, HeaderValue};
-use crate::http::{Client, HttpError, Method, Request};
+use crate::http::{Client, Method, Request};
 use crate::identity::UpstreamName;
-use crate::mail::{
-    Attempt, Cause, DeliverByMode, Envelope, Failure, Header, Health, Mailbox, Outcome,
-    RecipientIndex, Stage, TlsRequest, Via,
-};
+use crate::mail::{Attempt, Header, Health, Mailbox, Outcome, RecipientIndex, Stage, Via};
 use crate::oauth::TokenSource;
 use crate::telemetry::chain;
-use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::classify::{self, Judgement};
+use crate::upstream::probe::Trouble;
+use crate::upstream::smtp::Transcript;
 use crate::upstream::{Order, Upstream};
 
 use super::answer::Heard;
 use super::judge::{Meaning, Owner, judge};
 use super::message::Message;
+use super::outcomes::{
+    first_problem, lack, no_answer, no_sender, no_smtputf8, not_as_it_is, too_large, too_many_bad,
+    trouble, unreadable, unsent,
+};
 use super::recipients::{self, Change};
 use super::sender::{is_mailbox_name, send_mail, sender};
 use super::settings::{Foreign, Settings};
@@ -76,6 +79,36 @@ impl GraphUpstream {
     /// Returns what it was told.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Gets a token for Graph: as far as one comes without sending anything.
+    ///
+    /// # Errors
+    /// What an attempt would fail with.
+    pub async fn probe(&self) -> Result<(), Box<Trouble>> {
+        let token = self.tokens.token().await;
+        token
+            .map(drop)
+            .map_err(|error| Box::new(trouble(classify::no_token(error))))
+    }
+
+    /// Goes all the way to the SMTP server that takes what Graph does not, without sending anything, where that is
+    /// configured and one mailbox sends everything.
+    ///
+    /// # Errors
+    /// What an attempt would fail with.
+    pub async fn probe_submission(
+        &self,
+        transcript: Arc<dyn Transcript>,
+    ) -> Result<(), Box<Trouble>> {
+        let (Some(mailbox), Some(submission)) = (&self.settings.mailbox, &self.submission) else {
+            return Ok(());
+        };
+        let upstream = submission.of(mailbox).map_err(|error| {
+            let text: Box<str> = chain(&error).into();
+            Box::new(trouble(classify::unusable(Stage::Tls, text.into())))
+        })?;
+        upstream.probe(transcript).await
     }
 
     async fn run(&self, mut order: Order<'_>) -> Tally {
@@ -372,98 +405,4 @@ fn indices(batch: &[Addressee]) -> Vec<RecipientIndex> {
 fn halves(mut batch: Vec<Addressee>) -> [Vec<Addressee>; 2] {
     let second = batch.split_off(batch.len() / 2);
     [second, batch]
-}
-
-/// What a request that got no answer means.
-fn no_answer(error: &HttpError) -> Judgement {
-    let text = error.to_string();
-    match error {
-        // Graph may have sent the message.
-        HttpError::Broken { .. } | HttpError::TooLarge { .. } => {
-            unknown(Cause::Broken(text.into()))
-        }
-        HttpError::Timeout { .. } => unknown(Cause::Timeout),
-        HttpError::Certificate { .. } => classify::unusable(Stage::Tls, text.into()),
-        HttpError::Address { .. } => classify::unusable(Stage::Connect, text.into()),
-        HttpError::Connect { .. } => classify::broken(Stage::Connect, Break::Closed(text.into())),
-        HttpError::Tls { .. } => classify::broken(Stage::Tls, Break::Closed(text.into())),
-    }
-}
-
-fn unknown(cause: Cause) -> Judgement {
-    Judgement {
-        outcome: Outcome::Unknown(Failure::new(Stage::Final, cause)),
-        health: Health::Good,
-    }
-}
-
-/// What becomes of recipients that were not tried because of what became of others.
-fn unsent(outcome: &Outcome) -> Outcome {
-    match outcome {
-        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
-            Outcome::Deferred(failure.clone())
-        }
-        Outcome::Relayed(..) => too_many_bad(),
-    }
-}
-
-fn too_many_bad() -> Outcome {
-    let text = "Graph takes some recipients for no addresses, and not all of them are known yet";
-    let failure = Failure::new(Stage::Recipient, Cause::Broken(text.into()));
-    Outcome::Deferred(failure)
-}
-
-fn unreadable(error: &std::io::Error) -> Outcome {
-    let text = format!("the stored message cannot be read: {error}");
-    Outcome::Deferred(Failure::new(Stage::Content, Cause::Broken(text.into())))
-}
-
-fn no_sender() -> Outcome {
-    let text = "the message names no sender who can have a mailbox; the key `mailbox` of this upstream names one \
-                for all";
-    Outcome::Rejected(Failure::new(Stage::Sender, Cause::Unusable(text.into())))
-}
-
-fn no_smtputf8() -> Outcome {
-    Outcome::Rejected(Failure::new(
-        Stage::Recipient,
-        Cause::Capability("SMTPUTF8"),
-    ))
-}
-
-/// What becomes of a message that asks for something which Graph has no words for, and which must not go without it.
-fn lack(envelope: &Envelope) -> Option<Outcome> {
-    let must_not_be_late = envelope
-        .deliver_by
-        .is_some_and(|by| by.mode == DeliverByMode::Return);
-    let what = match envelope.tls {
-        TlsRequest::Required => "REQUIRETLS",
-        TlsRequest::Optional | TlsRequest::Unsaid if must_not_be_late => "DELIVERBY",
-        TlsRequest::Optional | TlsRequest::Unsaid => return None,
-    };
-    let failure = Failure::new(Stage::Sender, Cause::Capability(what));
-    Some(Outcome::Rejected(failure))
-}
-
-fn too_large() -> Outcome {
-    let cause = Cause::Capability("messages of this size");
-    Outcome::Rejected(Failure::new(Stage::Content, cause))
-}
-
-fn not_as_it_is() -> Outcome {
-    let cause = Cause::Capability("messages with this header");
-    Outcome::Rejected(Failure::new(Stage::Content, cause))
-}
-
-fn first_problem(attempt: &Attempt) -> String {
-    let problem = attempt
-        .outcomes
-        .iter()
-        .find_map(|(_, outcome)| match outcome {
-            Outcome::Relayed(..) => None,
-            Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
-                Some(failure.to_string())
-            }
-        });
-    problem.unwrap_or_default()
 }

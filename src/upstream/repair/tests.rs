@@ -351,3 +351,21 @@ fn a_wrong_scope_is_left_out() {
 fn a_policy_is_told_of_its_exemption() {
     token("invalid_grant: AADSTS53003: words", "exempts it");
 }
+
+#[test]
+fn an_app_that_may_not_use_graph_is_given_the_right() {
+    for (code, advice) in [
+        ("403 ErrorAccessDenied", "New-ManagementRoleAssignment"),
+        ("403 Authorization_RequestDenied", "Mail.Send"),
+        ("401 InvalidAuthenticationToken", "admin consent"),
+    ] {
+        token(&format!("Graph: {code}: words"), advice);
+    }
+}
+
+#[test]
+fn a_mailbox_that_is_none_for_graph_is_corrected() {
+    for code in ["ErrorInvalidUser", "MailboxNotEnabledForRESTAPI"] {
+        token(&format!("Graph: 404 {code}: words"), "Correct `mailbox`");
+    }
+}

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::mail::{Envelope, Mailbox, Priority, RecipientIndex, Via};
+use crate::mail::{Envelope, Health, Mailbox, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::{Answer, Break};
 
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
-use super::framing::{Encoder, Framing};
+use super::outgoing::{Message, Outgoing, Rules, unreadable};
 use super::pacing::{Pace, Pacing};
 use super::settings::Timeouts;
 use super::wire::{AnySocket, ReplyWanted, Wire};
@@ -35,14 +35,6 @@ pub(super) struct Connection {
     out: Vec<u8>,
 }
 
-/// A message on its way.
-pub(super) enum Message {
-    /// Read piece by piece.
-    Streamed(Box<dyn Body>),
-    /// In memory, with CRLF line ends.
-    Whole(Vec<u8>),
-}
-
 /// Envelope and recipients of one transaction.
 #[derive(Clone, Copy)]
 pub(super) struct Transfer<'a> {
@@ -53,36 +45,15 @@ pub(super) struct Transfer<'a> {
     pub(super) priority: Priority,
     /// The civil time.
     pub(super) now: Timestamp,
+    /// What becomes of the message before it leaves.
+    pub(super) rules: Rules<'a>,
 }
-
-/// The largest message that is held in memory and may leave in one write with its envelope, in octets.
-pub(super) const WHOLE: u64 = 64 << 10;
 
 /// A write buffer larger than this is given back after its transaction.
 const KEPT_BUFFER: usize = 256 << 10;
 
 /// How long the last words of an upstream are awaited that refuses content by closing, and how long QUIT may take.
 pub(super) const PARTING: Duration = Duration::from_secs(2);
-
-impl Message {
-    /// Takes a body; reads it whole if it is small.
-    ///
-    /// # Errors
-    /// The body cannot be read.
-    pub(super) async fn load(mut body: Box<dyn Body>) -> io::Result<Self> {
-        if body.size() > WHOLE {
-            return Ok(Self::Streamed(body));
-        }
-        let size = usize::try_from(body.size()).unwrap_or_default();
-        let mut octets = Vec::with_capacity(size + size / 32 + 16);
-        let mut encoder = Encoder::new(Framing::Counted);
-        while let Some(piece) = body.next().await? {
-            encoder.encode(&piece, &mut octets);
-        }
-        encoder.finish(&mut octets);
-        Ok(Self::Whole(octets))
-    }
-}
 
 impl Connection {
     pub(super) fn new(
@@ -136,9 +107,15 @@ impl Connection {
         message: &mut Message,
         out: &mut Vec<u8>,
     ) -> Ended {
-        let (content, mut body) = match message {
-            Message::Streamed(body) => (Content::Streamed(body.size()), Some(body)),
-            Message::Whole(octets) => (Content::Whole(octets), None),
+        let (rules, offer) = (transfer.rules, &self.extensions);
+        let outgoing = message.prepare(transfer.envelope, offer, rules, transfer.now);
+        let mut outgoing = match outgoing.await {
+            Ok(outgoing) => outgoing,
+            Err(error) => return self.unprepared(transfer.recipients, &error),
+        };
+        let (content, mut body) = match &mut outgoing {
+            Outgoing::Streamed(body) => (Content::Streamed(body.size()), Some(body)),
+            Outgoing::Whole(octets) => (Content::Whole(octets), None),
         };
         let task = Task {
             envelope: transfer.envelope,
@@ -181,6 +158,16 @@ impl Connection {
                     None => exchange.abandon("the message is gone".into()),
                 },
             }
+        }
+    }
+
+    /// Nothing has been sent: the connection is as good as before.
+    fn unprepared(&self, recipients: &[RecipientIndex], error: &io::Error) -> Ended {
+        Ended {
+            outcomes: unreadable(recipients, error),
+            health: Health::Good,
+            after: self.after,
+            is_stale: false,
         }
     }
 

@@ -4,8 +4,8 @@
 //! in, and `probe` goes that way without a message; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
 //! [`classify`](super::classify).
 //!
-//! What is sent as it is: a message with octets above 127 goes to upstreams without 8BITMIME too, as most relays do
-//! ("just send 8"), since recoding would break signatures.
+//! `outgoing` is what a message goes through last, once it is known what the upstream takes: what it cannot take is
+//! encoded, and then the message is signed.
 
 mod bearer;
 mod censor;
@@ -14,6 +14,7 @@ mod connection;
 mod exchange;
 mod framing;
 mod login;
+mod outgoing;
 mod pacing;
 mod parameter;
 mod pool;
@@ -25,7 +26,7 @@ mod upstream;
 mod wire;
 
 pub use settings::{
-    Credential, Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Verification,
+    Credential, Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Unfit, Verification,
 };
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;

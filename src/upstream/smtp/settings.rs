@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::{Domain, Mailbox, Stage};
 use crate::oauth;
@@ -50,6 +51,12 @@ pub struct Settings {
     pub keep_idle: Duration,
     /// Whether SMTPUTF8 is used.
     pub smtputf8: Smtputf8,
+    /// What becomes of octets above 127 where 8BITMIME is not offered.
+    pub eight_bit: Unfit,
+    /// What becomes of lines of more than 998 octets.
+    pub long_lines: Unfit,
+    /// Who signs the mail that goes there; nobody where it is empty.
+    pub signers: Signers,
     /// Deadlines.
     pub timeouts: Timeouts,
 }
@@ -127,6 +134,16 @@ pub enum Smtputf8 {
     Off,
     /// Always, even if not offered.
     On,
+}
+
+/// What becomes of what the upstream may not take.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Unfit {
+    /// It is encoded, where that breaks no signature and is possible; else it is sent as it is.
+    #[default]
+    Convert,
+    /// It is sent as it is.
+    Send,
 }
 
 /// How long an attempt waits (RFC 5321 §4.5.3.2).

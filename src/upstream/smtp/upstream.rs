@@ -8,14 +8,15 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
-use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
+use crate::mail::{Attempt, Channel, Health, Via};
 use crate::oauth::TokenSource;
 use crate::tls::client::{ClientTlsError, PeerCertificate};
 use crate::upstream::{Order, Upstream};
 
 use super::connect::{Connector, Unconnected};
-use super::connection::{Connection, Message, Transfer};
+use super::connection::{Connection, Transfer};
 use super::exchange::Ended;
+use super::outgoing::{Message, Rules, unreadable};
 use super::pool::Pool;
 use super::settings::Settings;
 use super::transcript::{Observer, Transcript};
@@ -76,7 +77,14 @@ impl SmtpUpstream {
         let _permit = self.pool.permit().await;
         let mut message = match Message::load(order.body).await {
             Ok(message) => message,
-            Err(error) => return unreadable(order.recipients, &error),
+            Err(error) => {
+                return Attempt {
+                    outcomes: unreadable(order.recipients, &error),
+                    via: None,
+                    health: Health::Good,
+                    host: None,
+                };
+            }
         };
         let transfer = Transfer {
             envelope: order.envelope,
@@ -84,6 +92,7 @@ impl SmtpUpstream {
             recipients: order.recipients,
             priority: order.priority,
             now: self.clock.now(),
+            rules: Rules::of(self.settings()),
         };
         self.transact(transfer, &mut message, observer.as_ref())
             .await
@@ -178,18 +187,5 @@ fn attempt_over(connection: &Connection, ended: Ended) -> Attempt {
         health: ended.health,
         host: Some(connection.host.clone()),
         via: Some(connection.via()),
-    }
-}
-
-/// What becomes of recipients whose message cannot be read.
-fn unreadable(recipients: &[RecipientIndex], error: &std::io::Error) -> Attempt {
-    let text = format!("the stored message cannot be read: {error}");
-    let failure = Failure::new(Stage::Content, Cause::Broken(text.into()));
-    let outcome = |&index| (index, Outcome::Deferred(failure.clone()));
-    Attempt {
-        outcomes: recipients.iter().map(outcome).collect(),
-        via: None,
-        health: Health::Good,
-        host: None,
     }
 }

@@ -10,6 +10,7 @@ use url::Url;
 use crate::config::check::context::Context;
 use crate::config::check::quotas::{Unit, rates};
 use crate::config::raw;
+use crate::dkim::Signers;
 use crate::http::Trust;
 use crate::identity::UpstreamName;
 use crate::mail::{Domain, Mailbox};
@@ -18,7 +19,7 @@ use crate::schedule::Bounds;
 use crate::upstream::graph::{Foreign, Settings, Setup, is_mailbox_name};
 use crate::upstream::profile::Profile;
 use crate::upstream::smtp::{
-    self, Credential, Login, PlainTextLogin, Smtputf8, Timeouts, TlsPolicy, Verification,
+    self, Credential, Login, PlainTextLogin, Smtputf8, Timeouts, TlsPolicy, Unfit, Verification,
 };
 
 use super::Reported;
@@ -257,6 +258,10 @@ fn submission_settings(
         bandwidth: None,
         keep_idle: Duration::from_secs(30),
         smtputf8: Smtputf8::Auto,
+        eight_bit: Unfit::default(),
+        long_lines: Unfit::default(),
+        // As over Graph: Microsoft signs.
+        signers: Signers::default(),
         timeouts: Timeouts::default(),
     }
 }

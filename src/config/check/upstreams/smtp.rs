@@ -8,11 +8,12 @@ use crate::config::check::context::Context;
 use crate::config::check::quotas::{Unit, rates};
 use crate::config::raw;
 use crate::config::units::BitRate;
+use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::{Domain, Mailbox};
 use crate::schedule::{Bandwidth, Bounds};
 use crate::upstream::profile::{Host, Profile};
-use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy};
+use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy, Unfit};
 
 use super::Reported;
 use super::login::login;
@@ -87,8 +88,19 @@ pub(super) fn settings(
             raw::Smtputf8::Off => Smtputf8::Off,
             raw::Smtputf8::On => Smtputf8::On,
         },
+        eight_bit: unfit(smtp.eight_bit),
+        long_lines: unfit(smtp.long_lines),
+        // Who signs is known when all is read.
+        signers: Signers::default(),
         timeouts: values.timeouts(),
     })
+}
+
+fn unfit(raw: raw::Unfit) -> Unfit {
+    match raw {
+        raw::Unfit::Convert => Unfit::Convert,
+        raw::Unfit::Send => Unfit::Send,
+    }
 }
 
 /// Returns the bandwidth, where one is set that suffices to keep all connections alive.

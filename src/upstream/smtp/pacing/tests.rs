@@ -10,12 +10,15 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::body::InMemory;
 use crate::clock::Timestamp;
+use crate::dkim::Signers;
 use crate::mail::{
     Channel, Envelope, ForwardPath, Mailbox, Outcome, Recipient, RecipientIndex, ReversePath, Via,
 };
 use crate::smtp::extension::Extensions;
-use crate::upstream::smtp::connection::{Connection, Message, Transfer};
+use crate::upstream::smtp::connection::{Connection, Transfer};
+use crate::upstream::smtp::outgoing::{Message, Rules};
 use crate::upstream::smtp::settings::Timeouts;
+use crate::upstream::smtp::settings::Unfit;
 use crate::upstream::smtp::transcript::Observer;
 use crate::upstream::smtp::wire::Wire;
 
@@ -82,6 +85,11 @@ impl Rig {
             recipients: &[RecipientIndex(0)],
             priority,
             now: Timestamp::from_unix_millis(1_800_000_000_000),
+            rules: Rules {
+                eight_bit: Unfit::Convert,
+                long_lines: Unfit::Convert,
+                signers: &Signers::default(),
+            },
         };
         let body = Box::new(InMemory::new(Bytes::copy_from_slice(message)));
         let mut message = Message::load(body).await.unwrap();
