@@ -84,6 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "config",
         &[
             "auth",
+            "clock",
             "identity",
             "journal",
             "mail",

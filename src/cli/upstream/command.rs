@@ -5,9 +5,12 @@ use clap::Subcommand;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 
-use super::list;
+use super::{list, park, resume};
 
 /// Look at the upstreams, and act on them
+///
+/// An upstream whose login is refused, whose certificate is wrong or whose secret has expired is parked by itself: its
+/// mail is kept, with its lifetime standing still, until an attempt gets through. An operator can park one too.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     #[command(subcommand)]
@@ -17,10 +20,14 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::Arguments),
+    Park(park::Arguments),
+    Resume(resume::Arguments),
 }
 
 pub(in crate::cli) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     match arguments.command {
         Command::List(arguments) => list::run(&arguments, output),
+        Command::Park(arguments) => park::run(&arguments, output),
+        Command::Resume(arguments) => resume::run(&arguments, output),
     }
 }

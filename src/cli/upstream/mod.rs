@@ -2,5 +2,10 @@
 
 mod command;
 mod list;
+mod offline;
+mod park;
+mod resume;
+mod state;
 
 pub(super) use command::{Arguments, run};
+pub(super) use state::state;
