@@ -4,6 +4,7 @@
 //! queue of so many small messages (100,000 unless told), the time of a list of the first 100, of searches through the
 //! whole queue and of a hold of every message. The disk is that of the target directory.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use posthouse::journal::{
     Settings as JournalSettings,
 };
 use posthouse::mail::{Envelope, ForwardPath, Mailbox, Priority, QueueId, Recipient, ReversePath};
+use posthouse::route::{Pattern, Rule, Rules, Scope, Sending, Table};
 use posthouse::spool::embedded::{EmbeddedSpool, Settings};
 use posthouse::spool::{Change, Message, Selection, Spool, SpoolAdmin};
 
@@ -63,6 +65,8 @@ fn accepted() -> Event {
         message_id: Some(text("<06F2QHJ2C0000@relay.example.com>")),
         allowed: vec![text("MAIL FROM alice@example.com: granted by example.com"); 2],
         unauthorized: None,
+        rewritten: Vec::new(),
+        siblings: Vec::new(),
         priority: PriorityNote::new(Priority::Normal, Priority::Normal, None),
         route: vec![text("main")],
         due: None,
@@ -175,6 +179,36 @@ async fn ids(spool: &EmbeddedSpool, selection: &Selection) -> Vec<QueueId> {
     }
 }
 
+/// Gives all messages the routes of a configuration in which recipients decide, and then of one in which they do not.
+async fn reroute_all(spool: &EmbeddedSpool, messages: usize) -> Outcome<()> {
+    let route = |name: &str| -> Outcome<Route> {
+        Route::new(vec![UpstreamName::parse(name)?]).ok_or_else(|| "no upstream".into())
+    };
+    let mut by_account = Table::new(Sending::Enabled, Some(route("main")?), &HashMap::new());
+    by_account.add_account(AccountName::parse("alice")?, None, None);
+    let mut rules = Rules::default();
+    for number in 1..=1000 {
+        rules.push(Rule {
+            number,
+            name: None,
+            patterns: vec![Pattern::parse(&format!("*.d{number}.example"))?],
+            scope: Scope::Everyone,
+            route: route("other")?,
+        });
+    }
+    let by_recipient = by_account.clone().with_rules(rules);
+    for (name, table) in [
+        ("by recipients, 1,000 routes", &by_recipient),
+        ("by account", &by_account),
+    ] {
+        let begin = SystemClock.instant();
+        posthouse::app::reroute(spool, table).await?;
+        let took = SystemClock.instant() - begin;
+        say(format_args!("queue of {messages}: reroute {name}"), took);
+    }
+    Ok(())
+}
+
 async fn queue(folder: &std::path::Path, messages: usize) -> Outcome<()> {
     let settings = Settings {
         // Envelopes are read from the disk, as most are in a long queue.
@@ -220,6 +254,7 @@ async fn queue(folder: &std::path::Path, messages: usize) -> Outcome<()> {
         format_args!("queue of {messages}: sums of {}", census.pending.messages),
         took,
     );
+    reroute_all(&spool, messages).await?;
     let begin = SystemClock.instant();
     for portion in ids(&spool, &everything).await.chunks(1000) {
         for changed in spool.change(portion, &Change::Hold).await {

@@ -18,6 +18,12 @@ pub trait Body: Send {
     /// # Errors
     /// The store cannot be read, or what it holds is damaged. After an error the body gives nothing more.
     async fn next(&mut self) -> io::Result<Option<Bytes>>;
+
+    /// Begins again: the next piece is the first one.
+    ///
+    /// # Errors
+    /// The body has failed before; it stays at its end.
+    fn rewind(&mut self) -> io::Result<()>;
 }
 
 /// A body that is in memory already.
@@ -48,6 +54,11 @@ impl Body for InMemory {
         self.is_read = true;
         Ok(is_left.then(|| self.octets.clone()))
     }
+
+    fn rewind(&mut self) -> io::Result<()> {
+        self.is_read = false;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +70,16 @@ mod tests {
         let mut body = InMemory::new(Bytes::from_static(b"a\r\n"));
         assert_eq!(body.next().await.unwrap().unwrap(), "a\r\n");
         assert_eq!(body.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_rewound_is_given_again() {
+        let mut body = InMemory::new(Bytes::from_static(b"a\r\n"));
+        body.rewind().unwrap();
+        for _ in 0..2 {
+            assert_eq!(body.next().await.unwrap().unwrap(), "a\r\n");
+            assert_eq!(body.next().await.unwrap(), None);
+            body.rewind().unwrap();
+        }
     }
 }

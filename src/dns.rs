@@ -1,14 +1,19 @@
-//! Name look-ups of upstream hosts: addresses, and mail exchangers where asked for.
+//! Name look-ups of upstream hosts: addresses, mail exchangers where asked for, and what DNSSEC proves of them.
 
-use std::collections::HashMap;
+mod dnssec;
+
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData};
+
+use dnssec::Validating;
 
 /// Looks names up.
 #[async_trait]
@@ -25,6 +30,64 @@ pub trait Resolver: Send + Sync {
     /// [`ResolveError::NotFound`] where the domain has no MX record: then it is its own mail exchanger.
     /// [`ResolveError::NullMx`] where it says that it takes no mail.
     async fn mail_exchangers(&self, domain: &str) -> Result<Vec<Box<str>>, ResolveError>;
+
+    /// Returns the texts of a name's TXT records; the strings of one record are joined without a space.
+    ///
+    /// # Errors
+    /// [`ResolveError::NotFound`] where there is none; [`ResolveError::Temporary`].
+    async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError>;
+
+    /// Returns whether anything can be proved: whether the name servers pass DNSSEC signatures on.
+    ///
+    /// # Errors
+    /// [`ResolveError::Temporary`] where nothing is known of it now.
+    async fn can_prove(&self) -> Result<bool, ResolveError>;
+
+    /// Does what [`Resolver::mail_exchangers`] does, and tells whether the list is proved by DNSSEC.
+    ///
+    /// # Errors
+    /// As there; a wrong signature is [`ResolveError::Temporary`].
+    async fn proved_exchangers(&self, domain: &str)
+    -> Result<(Vec<Box<str>>, Proof), ResolveError>;
+
+    /// Returns the TLSA records of a server, where it has any and DNSSEC proves them (RFC 7672 §2.2).
+    ///
+    /// # Errors
+    /// [`ResolveError::Temporary`] where it is not known whether there are any, also for wrong signatures: such a server
+    /// must not be spoken to.
+    async fn tlsa(&self, host: &str, port: u16) -> Result<Option<Tlsa>, ResolveError>;
+}
+
+/// What DNSSEC says of an answer. There is no value for a wrong signature: that is no answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Proof {
+    /// Its zone is not signed.
+    Insecure,
+    /// Signatures from the root down prove it.
+    Secure,
+}
+
+/// What a server's zone says of the server's certificate (RFC 6698), proved by DNSSEC.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tlsa {
+    /// The name it was found at: the server's, or the one at the end of its aliases. It is the name to ask the server
+    /// for, and one that its certificate may carry.
+    pub base: Box<str>,
+    /// The records; never empty, not all of them need make sense.
+    pub records: Vec<TlsaRecord>,
+}
+
+/// A TLSA record with the numbers as they are in DNS (RFC 6698 §2.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsaRecord {
+    /// Which certificate is meant: 2 an authority's (DANE-TA), 3 the server's (DANE-EE).
+    pub usage: u8,
+    /// What of it: 0 the certificate, 1 its public key.
+    pub selector: u8,
+    /// In which form: 0 as it is, 1 SHA-256, 2 SHA-512.
+    pub matching: u8,
+    /// The octets to compare with.
+    pub data: Box<[u8]>,
 }
 
 /// Why a name gave nothing.
@@ -109,6 +172,8 @@ pub async fn exchangers(resolver: &dyn Resolver, domain: &str) -> Result<Vec<Hos
 /// `/etc/hosts` comes first, so that `localhost` works without a name server.
 pub struct SystemResolver {
     resolver: TokioResolver,
+    /// Made when it is needed: most configurations prove nothing.
+    validating: OnceLock<Validating>,
 }
 
 impl SystemResolver {
@@ -117,6 +182,13 @@ impl SystemResolver {
     /// # Errors
     /// [`ResolveError::Temporary`] where the resolver cannot be set up.
     pub fn new() -> Result<Self, ResolveError> {
+        Ok(Self {
+            resolver: Self::configured(Signatures::Ignored)?,
+            validating: OnceLock::new(),
+        })
+    }
+
+    fn configured(signatures: Signatures) -> Result<TokioResolver, ResolveError> {
         let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
             tracing::warn!(%error, "no name server is configured; only /etc/hosts is known");
             let nobody = ResolverConfig::from_name_servers(Vec::new());
@@ -125,11 +197,34 @@ impl SystemResolver {
         let options = builder.options_mut();
         options.cache_size = CACHED_ANSWERS;
         options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
-        let resolver = builder
-            .build()
-            .map_err(|error| explain("resolver", &error))?;
-        Ok(Self { resolver })
+        match signatures {
+            Signatures::Checked => {
+                options.validate = true;
+                // What the file says is proved by nobody.
+                options.use_hosts_file = ResolveHosts::Never;
+                // The aliases on the way must be proved too.
+                options.preserve_intermediates = true;
+            }
+            Signatures::Ignored => {}
+        }
+        let built = builder.build();
+        built.map_err(|error| explain("resolver", &error))
     }
+
+    fn validating(&self) -> Result<&Validating, ResolveError> {
+        if let Some(validating) = self.validating.get() {
+            return Ok(validating);
+        }
+        let made = Validating::new(Self::configured(Signatures::Checked)?);
+        Ok(self.validating.get_or_init(|| made))
+    }
+}
+
+/// Whether DNSSEC signatures are asked for and checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Signatures {
+    Checked,
+    Ignored,
 }
 
 /// Answers kept, each as long as its TTL says.
@@ -160,6 +255,34 @@ impl Resolver for SystemResolver {
             Some((mx.preference, mx.exchange.clone()))
         });
         ranked(domain, exchangers.collect())
+    }
+
+    async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        let found = self.resolver.txt_lookup(format!("{name}.")).await;
+        let found = found.map_err(|error| explain(name, &error))?;
+        let texts = found.answers().iter().filter_map(|record| {
+            let RData::TXT(txt) = &record.data else {
+                return None;
+            };
+            let octets = txt.txt_data.concat();
+            Some(String::from_utf8_lossy(&octets).into())
+        });
+        Ok(texts.collect())
+    }
+
+    async fn can_prove(&self) -> Result<bool, ResolveError> {
+        self.validating()?.is_possible().await
+    }
+
+    async fn proved_exchangers(
+        &self,
+        domain: &str,
+    ) -> Result<(Vec<Box<str>>, Proof), ResolveError> {
+        self.validating()?.exchangers(domain).await
+    }
+
+    async fn tlsa(&self, host: &str, port: u16) -> Result<Option<Tlsa>, ResolveError> {
+        self.validating()?.tlsa(host, port).await
     }
 }
 
@@ -192,6 +315,11 @@ fn explain(name: &str, error: &NetError) -> ResolveError {
 pub struct StaticResolver {
     addresses: HashMap<Box<str>, Vec<IpAddr>>,
     exchangers: HashMap<Box<str>, Vec<Box<str>>>,
+    texts: HashMap<Box<str>, Vec<Box<str>>>,
+    tlsa: HashMap<(Box<str>, u16), Vec<TlsaRecord>>,
+    proved: HashSet<Box<str>>,
+    bogus: HashSet<Box<str>>,
+    proves_nothing: bool,
     failing: bool,
 }
 
@@ -209,6 +337,52 @@ impl StaticResolver {
         let names = names.iter().map(|&name| name.into()).collect();
         self.exchangers.insert(domain.into(), names);
         self
+    }
+
+    /// Adds the text of a TXT record.
+    #[must_use]
+    pub fn with_text(mut self, name: &str, text: &str) -> Self {
+        self.texts.entry(name.into()).or_default().push(text.into());
+        self
+    }
+
+    /// Makes the list of a domain's mail exchangers one that DNSSEC proves.
+    #[must_use]
+    pub fn with_proof(mut self, domain: &str) -> Self {
+        self.proved.insert(domain.into());
+        self
+    }
+
+    /// Adds TLSA records that DNSSEC proves.
+    #[must_use]
+    pub fn with_tlsa(mut self, host: &str, port: u16, records: &[TlsaRecord]) -> Self {
+        let place = self.tlsa.entry((host.into(), port)).or_default();
+        place.extend_from_slice(records);
+        self
+    }
+
+    /// Makes what DNSSEC should prove of a host or domain fail, as wrong signatures do.
+    #[must_use]
+    pub fn with_wrong_signatures(mut self, name: &str) -> Self {
+        self.bogus.insert(name.into());
+        self
+    }
+
+    /// Makes it one that gets no signatures, so that nothing is proved and all that is asked for fails.
+    #[must_use]
+    pub fn without_signatures(mut self) -> Self {
+        self.proves_nothing = true;
+        self
+    }
+
+    fn check_signatures(&self, name: &str) -> Result<(), ResolveError> {
+        if self.proves_nothing || self.bogus.contains(name) {
+            return Err(ResolveError::Temporary {
+                name: name.into(),
+                reason: "its DNSSEC signatures are missing or wrong".into(),
+            });
+        }
+        Ok(())
     }
 
     /// Makes every look-up of an unknown name fail temporarily.
@@ -242,6 +416,37 @@ impl Resolver for StaticResolver {
             Some(names) => Ok(names.clone()),
             None => Err(self.unknown(domain)),
         }
+    }
+
+    async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        let found = self.texts.get(name).cloned();
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    async fn can_prove(&self) -> Result<bool, ResolveError> {
+        Ok(!self.proves_nothing)
+    }
+
+    async fn proved_exchangers(
+        &self,
+        domain: &str,
+    ) -> Result<(Vec<Box<str>>, Proof), ResolveError> {
+        self.check_signatures(domain)?;
+        let proof = if self.proved.contains(domain) {
+            Proof::Secure
+        } else {
+            Proof::Insecure
+        };
+        Ok((self.mail_exchangers(domain).await?, proof))
+    }
+
+    async fn tlsa(&self, host: &str, port: u16) -> Result<Option<Tlsa>, ResolveError> {
+        self.check_signatures(host)?;
+        let found = self.tlsa.get(&(host.into(), port)).cloned();
+        Ok(found.map(|records| Tlsa {
+            base: host.into(),
+            records,
+        }))
     }
 }
 

@@ -95,6 +95,8 @@ name! {
 pub enum Proof {
     /// The client connected from one of the account's `networks`.
     Network,
+    /// Nobody's: an operator of this server sends a message as the account, to see that it goes out.
+    Operator,
     /// The client gave the account's password.
     Password,
 }

@@ -4,7 +4,7 @@
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
 //! - pure logic: [`smtp`], [`policy`], [`message`], [`route`], [`schedule`]
-//! - ports and adapters: [`body`], [`auth`], [`dns`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
+//! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -16,10 +16,13 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod dns;
+pub mod http;
 pub mod identity;
 pub mod journal;
 pub mod mail;
 pub mod message;
+pub mod mta_sts;
+pub mod oauth;
 pub mod policy;
 pub mod quota;
 pub mod relay;

@@ -145,6 +145,7 @@ fn lane(
 ) -> Result<Lane, AppError> {
     let clock = Arc::clone(clock);
     let engine: Arc<dyn crate::upstream::Upstream> = match &upstream.engine {
+        Engine::Graph(setup) => Arc::new(setup.as_ref().clone().start(resolver, &clock)?),
         Engine::Maildir(settings) => Arc::new(MaildirUpstream::new(settings.clone(), clock)),
         Engine::Smtp(settings) => {
             let settings = settings.as_ref().clone();

@@ -11,8 +11,10 @@ mod orphans;
 mod privileges;
 mod register;
 mod reload;
+mod reroute;
 mod run;
 
 pub use error::AppError;
 pub use register::Register;
+pub use reroute::{placement, reroute};
 pub use run::{Options, serve};

@@ -6,19 +6,23 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::config::Checked;
+use crate::control::protocol::Submitted;
 use crate::control::queue::Configured;
-use crate::control::server::{Operator, RegisterError, ReloadError};
+use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
 use crate::control::view::{
-    EndingView, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
+    EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
 };
-use crate::identity::{AccountName, Route, UpstreamName};
+use crate::identity::{Route, UpstreamName};
 use crate::relay::{Park, State, UpstreamStanding};
 use crate::schedule::{Reason, TroubleKind};
+use crate::spool::Entry;
+use crate::submission::{self, LocalMail};
 use crate::telemetry;
 
 use super::error::AppError;
 use super::expiry::Ending;
 use super::reload::Reloader;
+use super::reroute::placement;
 
 /// The running server as the control socket sees it.
 pub(super) struct ServerOperator {
@@ -45,9 +49,10 @@ impl ServerOperator {
 }
 
 impl Configured for ServerOperator {
-    fn route_of(&self, account: &AccountName) -> Option<Route> {
+    fn route_of(&self, entry: &Entry) -> Option<Route> {
         let directory = self.reloader.parts.directory();
-        directory.routes.configured_route(account)
+        let placement = placement(&directory.routes, entry)?;
+        Some(placement.route)
     }
 
     fn upstreams(&self) -> Vec<UpstreamName> {
@@ -93,6 +98,23 @@ impl Operator for ServerOperator {
         }
         tracing::info!(upstream, "upstream is no longer drained");
         Ok(())
+    }
+
+    async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError> {
+        tracing::info!(account = %mail.account, "an operator sends a message");
+        let mail = LocalMail {
+            account: mail.account,
+            sender: mail.sender,
+            recipient: mail.recipient,
+            content: mail.content,
+        };
+        let submitted = submission::submit(&self.reloader.parts, mail).await;
+        let answer = submitted.map_err(|error| SubmitError(error.to_string()))?;
+        Ok(Submitted {
+            ids: answer.ids.into_iter().map(Id).collect(),
+            reply: answer.reply,
+            dialogue: answer.dialogue,
+        })
     }
 
     async fn park(
@@ -148,6 +170,7 @@ impl Operator for ServerOperator {
                 refused: counted.refused,
                 denied: counted.denied,
                 unauthorized_relayed: counted.unauthorized_relayed,
+                unauthorized_rewritten: counted.unauthorized_rewritten,
                 failed_logins: counted.failed_logins,
                 over_quota: counted.over_quota,
                 paced: counted.paced,

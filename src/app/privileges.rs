@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, lchown};
 use std::path::Path;
 
 use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit};
@@ -76,6 +76,20 @@ impl User {
     /// Gives a folder to the user.
     pub(super) fn own(self, path: &Path) -> io::Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
+    }
+
+    /// Gives a folder and the files in it to the user, where it is there.
+    pub(super) fn own_all(self, folder: &Path) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read?,
+        };
+        self.own(folder)?;
+        for entry in entries {
+            // Not through a link: what it leads to may be another's.
+            lchown(entry?.path(), Some(self.uid), Some(self.gid))?;
+        }
+        Ok(())
     }
 
     /// Becomes the user, for good. Called before any other thread exists: threads started later inherit it.

@@ -13,7 +13,6 @@ use crate::identity::UpstreamName;
 use crate::journal;
 use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
-use crate::spool::SpoolAdmin as _;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Directory, ListenerSettings, ServerParts};
 use crate::telemetry;
@@ -151,7 +150,7 @@ impl Reloader {
         build::lanes(&config.upstreams, &self.resolver, &self.clock)
     }
 
-    /// Puts upstreams in place, and lets queued messages follow their accounts' routes.
+    /// Puts upstreams in place, and lets queued messages follow the routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
         let (drained, parked) = {
             let register = &self.kept().register;
@@ -164,6 +163,7 @@ impl Reloader {
             plan: config.retry,
             ageing: config.ageing,
         });
+        self.relay.set_routes(self.parts.directory().routes.clone());
         self.reroute().await;
     }
 
@@ -242,30 +242,13 @@ impl Reloader {
             (routes, kept.register.drained())
         };
         self.relay.drain(drained);
+        self.relay.set_routes(routes.clone());
         let directory = self.parts.directory();
         self.parts.replace_directory(Directory {
             routes,
             ..Directory::clone(&directory)
         });
         self.reroute().await;
-    }
-
-    async fn reroute(&self) {
-        let directory = self.parts.directory();
-        self.spool
-            .reroute(&move |account| directory.routes.configured_route(account))
-            .await;
-        self.hold_orphans().await;
-    }
-
-    /// Reroutes what was accepted, or reported, with the old routes while a reload or a drain took them away.
-    pub(super) async fn adopt_orphans(&self) {
-        let has_stand_ins = !self.kept().register.stand_ins().is_empty();
-        if self.relay.has_orphans() || has_stand_ins {
-            // Not while a reload exchanges the routes.
-            let _turn = self.turn.lock().await;
-            self.reroute().await;
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
 use crate::journal::Journal;
+use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
@@ -116,6 +117,9 @@ fn become_user(config: &Checked) -> Result<(), AppError> {
     let user = privileges::find_user(name).map_err(failed)?;
     if rustix::process::geteuid().is_root() {
         user.own(&config.server.data_dir).map_err(failed)?;
+        // `upstream login` may have been run before the first start.
+        let tokens = config.server.data_dir.join(oauth::FOLDER);
+        user.own_all(&tokens).map_err(failed)?;
     }
     user.assume().map_err(failed)
 }

@@ -105,6 +105,12 @@ impl Accounts {
         Some(self.list.get(*index)?.identity(Proof::Network))
     }
 
+    /// Returns the account as which an operator may send a message: it exists and is active.
+    pub fn of_operator(&self, name: &str) -> Option<Identity> {
+        let account = self.find(name).filter(|account| account.active)?;
+        Some(account.identity(Proof::Operator))
+    }
+
     /// Returns whether a client that gave a password earlier may still send: the account exists, is active, belongs to
     /// the same tenant and has the same password.
     pub fn still_trusts(&self, identity: &Identity, password: &PasswordHash) -> bool {

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail,
-    trace, trial, upstream,
+    account, check, completions, explain, hash_password, man, queue, reload, serve, status,
+    test_mail, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Account(account::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
+    Explain(explain::Arguments),
     HashPassword(hash_password::Arguments),
     Man(man::Arguments),
     Queue(queue::Arguments),

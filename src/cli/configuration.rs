@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Checked};
+use crate::config::{self, Checked, Upstream};
+use crate::identity::UpstreamName;
 
 use super::failure::{Code, Failure};
 
@@ -41,6 +42,18 @@ impl ConfigurationOption {
 pub(super) fn load(file: &Path) -> Result<Checked, Failure> {
     require(file)?;
     config::load(file).map_err(|report| Failure::configuration(file, &report))
+}
+
+/// Finds an upstream of a configuration.
+pub(super) fn upstream<'a>(
+    config: &'a Checked,
+    name: &UpstreamName,
+) -> Result<&'a Upstream, Failure> {
+    config.upstreams.get(name).ok_or_else(|| {
+        let names: Vec<_> = config.upstreams.keys().map(ToString::to_string).collect();
+        Failure::new(Code::NoInput, format!("there is no upstream `{name}`"))
+            .with_hint(format!("defined are: {}", names.join(", ")))
+    })
 }
 
 /// Makes sure that the file is there: its absence is no fault of its text.

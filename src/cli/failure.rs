@@ -161,6 +161,9 @@ impl From<Refusal> for Failure {
             Reason::Missing => Self::new(Code::NoInput, message).with_hint(
                 "`posthouse queue list` shows what waits, `posthouse trace` what became of others",
             ),
+            Reason::Account => {
+                Self::new(Code::NoInput, message).with_hint("`posthouse account list` shows all")
+            }
             Reason::Upstream => Self::new(Code::NoInput, message),
             Reason::Version => Self::new(Code::Unavailable, message)
                 .with_hint("restart the server after an upgrade"),

@@ -9,8 +9,8 @@ use super::arguments::{Arguments, Command};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
-    account, check, completions, hash_password, man, queue, reload, serve, status, test_mail,
-    trace, trial, upstream,
+    account, check, completions, explain, hash_password, man, queue, reload, serve, status,
+    test_mail, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -42,6 +42,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Account(arguments) => account::run(arguments, output),
         Command::Check(arguments) => check::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
+        Command::Explain(arguments) => explain::run(&arguments, output),
         Command::HashPassword(arguments) => hash_password::run(&arguments, output),
         Command::Man(arguments) => man::run(&arguments, output),
         Command::Queue(arguments) => queue::run(arguments, output),

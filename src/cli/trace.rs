@@ -88,6 +88,11 @@ fn print(trace: &TraceView, output: &mut Output) -> Result<(), Failure> {
     now(trace.message.as_ref()).print(output)
 }
 
+/// Prints one thing that happened.
+pub(super) fn show(record: &Record, output: &mut Output) -> Result<(), Failure> {
+    row(record).print(output)
+}
+
 /// One thing that happened: when, what in a word or two, and the rest in lines.
 struct Row {
     time: String,
@@ -170,8 +175,9 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
             encryption(accepted.tls.as_ref())
         ),
         format!(
-            "as account {}{tenant}, known by its {}",
-            accepted.account, accepted.proof
+            "as account {}{tenant}, {}",
+            accepted.account,
+            proof(&accepted.proof)
         ),
         format!("sender {}", accepted.reverse_path),
         format!(
@@ -190,12 +196,25 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
     if let Some(denial) = &accepted.unauthorized {
         lines.push(format!("taken although not allowed: {denial}"));
     }
+    let rewritten = accepted.rewritten.iter();
+    lines.extend(rewritten.map(|change| format!("sender rewritten: {change}")));
     lines.push(priority(accepted.priority));
     lines.push(format!("by upstream {}", accepted.route.join(", then ")));
+    if !accepted.siblings.is_empty() {
+        let siblings = accepted.siblings.join(", ");
+        lines.push(format!("other recipients of the transaction: {siblings}"));
+    }
     if let Some(due) = accepted.due {
         lines.push(format!("scheduled: not before {due}"));
     }
     lines
+}
+
+fn proof(proof: &str) -> String {
+    match proof {
+        "operator" => "sent by an operator".to_owned(),
+        other => format!("known by its {other}"),
+    }
 }
 
 fn priority(note: PriorityNote) -> String {

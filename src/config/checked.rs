@@ -15,7 +15,7 @@ use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
-use crate::upstream::{maildir, smtp};
+use crate::upstream::{graph, maildir, smtp};
 
 /// All settings, each in the form its module takes.
 #[derive(Debug)]
@@ -105,6 +105,8 @@ pub struct Upstream {
 /// How an upstream is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Engine {
+    /// By Microsoft Graph.
+    Graph(Box<graph::Setup>),
     /// Mail is kept in a local folder.
     Maildir(maildir::Settings),
     /// By SMTP or SMTPS.
@@ -115,6 +117,7 @@ impl Engine {
     /// Returns the word for its kind: the name of its table.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Graph(_) => "graph",
             Self::Maildir(_) => "maildir",
             Self::Smtp(_) => "smtp",
         }
@@ -123,7 +126,7 @@ impl Engine {
     /// Returns whether nothing is sent once the certificate of its server has ended.
     pub fn is_certificate_judged(&self) -> bool {
         match self {
-            Self::Maildir(_) => false,
+            Self::Graph(_) | Self::Maildir(_) => false,
             Self::Smtp(settings) => {
                 let is_encrypted = match settings.tls {
                     smtp::TlsPolicy::Disabled | smtp::TlsPolicy::Opportunistic => false,
@@ -141,6 +144,7 @@ impl Engine {
     /// Returns where mail goes, in words: a host with its port, or a folder.
     pub fn place(&self) -> String {
         match self {
+            Self::Graph(setup) => setup.settings.endpoint.to_string(),
             Self::Maildir(settings) => settings.directory.display().to_string(),
             Self::Smtp(settings) => {
                 let mx = if settings.mx { " (MX)" } else { "" };

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use toml::de::{DeTable, DeValue};
 
+pub(super) use crate::identity::nearest;
+
 /// A file and its text. `Debug` does not show the text, since it may hold passwords.
 pub(super) struct Source {
     pub(super) path: PathBuf,

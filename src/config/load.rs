@@ -1,6 +1,6 @@
 //! From files to settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -70,6 +70,7 @@ fn check_root(
     context: &mut Context,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Checked> {
+    context.data_dir = context.path(root.server.data_dir.get_ref());
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
     let hostname = server
@@ -80,10 +81,11 @@ fn check_root(
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let upstreams = check::upstreams(context, &root.upstream, &root.relay.retry, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
-    let (mut routes, names) = check::relay(context, &root.relay, &root.tenant, names);
+    let (mut routes, names) = check::relay(context, root, names);
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
+    let senders = check::senders(context, defaults);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -91,17 +93,15 @@ fn check_root(
                 routes: &mut routes,
                 quotas: &mut quotas,
                 limits,
+                senders,
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
             found.extend(context.into_diagnostics());
             checked
         },
     );
-    let is_empty = accounts
-        .as_ref()
-        .is_some_and(|all| all.accounts.is_empty() && !has_error_in(found, &accounts_file));
-    if is_empty {
-        warn_of_no_account(context, root, &accounts_file);
+    if let Some(all) = &accounts {
+        check_names(context, root, all, (found, &accounts_file));
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
@@ -131,6 +131,21 @@ fn check_root(
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Checks that there are accounts, and those that routes are for.
+fn check_names(
+    context: &mut Context,
+    root: &raw::Root,
+    all: &CheckedAccounts,
+    (found, accounts_file): (&[Diagnostic], &Path),
+) {
+    let names = all.accounts.iter().map(|account| account.name.as_str());
+    let names: BTreeSet<&str> = names.collect();
+    if names.is_empty() && !has_error_in(found, accounts_file) {
+        warn_of_no_account(context, root, accounts_file);
+    }
+    check::route_accounts(context, &root.route, &names);
 }
 
 fn warn_of_no_account(context: &mut Context, root: &raw::Root, accounts_file: &Path) {

@@ -228,18 +228,14 @@ const PLANNED: &[(&str, &str)] = &[
     ("", "http"),
     ("", "support"),
     ("account", "alert_address"),
-    ("account", "default_sender"),
     ("account", "hold"),
-    ("account", "rewrite"),
     ("accounts", "hold"),
-    ("accounts", "rewrite"),
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),
     ("tenant", "alert_address"),
     ("tls", "acme"),
     ("tls", "name"),
-    ("upstream", "graph"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.

@@ -3,8 +3,11 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod graph;
 mod journal;
 mod limits;
+mod oauth;
+mod routes;
 mod session;
 mod spool;
 mod upstream;
@@ -13,6 +16,7 @@ use std::fmt::{Display, Write as _};
 
 use super::raw;
 
+use oauth::oauth;
 use session::session;
 use upstream::{maildir, timeouts, upstream};
 
@@ -27,8 +31,11 @@ pub fn defaults_toml() -> String {
     listeners(&mut sample, &root);
     tls(&mut sample);
     relay(&mut sample, &root.relay);
+    routes::routes(&mut sample);
     upstream(&mut sample, &raw::Smtp::default());
     timeouts(&mut sample, &raw::TimeoutDefaults::default());
+    oauth(&mut sample);
+    graph::graph(&mut sample, &raw::Graph::default());
     maildir(&mut sample);
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
@@ -325,7 +332,20 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.shown(
         "on_unauthorized",
         text(defaults.on_unauthorized),
-        "When the sender is not authorized: \"reject\" (550 5.7.1), or \"alert\" (relayed, and logged as a warning).",
+        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), or\n\
+         \"rewrite\": what is not authorized in the envelope and in From: becomes `default_sender`, the old From: becomes\n\
+         Reply-To: where there is none, and its display name stays.",
+    );
+    sample.shown(
+        "default_sender",
+        text("shop@example.com"),
+        "The sender that unauthorized ones become; the account must be allowed to use it (example; none by default).",
+    );
+    sample.shown(
+        "added_fields",
+        "{}",
+        "Fields that every message gets, such as { \"X-Authenticated-User\" = \"{account}\" }. What the client wrote under\n\
+         these names is removed. Placeholders: {account}, {tenant}, {client_address}, {queue_id}.",
     );
     limits::of_accounts(sample, defaults);
 }
@@ -365,7 +385,8 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
-         check_header_from, plus_addressing, on_unauthorized, messages, recipients, size, sessions, over_quota.",
+         check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
+         sessions, over_quota.",
         account.active
     ));
 }

@@ -73,6 +73,18 @@ pub(super) fn resolve(
 }
 
 fn from_file(context: &mut Context, file: &Spanned<PathBuf>) -> Option<Secret> {
+    const HINT: &str = "the file holds the password and nothing else; a relative path starts at the folder of the \
+                        configuration";
+    key_file(context, file, HINT)
+}
+
+/// Reads a file that holds a secret of any form, such as a private key; `None` after an error has been reported. `hint`
+/// says what the file should be, where it cannot be read.
+pub(super) fn key_file(
+    context: &mut Context,
+    file: &Spanned<PathBuf>,
+    hint: &str,
+) -> Option<Secret> {
     let path = context.path(file.get_ref());
     match read(&path) {
         Ok(secret) => Some(secret),
@@ -81,11 +93,7 @@ fn from_file(context: &mut Context, file: &Spanned<PathBuf>) -> Option<Secret> {
                 SecretFileError::Exposed { path, .. } | SecretFileError::Writable { path, .. } => {
                     format!("chmod 600 {}", path.display())
                 }
-                SecretFileError::Read { .. } => {
-                    "the file holds the password and nothing else; a relative path starts at the \
-                     folder of the configuration"
-                        .to_owned()
-                }
+                SecretFileError::Read { .. } => hint.to_owned(),
                 SecretFileError::TooLarge { .. } => "is this the right file?".to_owned(),
             };
             context.error(file.span(), error.to_string(), hint);

@@ -169,13 +169,14 @@ impl<const MIN: u64> ByteSize<MIN> {
 }
 
 impl<const MIN: u64> fmt::Display for ByteSize<MIN> {
-    /// Writes the largest binary unit that needs no fraction: `64 KiB`, `25 MiB`.
+    /// Writes the largest binary unit that needs no fraction, `64 KiB`, `25 MiB`, or else millions: `3 MB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, unit) = [
             (1 << 40, "TiB"),
             (1 << 30, "GiB"),
             (1 << 20, "MiB"),
             (1 << 10, "KiB"),
+            (1_000_000, "MB"),
         ]
         .into_iter()
         .find(|(size, _)| self.0 > 0 && self.0.is_multiple_of(*size))

@@ -68,6 +68,17 @@ pub enum Request {
         /// Which.
         upstream: String,
     },
+    /// Sends a message as an account, on the way that its clients' messages take.
+    Submit {
+        /// Whose mail it counts as.
+        account: String,
+        /// The reverse-path.
+        sender: String,
+        /// The recipient.
+        recipient: String,
+        /// Header and body, with CRLF line ends.
+        content: String,
+    },
     /// What the server is doing.
     Status,
     /// The life of one message.
@@ -198,6 +209,8 @@ pub enum Response {
     Stats(Box<CensusView>),
     /// What the server is doing.
     Status(Box<StatusView>),
+    /// What became of a message that was to be sent.
+    Submitted(Submitted),
     /// The life of a message.
     Trace(Box<TraceView>),
 }
@@ -215,6 +228,17 @@ pub struct Changed {
     pub failed: Vec<Id>,
     /// Why, for the last of these.
     pub reason: Option<String>,
+}
+
+/// What became of a message that was to be sent.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Submitted {
+    /// The messages that it has become, which are durable; none where it was refused.
+    pub ids: Vec<Id>,
+    /// The last reply, as a client would have got it.
+    pub reply: String,
+    /// All that was said, each line behind `C: ` or `S: `.
+    pub dialogue: Vec<String>,
 }
 
 impl Response {
@@ -250,6 +274,8 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
+    /// There is no such account, or it is disabled.
+    Account,
     /// The new configuration has errors, or cannot be put in force; the old one stays.
     Configuration,
     /// The journal cannot be read.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::identity::{AccountName, Route, UpstreamName, nearest};
+use crate::identity::{Route, UpstreamName, nearest};
 use crate::journal::{Deed, Event, Journal};
 use crate::mail::{Priority, QueueId};
 use crate::spool::{Change, Entry, EntryState, Page, Selection, SpoolAdmin, SpoolError, VerbError};
@@ -19,8 +19,8 @@ const READ: usize = 5_000;
 
 /// What is configured, as far as the queue needs it.
 pub trait Configured: Send + Sync {
-    /// Returns the route of an account's mail, if it has one.
-    fn route_of(&self, account: &AccountName) -> Option<Route>;
+    /// Returns the route that a message has by its account and its pending recipients, if there is one.
+    fn route_of(&self, entry: &Entry) -> Option<Route>;
 
     /// Returns the names of all upstreams, in their order.
     fn upstreams(&self) -> Vec<UpstreamName>;
@@ -78,8 +78,7 @@ async fn change(desk: &Desk<'_>, ids: &[Id], verb: Verb) -> Response {
     let ids: Vec<QueueId> = ids.iter().map(|id| id.0).collect();
     let results = desk.spool.change(&ids, &change).await;
     if change == Change::RouteOfAccount {
-        let route_of = |account: &AccountName| desk.configured.route_of(account);
-        desk.spool.reroute_some(&ids, &route_of).await;
+        give_back_routes(desk, &ids).await;
     }
     let mut changed = Changed::default();
     for (id, result) in ids.into_iter().zip(results) {
@@ -114,6 +113,26 @@ async fn change(desk: &Desk<'_>, ids: &[Id], verb: Verb) -> Response {
         "operator changed messages"
     );
     Response::Changed(changed)
+}
+
+/// Gives messages the routes of the configuration again.
+async fn give_back_routes(desk: &Desk<'_>, ids: &[QueueId]) {
+    for id in ids {
+        let entry = match desk.spool.show(*id).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                let error = telemetry::chain(&error);
+                tracing::warn!(queue_id = %id, error, "message keeps its route until the next reload");
+                continue;
+            }
+        };
+        let route = entry.and_then(|entry| desk.configured.route_of(&entry));
+        if let Some(route) = route {
+            desk.spool
+                .reroute_some(&[*id], &|_| Some(route.clone()))
+                .await;
+        }
+    }
 }
 
 fn names(route: &Route) -> Vec<String> {

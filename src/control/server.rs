@@ -16,13 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::identity::UpstreamName;
+use crate::identity::{AccountName, UpstreamName};
 use crate::journal::Journal;
+use crate::mail::Mailbox;
 use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
 use super::protocol::{
-    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, VERSION,
+    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted, VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::trace;
@@ -82,6 +83,12 @@ pub trait Operator: Configured {
     /// [`RegisterError`]: nothing has changed.
     async fn resume(&self, upstream: UpstreamName) -> Result<(), RegisterError>;
 
+    /// Sends a message as an account, on the way that its clients' messages take.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: nothing was sent.
+    async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
+
     /// Describes the server.
     fn describe(&self) -> ServerView;
 }
@@ -90,6 +97,11 @@ pub trait Operator: Configured {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct ReloadError(pub String);
+
+/// Why a message was not even looked at.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct SubmitError(pub String);
 
 /// Why upstreams are drained and parked as they were.
 #[derive(Debug, thiserror::Error)]
@@ -279,6 +291,15 @@ impl Services {
                 Err(error) => Response::failed(Reason::Configuration, error.to_string()),
             },
             Request::Resume { upstream } => self.resume(&upstream).await,
+            Request::Submit {
+                account,
+                sender,
+                recipient,
+                content,
+            } => match local_mail((&account, &sender, &recipient), content) {
+                Ok(mail) => submitted(self.operator.submit(mail).await),
+                Err(message) => Response::failed(Reason::Request, message),
+            },
             Request::Status => Response::Status(Box::new(StatusView {
                 server: self.operator.describe(),
                 queue: self.spool.stats().await.into(),
@@ -313,6 +334,39 @@ impl Services {
             Ok(upstream) => registered(self.operator.resume(upstream).await),
             Err(response) => response,
         }
+    }
+}
+
+/// A message that an operator wants to send as an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OperatorMail {
+    /// Whose mail it counts as.
+    pub account: AccountName,
+    /// The reverse-path.
+    pub sender: Mailbox,
+    /// The recipient.
+    pub recipient: Mailbox,
+    /// Header and body, with CRLF line ends.
+    pub content: Vec<u8>,
+}
+
+fn local_mail(
+    (account, sender, recipient): (&str, &str, &str),
+    content: String,
+) -> Result<OperatorMail, String> {
+    let mailbox = |text: &str| Mailbox::parse(text).map_err(|error| error.to_string());
+    Ok(OperatorMail {
+        account: AccountName::parse(account).map_err(|error| error.to_string())?,
+        sender: mailbox(sender)?,
+        recipient: mailbox(recipient)?,
+        content: content.into_bytes(),
+    })
+}
+
+fn submitted(result: Result<Submitted, SubmitError>) -> Response {
+    match result {
+        Ok(submitted) => Response::Submitted(submitted),
+        Err(error) => Response::failed(Reason::Account, error.to_string()),
     }
 }
 

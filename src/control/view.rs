@@ -272,6 +272,9 @@ pub struct SubmissionView {
     pub denied: u64,
     /// Messages of such senders relayed all the same.
     pub unauthorized_relayed: u64,
+    /// Messages whose senders were replaced.
+    #[serde(default)]
+    pub unauthorized_rewritten: u64,
     /// Wrong user names or passwords.
     pub failed_logins: u64,
     /// Commands and messages refused over a limit of the account or its tenant.

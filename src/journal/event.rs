@@ -121,6 +121,12 @@ pub struct Accepted {
     pub allowed: Vec<String>,
     /// What was wrong with the sender, where the message was taken all the same (`on_unauthorized = "alert"`).
     pub unauthorized: Option<String>,
+    /// What became of senders that were not authorized: one text for each that was replaced (`on_unauthorized = "rewrite"`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewritten: Vec<String>,
+    /// The other messages that its transaction became, since its recipients have different routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<String>,
     /// How urgent it is, and why.
     pub priority: PriorityNote,
     /// The upstreams it may take, in failover order.

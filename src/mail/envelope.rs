@@ -23,6 +23,8 @@ pub struct Envelope {
     pub deliver_by: Option<DeliverBy>,
     /// The MT-PRIORITY (RFC 6710) that the next server is told, where MAIL or the header asked for one.
     pub mt_priority: Option<MtPriority>,
+    /// What the sender asks of TLS on the way (RFC 8689).
+    pub tls: TlsRequest,
     /// The recipients in the order of RCPT.
     pub recipients: Vec<Recipient>,
 }
@@ -38,9 +40,23 @@ impl Envelope {
             envelope_id: None,
             deliver_by: None,
             mt_priority: None,
+            tls: TlsRequest::Unsaid,
             recipients: Vec::new(),
         }
     }
+}
+
+/// What a sender asks of TLS on the way to the recipients (RFC 8689).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TlsRequest {
+    /// The field `TLS-Required: No`: rather without the TLS that the recipients' domain asks for than not at all. What
+    /// this relay's own configuration asks for is not waived.
+    Optional,
+    /// The parameter REQUIRETLS: over TLS with a server that proves who it is and passes the same on, or not at all.
+    Required,
+    /// Nothing: as the upstream's settings say.
+    #[default]
+    Unsaid,
 }
 
 /// One recipient with its parameters.

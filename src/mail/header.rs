@@ -9,11 +9,14 @@
 //! line of white space alone is kept in fields that nobody judges: a reader that takes it for the end of the header
 //! sees fewer fields than were judged, never others.
 
+mod address_edit;
 mod address_list;
 mod encoded_word;
 mod token;
 
+pub use address_edit::{Edited, Keep, edit_addresses};
 pub use address_list::{AddressList, AddressListError, MAX_SENDERS, Senders};
+pub use encoded_word::encoded_words;
 
 /// The largest header block accepted, in octets.
 pub const MAX_HEADER: usize = 256 << 10;

@@ -19,11 +19,16 @@ pub use address::{AddressError, Domain, ForwardPath, LocalPart, Mailbox, Reverse
 pub use date::Date;
 pub use defect::{Defect, Unusable};
 pub use deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
-pub use envelope::{BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient};
-pub use header::{AddressList, AddressListError, Field, Header, HeaderError, Senders};
+pub use envelope::{
+    BodyType, DsnReturn, Envelope, Notify, OriginalRecipient, Recipient, TlsRequest,
+};
+pub use header::{
+    AddressList, AddressListError, Edited, Field, Header, HeaderError, Keep, Senders,
+    edit_addresses,
+};
 pub use outcome::{
     Attempt, Cause, Channel, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response,
-    Stage, TlsVia, Via,
+    Stage, TlsVia, VERIFIED_TLS, Via,
 };
 pub use priority::{ByPriority, MtPriority, Priority};
 pub use queue_id::QueueId;

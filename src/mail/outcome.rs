@@ -97,6 +97,9 @@ impl Duty {
     }
 }
 
+/// What an upstream lacks that has not proved over TLS who it is, for [`Cause::Capability`].
+pub const VERIFIED_TLS: &str = "TLS with a certificate that proves who it is";
+
 /// Why an attempt did not succeed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{stage}: {cause}")]
@@ -120,13 +123,17 @@ impl Failure {
         let own = self.cause.response().and_then(|response| response.status);
         let (subject, detail) = match (own, self.stage, &self.cause) {
             (Some(status), ..) => (status.subject(), status.detail()),
-            (None, Stage::Resolve, _) => (4, 4),
-            (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
             (None, _, Cause::Expired) => (4, 7),
             (None, _, Cause::Capability("SMTPUTF8")) => (6, 7),
             (None, _, Cause::Capability("BINARYMIME")) => (6, 3),
-            (None, _, Cause::Capability(_)) => (3, 3),
+            (None, _, Cause::Capability("REQUIRETLS")) => (7, 30),
+            (None, _, Cause::Capability(VERIFIED_TLS)) => (7, 10),
+            (None, Stage::Resolve, _) => (4, 4),
+            (None, Stage::Connect, Cause::Broken(_) | Cause::Timeout) => (4, 1),
             (None, _, Cause::Broken(_) | Cause::Timeout) => (4, 2),
+            (None, Stage::Authenticate | Stage::Tls, _) => (7, 0),
+            (None, _, Cause::Capability("messages of this size")) => (3, 4),
+            (None, _, Cause::Capability(_)) => (3, 3),
             (None, Stage::Connect, _) => (4, 1),
             (None, Stage::Sender, _) => (1, 8),
             (None, Stage::Recipient, _) => (1, 1),
@@ -276,9 +283,39 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_is_too_large_has_status_5_3_4() {
+        let failure = Failure::new(Stage::Content, Cause::Capability("messages of this size"));
+        assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.4");
+    }
+
+    #[test]
     fn a_missing_extension_has_status_5_3_3() {
         let failure = Failure::new(Stage::Sender, Cause::Capability("DELIVERBY"));
         assert_eq!(failure.status(Class::PermanentFailure).to_string(), "5.3.3");
+    }
+
+    #[test]
+    fn the_statuses_of_rfc_8689_are_used() {
+        let status = |what| {
+            let failure = Failure::new(Stage::Sender, Cause::Capability(what));
+            failure.status(Class::PermanentFailure).to_string()
+        };
+        assert_eq!(status("REQUIRETLS"), "5.7.30");
+        assert_eq!(status(VERIFIED_TLS), "5.7.10");
+    }
+
+    #[test]
+    fn a_connection_that_is_not_made_differs_from_one_that_breaks() {
+        let status = |stage| {
+            let failure = Failure::new(stage, Cause::Timeout);
+            failure
+                .status(Class::PersistentTransientFailure)
+                .to_string()
+        };
+        assert_eq!(status(Stage::Connect), "4.4.1");
+        for stage in [Stage::Greeting, Stage::Tls, Stage::Authenticate] {
+            assert_eq!(status(stage), "4.4.2");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use mail_parser::parsers::MessageStream;
 
-use super::priority;
+use super::{priority, tls_required};
 use crate::mail::header::MAX_SENDERS;
 use crate::mail::{
     AddressList, AddressListError, Field, Header, Mailbox, MtPriority, Priority, Senders,
@@ -42,6 +42,8 @@ pub struct Inspected {
     pub priority_field: Option<&'static str>,
     /// The value of `MT-Priority:` (RFC 6758), which then is where the priority comes from.
     pub mt_priority: Option<MtPriority>,
+    /// Whether `TLS-Required: No` (RFC 8689 §3) waives the TLS that the recipients' domain asks for.
+    pub waives_tls: bool,
     /// How many `Received:` fields there are. More than [`MAX_HOPS`] are a loop.
     pub hops: usize,
     /// Whether an address in the fields read is international, so that the message needs SMTPUTF8 (RFC 6531 §3.6).
@@ -109,6 +111,7 @@ pub fn inspect(header: &Header<'_>, rule: AddressRule) -> Result<Inspected, Faul
         priority_field,
         mt_priority: priority::mt_of_header(header),
         message_id: header.find("Message-ID").find_map(message_id),
+        waives_tls: tls_required::is_waived(header),
         hops: header.find("Received").count(),
         ..Inspected::default()
     };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 
+use super::added::{AddedField, Facts};
 use super::priority::{self, importance_word, x_priority_text};
 use crate::mail::{Date, Domain, Field, ForwardPath, Header, MtPriority, Priority, QueueId};
 
@@ -25,6 +26,8 @@ pub struct Trace<'a> {
     pub smtputf8: bool,
     /// The message's queue id.
     pub queue_id: QueueId,
+    /// What a missing `Message-ID:` is made of: the queue id of the first of the messages that one transaction became.
+    pub first_id: QueueId,
     /// The recipient, where there is exactly one; naming one of several would tell it of the others.
     pub only_recipient: Option<&'a ForwardPath>,
     /// When the message was accepted.
@@ -106,12 +109,28 @@ impl ShownPriority {
 /// and `Resent-Bcc:`, `Return-Path:` (RFC 5321 §4.4: only the last hop writes it), and an `Authentication-Results:` that
 /// claims to be of this relay (RFC 8601 §5). `MT-Priority:` says what this relay decided (RFC 6758). All other
 /// fields stay octet for octet, in their order.
-pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, shown: ShownPriority) -> Bytes {
+///
+/// The fields of `added` come right behind `Received:`, filled in with `facts`; others of their names are removed, since a
+/// client must not be able to forge them.
+pub fn rewrite(
+    header: &Header<'_>,
+    trace: &Trace<'_>,
+    shown: ShownPriority,
+    (added_fields, facts): (&[AddedField], Facts<'_>),
+) -> Bytes {
+    let is_replaced = |field: &Field<'_>| {
+        added_fields
+            .iter()
+            .any(|added| field.is_named(added.name()))
+    };
     let mt_field = shown.mt_field(header);
     let mut block = BytesMut::with_capacity(header.octets().len() + ROOM);
     block.extend_from_slice(trace.received().as_bytes());
+    for added in added_fields {
+        block.extend_from_slice(added.line(facts).as_bytes());
+    }
     for field in header.fields() {
-        if !is_removed(field, trace.hostname, shown.fields, mt_field) {
+        if !is_replaced(field) && !is_removed(field, trace.hostname, shown.fields, mt_field) {
             block.extend_from_slice(field.octets());
         }
     }
@@ -120,7 +139,7 @@ pub fn rewrite(header: &Header<'_>, trace: &Trace<'_>, shown: ShownPriority) -> 
         put(&mut added, format_args!("Date: {}\r\n", trace.date));
     }
     if !header.has("Message-ID") {
-        let id = own_message_id(trace.queue_id, trace.hostname);
+        let id = own_message_id(trace.first_id, trace.hostname);
         put(&mut added, format_args!("Message-ID: {id}\r\n"));
     }
     match mt_field {

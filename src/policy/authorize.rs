@@ -91,6 +91,19 @@ fn judge<'a>(
     Verdict::Allow(Reason::Granted(decisions))
 }
 
+impl Rules {
+    /// Returns whether the account may send as this mailbox.
+    pub fn may_use(&self, mailbox: &Mailbox) -> bool {
+        match &self.grants {
+            Grants::Anyone => true,
+            Grants::Only(grants) => {
+                let mut grants = grants.iter();
+                grants.any(|grant| grant.covers(mailbox, self.detail))
+            }
+        }
+    }
+}
+
 impl Grant {
     /// Returns whether a mailbox may be used by whoever has this grant.
     ///

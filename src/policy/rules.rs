@@ -56,11 +56,13 @@ pub enum Detail {
 }
 
 /// What happens to a message of an unauthorized sender.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum OnUnauthorized {
     /// It is relayed, and an alert is raised.
     Alert,
     /// It is refused with 550 5.7.1, and an alert is raised.
     #[default]
     Reject,
+    /// This sender takes the place of what is not authorized. It is one that the account may send as.
+    Rewrite(Mailbox),
 }

@@ -27,6 +27,25 @@ pub enum Reason {
     NullReversePath,
 }
 
+impl Reason {
+    /// Returns it in words, one text for each address that was judged, at most so many.
+    pub fn describe(&self, at_most: usize) -> Vec<String> {
+        match self {
+            Self::Anyone => vec!["the account may send as anyone".to_owned()],
+            Self::Granted(decisions) => decisions
+                .iter()
+                .take(at_most)
+                .map(|decision| {
+                    let (place, sender, grant) =
+                        (decision.place, &decision.sender, &decision.grant);
+                    format!("{place} {sender}: granted by {grant}")
+                })
+                .collect(),
+            Self::NullReversePath => vec!["the reverse-path is null".to_owned()],
+        }
+    }
+}
+
 /// One address and the grant that covers it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Decision {

@@ -13,6 +13,7 @@ use crate::clock::{Clock, Steady};
 use crate::identity::{Route, UpstreamName};
 use crate::journal::Journal;
 use crate::mail::{Domain, Mailbox, Priority};
+use crate::route::Table;
 use crate::schedule::{Allowance, Chance, Taken};
 use crate::spool::{Claim, Lease, Spool, Wanted};
 use crate::telemetry;
@@ -50,6 +51,8 @@ pub struct Relay {
     pub(super) chance: Mutex<Chance>,
     pub(super) journal: Arc<Journal>,
     board: Mutex<Board>,
+    /// Where reports go: by the rules for any other mail of the account.
+    routes: Mutex<Arc<Table>>,
     pub(super) neglect: Mutex<Neglect>,
     steady: Steady,
     pub(super) changed: Notify,
@@ -74,6 +77,7 @@ impl Relay {
             chance: Mutex::new(chance),
             journal,
             board: Mutex::new(Board::default()),
+            routes: Mutex::new(Arc::new(Table::default())),
             neglect: Mutex::default(),
             changed: Notify::new(),
             parkings_changed: Notify::new(),
@@ -86,6 +90,17 @@ impl Relay {
         self.board().replace(arrangement, self.now());
         self.parkings_changed.notify_one();
         self.changed.notify_one();
+    }
+
+    /// Says which routes new reports take.
+    pub fn set_routes(&self, routes: Table) {
+        let mut current = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(routes);
+    }
+
+    pub(super) fn routes(&self) -> Arc<Table> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&routes)
     }
 
     /// Keeps these upstreams from being given anything, and no others; what runs there ends. Their mail takes the next

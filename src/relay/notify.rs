@@ -1,7 +1,10 @@
 //! The messages that tell a sender what became of its own.
 
+use crate::identity::Route;
 use crate::mail::dsn::{Action, Dsn, MAX_RETURNED_HEADER, Original};
-use crate::mail::{Date, DsnReturn, Envelope, Notify, Priority, Recipient, ReversePath};
+use crate::mail::{
+    Date, DsnReturn, Envelope, Mailbox, Notify, Priority, Recipient, ReversePath, TlsRequest,
+};
 use crate::spool::{Lease, Message, Report};
 use crate::telemetry;
 
@@ -53,13 +56,14 @@ impl Relay {
                 notify: Some(Notify::NEVER),
                 ..Recipient::new(sender.clone().into())
             }],
+            tls: tls_of_report(lease.message.envelope.tls),
             ..Envelope::new(ReversePath::Null)
         };
         let message = Message {
             envelope,
             account: lease.message.account.clone(),
             tenant: lease.message.tenant.clone(),
-            route: lease.message.route.clone(),
+            route: self.route_of_report(&lease.message, sender),
             priority: Priority::Normal,
             accepted: now,
             due: now,
@@ -70,6 +74,15 @@ impl Relay {
             message,
             octets: report.octets,
         })
+    }
+
+    /// Returns where a report goes: where any mail of the account to its sender would. Where that is nowhere any more it
+    /// goes the way of the message that it is about.
+    fn route_of_report(&self, about: &Message, recipient: &Mailbox) -> Route {
+        let routes = self.routes();
+        let account = about.account.as_ref();
+        let chosen = account.and_then(|account| routes.route_to(account, recipient));
+        chosen.map_or_else(|| about.route.clone(), |choice| choice.route.clone())
     }
 
     /// Reads up to `enough` octets of a message; tells whether that is all of it.
@@ -98,6 +111,14 @@ impl Relay {
     }
 }
 
+/// A report repeats the header of its message, and is protected as that was (RFC 8689 §5).
+const fn tls_of_report(asked: TlsRequest) -> TlsRequest {
+    match asked {
+        TlsRequest::Required => TlsRequest::Required,
+        TlsRequest::Optional | TlsRequest::Unsaid => TlsRequest::Unsaid,
+    }
+}
+
 /// Returns how much of the message its report may return: the header, but where a recipient is lost and RET=FULL
 /// (RFC 3461 §4.3).
 fn returned(lease: &Lease, news: &News<'_>) -> usize {
@@ -108,7 +129,9 @@ fn returned(lease: &Lease, news: &News<'_>) -> usize {
         | Action::Late { .. }
         | Action::Relayed { .. } => false,
     };
-    let wants_all = lease.message.envelope.ret == Some(DsnReturn::Full);
+    let envelope = &lease.message.envelope;
+    // RFC 8689 §5: with REQUIRETLS, RET=FULL is disregarded.
+    let wants_all = envelope.ret == Some(DsnReturn::Full) && envelope.tls != TlsRequest::Required;
     if wants_all && news.told.iter().any(|(_, action)| is_lost(action)) {
         MAX_RETURNED
     } else {

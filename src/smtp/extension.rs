@@ -24,6 +24,8 @@ pub struct Extensions {
     pub mt_priority: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
     /// SIZE (RFC 1870).
     pub size: Option<Size>,
     /// SMTPUTF8 (RFC 6531).
@@ -52,8 +54,12 @@ pub struct Mechanisms {
     pub cram_md5: bool,
     /// LOGIN (draft-murchison-sasl-login).
     pub login: bool,
+    /// OAUTHBEARER (RFC 7628).
+    pub oauthbearer: bool,
     /// PLAIN (RFC 4616).
     pub plain: bool,
+    /// XOAUTH2, Google's forerunner of OAUTHBEARER.
+    pub xoauth2: bool,
 }
 
 impl Extensions {
@@ -79,6 +85,7 @@ impl Extensions {
             "DSN" => self.dsn = true,
             "MT-PRIORITY" => self.mt_priority = true,
             "PIPELINING" => self.pipelining = true,
+            "REQUIRETLS" => self.require_tls = true,
             "SIZE" => self.size = Some(Size::parse(words.next())),
             "SMTPUTF8" => self.smtputf8 = true,
             "STARTTLS" => self.starttls = true,
@@ -111,14 +118,23 @@ impl Size {
 impl Mechanisms {
     /// Returns whether none of them is offered.
     pub const fn is_empty(self) -> bool {
-        !self.cram_md5 && !self.login && !self.plain
+        let Self {
+            cram_md5,
+            login,
+            oauthbearer,
+            plain,
+            xoauth2,
+        } = self;
+        !(cram_md5 || login || oauthbearer || plain || xoauth2)
     }
 
     fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         for name in names {
             self.cram_md5 |= name.eq_ignore_ascii_case("CRAM-MD5");
             self.login |= name.eq_ignore_ascii_case("LOGIN");
+            self.oauthbearer |= name.eq_ignore_ascii_case("OAUTHBEARER");
             self.plain |= name.eq_ignore_ascii_case("PLAIN");
+            self.xoauth2 |= name.eq_ignore_ascii_case("XOAUTH2");
         }
     }
 }
@@ -142,13 +158,16 @@ mod tests {
             "DSN",
             "ENHANCEDSTATUSCODES",
             "MT-PRIORITY MIXER",
+            "REQUIRETLS",
             "STARTTLS",
-            "AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2",
+            "AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER",
         ];
         let mechanisms = Mechanisms {
             cram_md5: true,
             login: true,
+            oauthbearer: true,
             plain: true,
+            xoauth2: true,
         };
         let expected = Extensions {
             eight_bit_mime: true,
@@ -158,6 +177,7 @@ mod tests {
             dsn: true,
             mt_priority: true,
             pipelining: true,
+            require_tls: true,
             size: Some(Size::AtMost(52_428_800)),
             smtputf8: true,
             starttls: true,

@@ -30,6 +30,8 @@ pub struct MailParameters {
     pub by: Option<By>,
     /// HOLDFOR= or HOLDUNTIL= (RFC 4865); never both.
     pub hold: Option<Hold>,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: Option<()>,
     /// AUTH= (RFC 4954 §5) was given. Its value is not used: the identity is the session's own.
     pub auth: Option<()>,
 }
@@ -74,6 +76,7 @@ impl MailParameters {
                 // One place for both: together they are refused (RFC 4865 §4).
                 "HOLDFOR" => set(&mut parameters.hold, value.and_then(Hold::parse_for)),
                 "HOLDUNTIL" => set(&mut parameters.hold, value.and_then(Hold::parse_until)),
+                "REQUIRETLS" => set(&mut parameters.require_tls, value.is_none().then_some(())),
                 "AUTH" => set(
                     &mut parameters.auth,
                     value.and_then(xtext::decode).map(|_| ()),

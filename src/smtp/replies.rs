@@ -135,6 +135,8 @@ replies! {
     AUTH_FAILED = 535 [5 7 8] "authentication failed: wrong user name or password";
     /// AUTH before TLS.
     ENCRYPTION_REQUIRED = 538 [5 7 11] "encryption required: start TLS before logging in";
+    /// No upstream of the account, and no route by recipient.
+    RECIPIENT_NOT_ROUTED = 550 [5 7 1] "no upstream takes mail of this account to this recipient";
     /// The account may not send as this sender; which one and what it may use follows.
     SENDER_NOT_AUTHORIZED = 550 [5 7 1] "sender not authorized";
     /// A bare CR or LF in the message.

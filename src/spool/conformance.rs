@@ -11,7 +11,7 @@ use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
     ForwardPath, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient,
-    RecipientIndex, Response, ReversePath, Stage,
+    RecipientIndex, Response, ReversePath, Stage, TlsRequest,
 };
 
 use super::{
@@ -120,6 +120,7 @@ pub(super) fn full_message() -> Message {
         trace: DeliverByTrace::On,
     });
     message.envelope.mt_priority = MtPriority::new(-7);
+    message.envelope.tls = TlsRequest::Required;
     message.envelope.recipients[0].notify = Some(Notify {
         success: true,
         failure: false,
@@ -257,7 +258,11 @@ macro_rules! suite {
         $crate::spool::conformance::suite! { @tests $engine, $fixture,
             a_message_comes_back_as_it_was_committed
             a_large_message_comes_back_as_it_was_committed
+            a_message_is_read_again_from_its_first_octet
             an_empty_message_comes_back_empty
+            messages_that_come_together_are_each_there
+            messages_that_come_together_leave_each_for_itself
+            a_draft_of_another_spool_among_those_that_come_together_leaves_nothing
             a_dropped_draft_leaves_nothing
             ids_increase_in_the_order_of_drafts
             higher_priority_comes_first_then_age
@@ -377,6 +382,74 @@ pub(super) async fn a_large_message_comes_back_as_it_was_committed(fixture: Fixt
     let [lease] = fixture.claim(5).await.try_into().unwrap();
     assert_eq!(lease.size, 700_001);
     assert!(fixture.octets(id).await == octets);
+}
+
+pub(super) async fn a_message_is_read_again_from_its_first_octet(fixture: Fixture) {
+    for size in [10, 300_000] {
+        let octets: Vec<u8> = (0..size)
+            .map(|n: u32| n.to_le_bytes()[n as usize % 3])
+            .collect();
+        let id = fixture
+            .commit(message_to(&["a@example.com"]), &octets)
+            .await;
+        let mut body = fixture.spool.body(id).await.unwrap();
+        // Once from the middle, once from the end.
+        body.next().await.unwrap();
+        for _ in 0..2 {
+            body.rewind().unwrap();
+            let mut read = Vec::new();
+            while let Some(piece) = body.next().await.unwrap() {
+                read.extend_from_slice(&piece);
+            }
+            assert!(read == octets);
+        }
+    }
+}
+
+/// Commits a small, a large and an empty message together, each with a route of its own.
+async fn commit_together(fixture: &Fixture) -> Vec<QueueId> {
+    let mut together = Vec::new();
+    for (upstream, octets) in [("main", 7), ("fax", 300_000), ("inside", 0)] {
+        let mut draft = fixture.spool.draft().await.unwrap();
+        draft.write(Bytes::from(vec![b'x'; octets])).await.unwrap();
+        let mut message = message_to(&["a@example.com"]);
+        message.route = route(&[upstream]);
+        together.push((draft, message));
+    }
+    let drafts: Vec<_> = together.iter().map(|(draft, _)| draft.id()).collect();
+    let ids = fixture.spool.commit_all(together).await.unwrap();
+    assert_eq!(ids, drafts);
+    ids
+}
+
+pub(super) async fn messages_that_come_together_are_each_there(fixture: Fixture) {
+    let ids = commit_together(&fixture).await;
+    assert!(fixture.has_changed().await);
+    for (id, length) in ids.iter().zip([7, 300_000, 0]) {
+        assert!(fixture.octets(*id).await == vec![b'x'; length]);
+    }
+}
+
+pub(super) async fn messages_that_come_together_leave_each_for_itself(fixture: Fixture) {
+    let ids = commit_together(&fixture).await;
+    let [lease] = fixture.claim_on(&["fax"], 5).await.try_into().unwrap();
+    assert_eq!((lease.id, lease.size), (ids[1], 300_000));
+    fixture.settle(lease, &[(0, relayed())]).await;
+    let left = fixture.spool.list(None, 9).await.unwrap();
+    let left: Vec<_> = left.iter().map(|entry| entry.id).collect();
+    assert_eq!(left, [ids[0], ids[2]]);
+    assert_eq!(fixture.octets(ids[0]).await, [b'x'; 7]);
+}
+
+pub(super) async fn a_draft_of_another_spool_among_those_that_come_together_leaves_nothing(
+    fixture: Fixture,
+) {
+    let own = fixture.spool.draft().await.unwrap();
+    let message = message_to(&["a@example.com"]);
+    let together = vec![(own, message.clone()), (Box::new(Foreign) as _, message)];
+    let refused = fixture.spool.commit_all(together).await;
+    assert!(matches!(refused, Err(SpoolError::Unavailable(_))));
+    assert_eq!(fixture.spool.stats().await.messages, 0);
 }
 
 pub(super) async fn an_empty_message_comes_back_empty(fixture: Fixture) {
@@ -983,23 +1056,26 @@ pub(super) async fn a_release_wakes_whoever_waits(fixture: Fixture) {
 }
 
 pub(super) async fn a_draft_of_another_spool_is_refused(fixture: Fixture) {
-    struct Foreign;
-    #[async_trait::async_trait]
-    impl super::Draft for Foreign {
-        fn id(&self) -> QueueId {
-            QueueId::from_number(1)
-        }
-        fn size(&self) -> u64 {
-            0
-        }
-        async fn write(&mut self, _: Bytes) -> Result<(), SpoolError> {
-            Ok(())
-        }
-        fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
-            self
-        }
-    }
     let message = message_to(&["a@example.com"]);
     let refused = fixture.spool.commit(Box::new(Foreign), message).await;
     assert!(matches!(refused, Err(SpoolError::Unavailable(_))));
+}
+
+/// The draft of a spool that is not there.
+struct Foreign;
+
+#[async_trait::async_trait]
+impl super::Draft for Foreign {
+    fn id(&self) -> QueueId {
+        QueueId::from_number(1)
+    }
+    fn size(&self) -> u64 {
+        0
+    }
+    async fn write(&mut self, _: Bytes) -> Result<(), SpoolError> {
+        Ok(())
+    }
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
+        self
+    }
 }

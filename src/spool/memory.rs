@@ -153,6 +153,29 @@ impl Spool for MemorySpool {
         Ok(id)
     }
 
+    async fn commit_all(
+        &self,
+        messages: Vec<(Box<dyn Draft>, Message)>,
+    ) -> Result<Vec<QueueId>, SpoolError> {
+        let mut drafts = Vec::with_capacity(messages.len());
+        for (draft, message) in messages {
+            self.check_room(message.priority)?;
+            let Ok(draft) = draft.into_any().downcast::<MemoryDraft>() else {
+                return Err(super::foreign_draft());
+            };
+            drafts.push((draft, message));
+        }
+        let (mut ids, now) = (Vec::with_capacity(drafts.len()), self.clock.now());
+        let mut state = self.state();
+        for (draft, message) in drafts {
+            ids.push(draft.id);
+            state.insert(draft.id, message, draft.octets.freeze(), now);
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(ids)
+    }
+
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
         let mut state = self.state();
         let claimed = state.index.claim(&claim, self.clock.instant());

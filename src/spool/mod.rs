@@ -55,6 +55,18 @@ pub trait Spool: Send + Sync {
     /// [`SpoolError::Full`] where there is no room for mail of its priority, [`SpoolError::Unavailable`] for any other fault of the store.
     async fn commit(&self, draft: Box<dyn Draft>, message: Message) -> Result<QueueId, SpoolError>;
 
+    /// Makes messages durable together, those of one transaction whose recipients have different routes: all of them or
+    /// none. Returns their ids in their order.
+    ///
+    /// Otherwise as [`Spool::commit`].
+    ///
+    /// # Errors
+    /// As for [`Spool::commit`]; then none of them is there, or all.
+    async fn commit_all(
+        &self,
+        messages: Vec<(Box<dyn Draft>, Message)>,
+    ) -> Result<Vec<QueueId>, SpoolError>;
+
     /// Leases due messages of the given routes, in the order that [`Claim::wanted`] says.
     ///
     /// A lease is exclusive until it is settled or its time is over; a crash ends all leases of the process.

@@ -9,6 +9,7 @@ pub struct Counts {
     refused: AtomicU64,
     denied: AtomicU64,
     unauthorized_relayed: AtomicU64,
+    unauthorized_rewritten: AtomicU64,
     failed_logins: AtomicU64,
     over_quota: AtomicU64,
     paced: AtomicU64,
@@ -25,6 +26,8 @@ pub struct Counted {
     pub denied: u64,
     /// Messages of such senders that were relayed all the same (`on_unauthorized = "alert"`).
     pub unauthorized_relayed: u64,
+    /// Messages whose senders were replaced (`on_unauthorized = "rewrite"`).
+    pub unauthorized_rewritten: u64,
     /// Wrong user names or passwords.
     pub failed_logins: u64,
     /// Commands and messages refused since a limit of the account or its tenant was exceeded.
@@ -43,6 +46,7 @@ pub(super) enum Event {
     Paced,
     Refused,
     UnauthorizedRelayed,
+    UnauthorizedRewritten,
 }
 
 impl Counts {
@@ -55,6 +59,7 @@ impl Counts {
             Event::Paced => &self.paced,
             Event::Refused => &self.refused,
             Event::UnauthorizedRelayed => &self.unauthorized_relayed,
+            Event::UnauthorizedRewritten => &self.unauthorized_rewritten,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -67,6 +72,7 @@ impl Counts {
             refused: read(&self.refused),
             denied: read(&self.denied),
             unauthorized_relayed: read(&self.unauthorized_relayed),
+            unauthorized_rewritten: read(&self.unauthorized_rewritten),
             failed_logins: read(&self.failed_logins),
             over_quota: read(&self.over_quota),
             paced: read(&self.paced),

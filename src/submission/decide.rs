@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use crate::auth::{PasswordHash, Verdict as Login};
 use crate::clock::Timestamp;
-use crate::identity::{Identity, Proof};
-use crate::mail::MtPriority;
+use crate::identity::{Identity, Proof, Route};
+use crate::journal;
+use crate::mail::{Envelope, MtPriority, QueueId};
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
 use crate::quota::{Amounts, Pass, Reservation};
 use crate::smtp::replies;
@@ -16,13 +17,14 @@ use crate::smtp::reply::Reply;
 use crate::smtp::server::{
     AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Session,
 };
-use crate::spool::SpoolError;
+use crate::spool::{Draft, Message, SpoolError};
 use crate::telemetry;
 
 use super::counts::Event;
-use super::intake::{Complete, Intake, Origin, Refusal, note_denied};
+use super::intake::{Complete, Intake, Origin, Part, Refusal, note_denied};
 use super::listeners::ServerParts;
 use super::quota;
+use super::story::Story;
 use super::terms::terms;
 
 /// Answers the questions of one session, and keeps its message in progress.
@@ -35,6 +37,8 @@ pub(super) struct Decider {
     /// The session as it is counted for its account.
     pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
+    /// The messages that were stored last.
+    committed: Vec<QueueId>,
 }
 
 impl Decider {
@@ -46,7 +50,13 @@ impl Decider {
             password: None,
             pass: None,
             intake: None,
+            committed: Vec::new(),
         }
+    }
+
+    /// Returns the messages that were stored last, in the order of their routes.
+    pub(super) fn into_committed(self) -> Vec<QueueId> {
+        self.committed
     }
 
     pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
@@ -135,6 +145,9 @@ impl Decider {
         let neighbour = accounts.of_network(self.peer);
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
+            Proof::Operator => {
+                accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
+            }
             Proof::Password => {
                 let password = self.password.as_ref();
                 password.is_some_and(|password| accounts.still_trusts(&identity, password))
@@ -153,24 +166,18 @@ impl Decider {
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
         let directory = self.parts.directory();
-        let (Some(profile), Some(_)) = (
-            directory.profiles.get(&identity.account),
-            directory.routes.route(&identity.account),
-        ) else {
+        let profile = directory.profiles.get(&identity.account);
+        let may_send = directory.routes.may_send(&identity.account);
+        let Some(profile) = profile.filter(|_| may_send) else {
             tracing::warn!(account = %identity.account, "no upstream, or sending is disabled");
             return ask.refuse(session, &replies::SENDING_DISABLED, "");
         };
         if let Verdict::Deny(denial) = authorize_reverse_path(&profile.rules, ask.reverse_path()) {
             match profile.rules.on_unauthorized {
                 // Told at the end of the data, where the header is judged with it.
-                OnUnauthorized::Alert => {}
+                OnUnauthorized::Alert | OnUnauthorized::Rewrite(_) => {}
                 OnUnauthorized::Reject => {
-                    note_denied(
-                        &self.parts.counts,
-                        &identity,
-                        &denial,
-                        OnUnauthorized::Reject,
-                    );
+                    note_denied(&self.parts.counts, &identity, &denial);
                     return ask.refuse(
                         session,
                         &replies::SENDER_NOT_AUTHORIZED,
@@ -206,6 +213,18 @@ impl Decider {
         let Some(identity) = session.identity() else {
             return ask.refuse(session, &replies::AUTH_REQUIRED, "");
         };
+        let account = &identity.account;
+        let routes = &self.parts.directory().routes;
+        let mailbox = ask.recipient().forward_path.mailbox();
+        if routes.route_to(account, mailbox).is_none() {
+            tracing::info!(%account, recipient = %mailbox, "no route to the recipient");
+            let reply = if routes.may_send(account) {
+                replies::RECIPIENT_NOT_ROUTED
+            } else {
+                replies::SENDING_DISABLED
+            };
+            return ask.refuse(session, &reply, "");
+        }
         let amounts = Amounts {
             recipients: ask.envelope().recipients.len() as u64 + 1,
             ..Amounts::default()
@@ -229,13 +248,15 @@ impl Decider {
             Ok(reservation) => reservation,
             Err(Refusal { reply, detail }) => return ask.refuse(session, &reply, &detail),
         };
-        let Some(origin) = self.origin(identity, session) else {
+        let routes = self.divide(&identity, ask.envelope());
+        let origin = self.origin(identity, session);
+        let (Some(origin), Some(routes)) = (origin, routes) else {
             return ask.refuse(session, &replies::SENDING_DISABLED, "");
         };
-        match self.parts.spool.draft().await {
-            Ok(draft) => {
+        match self.drafts(routes).await {
+            Ok(parts) => {
                 let accepted = self.parts.clock.now();
-                let intake = Intake::new(origin, ask.begin(session), draft, accepted);
+                let intake = Intake::new(origin, ask.begin(session), parts, accepted);
                 self.intake = Some((intake, reservation));
             }
             Err(error) => {
@@ -249,7 +270,6 @@ impl Decider {
         let directory = self.parts.directory();
         Some(Origin {
             profile: directory.profiles.get(&identity.account)?.clone(),
-            route: directory.routes.route(&identity.account)?,
             identity,
             hostname: directory.hostname.clone(),
             peer: self.peer,
@@ -261,6 +281,29 @@ impl Decider {
         })
     }
 
+    /// Divides the recipients by their routes; `None` where one has none any more, or sending has been disabled.
+    fn divide(&self, identity: &Identity, envelope: &Envelope) -> Option<Vec<(Route, Vec<usize>)>> {
+        let directory = self.parts.directory();
+        let recipients = envelope.recipients.iter();
+        let mailboxes = recipients.map(|recipient| recipient.forward_path.mailbox());
+        let is_allowed = directory.routes.may_send(&identity.account);
+        let divided = directory.routes.divide(&identity.account, mailboxes);
+        divided.filter(|_| is_allowed)
+    }
+
+    /// Opens a draft for each route.
+    async fn drafts(&self, routes: Vec<(Route, Vec<usize>)>) -> Result<Vec<Part>, SpoolError> {
+        let mut parts = Vec::with_capacity(routes.len());
+        for (route, recipients) in routes {
+            parts.push(Part {
+                draft: self.parts.spool.draft().await?,
+                route,
+                recipients,
+            });
+        }
+        Ok(parts)
+    }
+
     async fn commit(&mut self, ask: AskCommit, session: &mut Session) {
         let Some((intake, mut reservation)) = self.intake.take() else {
             tracing::error!("a message ended that had not begun");
@@ -270,12 +313,8 @@ impl Decider {
             Ok(complete) => quota::charge(&self.parts, &mut reservation, complete),
             Err(refusal) => Err(refusal),
         };
-        let (draft, message, story) = match finished {
-            Ok(Complete {
-                draft,
-                message,
-                story,
-            }) => (draft, message, story),
+        let Complete { parts, story } = match finished {
+            Ok(complete) => complete,
             Err(Refusal { reply, detail }) => {
                 self.parts.counts.count(Event::Refused);
                 let account = session.identity();
@@ -285,18 +324,19 @@ impl Decider {
                 return ask.refuse(session, &reply, &detail);
             }
         };
-        let accepted = Accepted::of(&*draft, &message);
-        let journal = &self.parts.journal;
-        let event = journal.is_on().then(|| story.tell(&message, draft.size()));
-        match self.parts.spool.commit(draft, message).await {
-            Ok(queue_id) => {
+        let told = self.told(&parts, &story);
+        match self.store(parts).await {
+            Ok(ids) => {
                 reservation.keep();
-                self.parts.counts.count(Event::Accepted);
-                accepted.log(queue_id);
-                if let Some(event) = event {
-                    journal.record(queue_id, || event);
+                for (queue_id, (accepted, event)) in ids.iter().zip(told) {
+                    self.parts.counts.count(Event::Accepted);
+                    accepted.log(*queue_id);
+                    if let Some(event) = event {
+                        self.parts.journal.record(*queue_id, || event);
+                    }
                 }
-                ask.committed(session, &queue_id.to_string());
+                ask.committed(session, &listed(&ids));
+                self.committed = ids;
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot store a message");
@@ -304,7 +344,57 @@ impl Decider {
             }
         }
     }
+
+    /// Returns what log and journal tell of each message, once it is durable.
+    fn told(
+        &self,
+        parts: &[(Box<dyn Draft>, Message)],
+        story: &Story,
+    ) -> Vec<(Accepted, Option<journal::Event>)> {
+        let ids: Vec<QueueId> = parts.iter().map(|(draft, _)| draft.id()).collect();
+        let is_on = self.parts.journal.is_on();
+        let told = |(draft, message): &(Box<dyn Draft>, Message)| {
+            let others = ids.iter().copied().filter(|id| *id != draft.id());
+            let others: Vec<QueueId> = others.collect();
+            let event = is_on.then(|| story.tell(message, draft.size(), &others));
+            (Accepted::of(&**draft, message, &others), event)
+        };
+        parts.iter().map(told).collect()
+    }
+
+    /// Makes all parts durable, or none.
+    async fn store(
+        &self,
+        mut parts: Vec<(Box<dyn Draft>, Message)>,
+    ) -> Result<Vec<QueueId>, SpoolError> {
+        let spool = &self.parts.spool;
+        match (parts.pop(), parts.is_empty()) {
+            (Some((draft, message)), true) => Ok(vec![spool.commit(draft, message).await?]),
+            (Some(last), false) => {
+                parts.push(last);
+                spool.commit_all(parts).await
+            }
+            (None, _) => Ok(Vec::new()),
+        }
+    }
 }
+
+/// Returns the ids for the reply to a client, as many as the line has room for.
+fn listed(ids: &[QueueId]) -> String {
+    let shown: Vec<_> = ids
+        .iter()
+        .take(MAX_LISTED)
+        .map(ToString::to_string)
+        .collect();
+    let shown = shown.join(", ");
+    match ids.len().saturating_sub(MAX_LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// How many ids a reply names. A reply line holds 512 octets.
+const MAX_LISTED: usize = 30;
 
 /// What the log tells of an accepted message; noted before the spool takes it over.
 struct Accepted {
@@ -316,10 +406,12 @@ struct Accepted {
     message_id: Option<Box<str>>,
     /// When it may leave, where it is scheduled or paced.
     due: Option<Timestamp>,
+    /// The other messages that its transaction became.
+    siblings: Option<String>,
 }
 
 impl Accepted {
-    fn of(draft: &dyn crate::spool::Draft, message: &crate::spool::Message) -> Self {
+    fn of(draft: &dyn Draft, message: &Message, siblings: &[QueueId]) -> Self {
         Self {
             account: message
                 .account
@@ -332,10 +424,11 @@ impl Accepted {
             priority: message.priority.number(),
             message_id: message.message_id.clone(),
             due: Some(message.due).filter(|due| *due > message.accepted),
+            siblings: (!siblings.is_empty()).then(|| listed(siblings)),
         }
     }
 
-    fn log(&self, queue_id: crate::mail::QueueId) {
+    fn log(&self, queue_id: QueueId) {
         tracing::info!(
             %queue_id,
             account = %self.account,
@@ -345,6 +438,7 @@ impl Accepted {
             priority = self.priority,
             message_id = self.message_id.as_deref(),
             due = self.due.map(tracing::field::display),
+            siblings = self.siblings,
             "accepted"
         );
     }

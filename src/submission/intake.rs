@@ -8,12 +8,12 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
-use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority};
+use crate::mail::{Date, Domain, Envelope, Header, MtPriority, Priority, QueueId, TlsRequest};
 use crate::message::{
-    Collected, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls, Trace,
-    own_message_id,
+    Change, Collected, Facts, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls,
+    Trace, own_message_id,
 };
-use crate::policy::{Denial, OnUnauthorized, Reason, SenderClaim, Verdict, authorize};
+use crate::policy::{Denial, Reason};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::server;
@@ -21,6 +21,7 @@ use crate::spool::{Draft, Message, Spool, SpoolError};
 
 use super::counts::{Counts, Event};
 use super::decide::spool_reply;
+use super::senders::{Judgement, Rewritten, judge};
 use super::settings::Profile;
 use super::story::{self, Claimed, Grounds, Story};
 
@@ -48,7 +49,6 @@ impl Refusal {
 pub(super) struct Origin {
     pub(super) identity: Identity,
     pub(super) profile: Profile,
-    pub(super) route: Route,
     pub(super) hostname: Domain,
     pub(super) peer: IpAddr,
     pub(super) session: u64,
@@ -65,8 +65,17 @@ pub(super) struct Intake {
     /// When it may first be relayed.
     due: Timestamp,
     accepted: Timestamp,
-    draft: Box<dyn Draft>,
+    /// One for each route; never empty.
+    parts: Vec<Part>,
     stage: Stage,
+}
+
+/// What one route takes of a message: the same octets for other recipients, but for what tells of them in the header.
+pub(super) struct Part {
+    pub(super) draft: Box<dyn Draft>,
+    pub(super) route: Route,
+    /// The places of its recipients in the envelope.
+    pub(super) recipients: Vec<usize>,
 }
 
 enum Stage {
@@ -86,14 +95,14 @@ struct Judged {
     mt_priority: Option<MtPriority>,
     message_id: Option<Box<str>>,
     needs_smtputf8: bool,
+    waives_tls: bool,
     grounds: Grounds,
     claimed: Option<Claimed>,
 }
 
-/// A whole message, ready to be committed.
+/// A whole message, ready to be committed: one for each route of its recipients.
 pub(super) struct Complete {
-    pub(super) draft: Box<dyn Draft>,
-    pub(super) message: Message,
+    pub(super) parts: Vec<(Box<dyn Draft>, Message)>,
     pub(super) story: Story,
 }
 
@@ -101,7 +110,7 @@ impl Intake {
     pub(super) fn new(
         origin: Origin,
         transaction: server::Transaction,
-        draft: Box<dyn Draft>,
+        parts: Vec<Part>,
         accepted: Timestamp,
     ) -> Self {
         Self {
@@ -109,7 +118,7 @@ impl Intake {
             envelope: transaction.envelope,
             due: transaction.release.unwrap_or(accepted).max(accepted),
             accepted,
-            draft,
+            parts,
             stage: Stage::Header(HeaderCollector::default()),
         }
     }
@@ -117,11 +126,7 @@ impl Intake {
     /// Takes the next octets. What goes wrong is told at the end of the message.
     pub(super) async fn push(&mut self, octets: Bytes) {
         let refused = match &mut self.stage {
-            Stage::Body(_) => self
-                .draft
-                .write(octets)
-                .await
-                .map_err(|error| Refusal::of_spool(&error)),
+            Stage::Body(_) => write(&mut self.parts, octets).await,
             Stage::Header(collector) => match collector.push(octets) {
                 Collected::Complete { header, rest } => self.header(&header, rest).await,
                 Collected::NeedMore => Ok(()),
@@ -145,8 +150,6 @@ impl Intake {
         }
         match self.stage {
             Stage::Body(judged) => {
-                let mut envelope = self.envelope;
-                envelope.smtputf8 |= judged.needs_smtputf8;
                 let story = Story {
                     session: self.origin.session,
                     peer: self.origin.peer,
@@ -156,23 +159,23 @@ impl Intake {
                     own_priority: self.origin.profile.priority,
                     claimed: judged.claimed,
                 };
+                let mut envelope = self.envelope;
+                envelope.smtputf8 |= judged.needs_smtputf8;
                 envelope.mt_priority = judged.mt_priority;
-                let message = Message {
+                envelope.tls = tls_request(envelope.tls, judged.waives_tls);
+                let whole = Message {
                     envelope,
                     account: Some(self.origin.identity.account),
                     tenant: self.origin.identity.tenant,
-                    route: self.origin.route,
+                    route: first_route(&self.parts)?,
                     priority: judged.priority,
                     accepted: self.accepted,
                     due: self.due,
                     peer: Some(self.origin.peer),
                     message_id: judged.message_id,
                 };
-                Ok(Complete {
-                    draft: self.draft,
-                    message,
-                    story,
-                })
+                let parts = divided(whole, self.parts);
+                Ok(Complete { parts, story })
             }
             Stage::Refused(refusal) => Err(refusal),
             Stage::Header(_) => Err(Refusal::new(replies::INTERNAL_ERROR, &"")),
@@ -187,75 +190,108 @@ impl Intake {
         if inspected.hops > MAX_HOPS {
             return Err(Refusal::new(replies::MAIL_LOOP, &""));
         }
-        let grounds = self.authorize(&inspected)?;
+        let (grounds, substitute) = self.authorize(&header, &inspected)?;
+        let needs_smtputf8 = inspected.needs_smtputf8;
+        let (octets, inspected) = match &substitute {
+            Some(rewritten) => (&rewritten.header[..], &rewritten.inspected),
+            None => (octets, &inspected),
+        };
+        let header = Header::parse(octets).map_err(malformed)?;
         let claimed = story::claim(
-            self.asked(&inspected).map(MtPriority::priority),
+            self.asked(inspected).map(MtPriority::priority),
             inspected.priority,
             inspected.priority_field,
         );
-        let shown = self.priority(&inspected);
+        let shown = self.priority(inspected);
         if self.origin.spool.pressure(shown.priority).is_some() {
             return Err(Refusal::of_spool(&SpoolError::Full));
         }
-        let rewritten = crate::message::rewrite(&header, &self.trace(), shown);
+        let headers = self.headers(&header, shown);
         let message_id = if header.has("Message-ID") {
-            inspected.message_id
+            inspected.message_id.clone()
         } else {
-            Some(own_message_id(self.draft.id(), &self.origin.hostname).into())
+            Some(own_message_id(self.first_id()?, &self.origin.hostname).into())
         };
+        let needs_smtputf8 = needs_smtputf8 || inspected.needs_smtputf8;
+        let waives_tls = inspected.waives_tls;
+        if let Some(rewritten) = substitute {
+            self.envelope.reverse_path = rewritten.reverse_path;
+        }
         self.stage = Stage::Body(Judged {
             priority: shown.priority,
             mt_priority: shown.mt_priority,
             message_id,
-            needs_smtputf8: inspected.needs_smtputf8,
+            needs_smtputf8,
+            waives_tls,
             grounds,
             claimed,
         });
-        for piece in [rewritten, rest] {
-            let written = self.draft.write(piece).await;
+        for (part, header) in self.parts.iter_mut().zip(headers) {
+            let written = part.draft.write(header).await;
             written.map_err(|error| Refusal::of_spool(&error))?;
         }
-        Ok(())
+        write(&mut self.parts, rest).await
+    }
+
+    /// Returns the header of each part as it is stored.
+    fn headers(&self, header: &Header<'_>, shown: ShownPriority) -> Vec<Bytes> {
+        let identity = &self.origin.identity;
+        let first_id = self.parts.first().map(|first| first.draft.id());
+        let stored = |part: &Part| {
+            let facts = Facts {
+                account: &identity.account,
+                tenant: identity.tenant.as_ref(),
+                client_address: self.origin.peer,
+                queue_id: part.draft.id(),
+            };
+            let trace = self.trace(part, first_id.unwrap_or(part.draft.id()));
+            let added = &*self.origin.profile.added_fields;
+            crate::message::rewrite(header, &trace, shown, (added, facts))
+        };
+        self.parts.iter().map(stored).collect()
+    }
+
+    fn first_id(&self) -> Result<QueueId, Refusal> {
+        let first = self.parts.first().ok_or_else(nothing)?;
+        Ok(first.draft.id())
     }
 
     /// Judges every sender that the message claims, also in names: many readers show people nothing but the name.
-    fn authorize(&self, inspected: &Inspected) -> Result<Grounds, Refusal> {
-        let rules = &self.origin.profile.rules;
-        let verdict = authorize(
-            rules,
-            &SenderClaim {
-                reverse_path: &self.envelope.reverse_path,
-                from: &inspected.from,
-                sender: inspected.sender.as_ref(),
-                resent_from: &inspected.resent_from,
-                resent_sender: &inspected.resent_sender,
-                shown: &inspected.shown,
-            },
-        );
-        match (verdict, rules.on_unauthorized) {
-            (Verdict::Allow(reason), _) => {
+    fn authorize(
+        &self,
+        header: &Header<'_>,
+        inspected: &Inspected,
+    ) -> Result<(Grounds, Option<Rewritten>), Refusal> {
+        let Origin {
+            profile,
+            counts,
+            identity,
+            ..
+        } = &self.origin;
+        let judgement = judge(profile, &self.envelope.reverse_path, header, inspected);
+        Ok(match judgement {
+            Judgement::Allowed(reason) => {
                 log_allowed(&reason);
-                Ok(Grounds::Allowed(reason))
+                (Grounds::Allowed(reason), None)
             }
-            (Verdict::Deny(denial), OnUnauthorized::Alert) => {
-                note_denied(
-                    &self.origin.counts,
-                    &self.origin.identity,
-                    &denial,
-                    rules.on_unauthorized,
-                );
-                Ok(Grounds::Unauthorized(denial))
+            Judgement::Refused(denial) => {
+                note_denied(counts, identity, &denial);
+                return Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial));
             }
-            (Verdict::Deny(denial), OnUnauthorized::Reject) => {
-                note_denied(
-                    &self.origin.counts,
-                    &self.origin.identity,
-                    &denial,
-                    rules.on_unauthorized,
-                );
-                Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial))
+            Judgement::Rewritten(mut rewritten) => {
+                log_allowed(&rewritten.reason);
+                let changes = std::mem::take(&mut rewritten.changes);
+                note_rewritten(counts, identity, &changes);
+                let grounds = Grounds::Rewritten(changes, rewritten.reason.clone());
+                (grounds, Some(*rewritten))
             }
-        }
+            Judgement::Tolerated(denial) => {
+                let (account, reason) = (&identity.account, denial.to_string());
+                counts.count(Event::UnauthorizedRelayed);
+                tracing::warn!(%account, reason, "unauthorized sender relayed");
+                (Grounds::Unauthorized(denial), None)
+            }
+        })
     }
 
     /// Returns the effective priority, and what is told of it. What MAIL claims counts before the header.
@@ -275,9 +311,12 @@ impl Intake {
         self.envelope.mt_priority.or(inspected.mt_priority)
     }
 
-    fn trace(&self) -> Trace<'_> {
+    fn trace(&self, part: &Part, first_id: QueueId) -> Trace<'_> {
         let helo = &self.origin.client.helo;
-        let recipients = self.envelope.recipients.as_slice();
+        let only_recipient = match part.recipients.as_slice() {
+            [only] => self.envelope.recipients.get(*only),
+            _ => None,
+        };
         Trace {
             greeting: match self.origin.client.greeting {
                 server::Greeting::Extended => Greeting::Ehlo(helo),
@@ -291,13 +330,19 @@ impl Intake {
             }),
             authenticated: self.origin.identity.has_logged_in(),
             smtputf8: self.envelope.smtputf8,
-            queue_id: self.draft.id(),
-            only_recipient: match recipients {
-                [only] => Some(&only.forward_path),
-                _ => None,
-            },
+            queue_id: part.draft.id(),
+            first_id,
+            only_recipient: only_recipient.map(|recipient| &recipient.forward_path),
             date: Date::from(self.accepted),
         }
+    }
+}
+
+/// Returns what is asked of TLS: the field of the header counts only where MAIL says nothing (RFC 8689 §4.1).
+fn tls_request(asked: TlsRequest, is_waived: bool) -> TlsRequest {
+    match asked {
+        TlsRequest::Unsaid if is_waived => TlsRequest::Optional,
+        TlsRequest::Optional | TlsRequest::Required | TlsRequest::Unsaid => asked,
     }
 }
 
@@ -313,22 +358,63 @@ fn log_allowed(reason: &Reason) {
     }
 }
 
+/// Writes octets to all parts.
+async fn write(parts: &mut [Part], octets: Bytes) -> Result<(), Refusal> {
+    for part in parts {
+        let written = part.draft.write(octets.clone()).await;
+        written.map_err(|error| Refusal::of_spool(&error))?;
+    }
+    Ok(())
+}
+
+fn first_route(parts: &[Part]) -> Result<Route, Refusal> {
+    let first = parts.first().ok_or_else(nothing)?;
+    Ok(first.route.clone())
+}
+
+/// An invariant of ours: a message has a recipient, and so a part.
+fn nothing() -> Refusal {
+    Refusal::new(replies::INTERNAL_ERROR, &"")
+}
+
+/// Divides a message by its routes. What concerns the whole transaction stays with each part.
+fn divided(whole: Message, parts: Vec<Part>) -> Vec<(Box<dyn Draft>, Message)> {
+    if parts.len() < 2 {
+        let mut drafts = parts.into_iter().map(|part| part.draft);
+        return drafts
+            .next()
+            .map(|draft| (draft, whole))
+            .into_iter()
+            .collect();
+    }
+    let part = |part: Part| {
+        let all = &whole.envelope.recipients;
+        let recipients = part.recipients.iter().filter_map(|place| all.get(*place));
+        let message = Message {
+            envelope: Envelope {
+                recipients: recipients.cloned().collect(),
+                ..whole.envelope.clone()
+            },
+            route: part.route,
+            ..whole.clone()
+        };
+        (part.draft, message)
+    };
+    parts.into_iter().map(part).collect()
+}
+
 /// One event for each message whose sender is not authorized; it is what alerts are made of.
-pub(super) fn note_denied(
-    counts: &Counts,
-    identity: &Identity,
-    denial: &Denial,
-    outcome: OnUnauthorized,
-) {
+pub(super) fn note_denied(counts: &Counts, identity: &Identity, denial: &Denial) {
     let (account, reason) = (&identity.account, denial.to_string());
-    match outcome {
-        OnUnauthorized::Alert => {
-            counts.count(Event::UnauthorizedRelayed);
-            tracing::warn!(%account, reason, "unauthorized sender relayed");
-        }
-        OnUnauthorized::Reject => {
-            counts.count(Event::Denied);
-            tracing::warn!(%account, reason, "denied");
-        }
+    counts.count(Event::Denied);
+    tracing::warn!(%account, reason, "denied");
+}
+
+/// One event for each sender that was replaced.
+fn note_rewritten(counts: &Counts, identity: &Identity, changes: &[Change]) {
+    counts.count(Event::UnauthorizedRewritten);
+    for Change { place, from, to } in changes {
+        let account = &identity.account;
+        tracing::info!(%account, place, from, to, "sender rewritten");
     }
 }

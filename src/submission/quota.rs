@@ -35,17 +35,26 @@ pub(super) fn charge(
     reservation: &mut Reservation,
     mut complete: Complete,
 ) -> Result<Complete, Refusal> {
-    match reservation.charge(complete.draft.size()) {
+    // The client sent it once, whatever it became.
+    let size = complete.parts.first().map_or(0, |(draft, _)| draft.size());
+    let Some((due, deliver_by)) = complete
+        .parts
+        .first()
+        .map(|(_, message)| (message.due, message.envelope.deliver_by))
+    else {
+        return Ok(complete);
+    };
+    match reservation.charge(size) {
         Ok(wait) if wait.is_zero() => Ok(complete),
         Ok(wait) => {
-            let due = parts.clock.now().after(wait);
-            let due = complete.message.due.max(due);
-            let deliver_by = complete.message.envelope.deliver_by;
+            let due = due.max(parts.clock.now().after(wait));
             if deliver_by.is_some_and(|by| by.deadline <= due) {
                 return Err(late(parts, reservation.account(), due));
             }
             parts.counts.count(Event::Paced);
-            complete.message.due = due;
+            for (_, message) in &mut complete.parts {
+                message.due = due;
+            }
             Ok(complete)
         }
         Err(excess) => Err(refusal(parts, reservation.account(), &excess)),

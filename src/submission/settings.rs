@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::mail::Priority;
-use crate::message::{AddressRule, PriorityHeader};
+use crate::message::{AddedField, AddressRule, PriorityHeader};
 use crate::policy::Rules;
 use crate::smtp::server;
 
@@ -144,6 +145,8 @@ pub struct Profile {
     pub priority_header: PriorityHeader,
     /// Which address fields must be RFC 5322 (`strict_addresses`).
     pub address_rule: AddressRule,
+    /// What is added to the header of each message; others of these names are removed.
+    pub added_fields: Arc<[AddedField]>,
 }
 
 impl Profile {
@@ -163,8 +166,26 @@ impl Profile {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::policy::{Detail, Grants, OnUnauthorized, Scope};
+
+    /// The profile of an account of which nothing is configured.
+    pub(in crate::submission) fn profile() -> Profile {
+        Profile {
+            rules: Rules {
+                grants: Grants::Anyone,
+                scope: Scope::default(),
+                detail: Detail::default(),
+                on_unauthorized: OnUnauthorized::default(),
+            },
+            priority: Priority::Normal,
+            max_priority: None,
+            priority_header: PriorityHeader::Keep,
+            address_rule: AddressRule::All,
+            added_fields: Arc::default(),
+        }
+    }
 
     fn set(parts: &[&str]) -> PortSet {
         let mut set = PortSet::default();

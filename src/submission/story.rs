@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use crate::identity::{Identity, Proof};
 use crate::journal::{Accepted, Encryption, Event, MAX_NAMED, PriorityBasis, PriorityNote};
-use crate::mail::Priority;
+use crate::mail::{Priority, QueueId};
+use crate::message::Change;
 use crate::policy::{Denial, Reason};
 use crate::smtp::server::TlsFacts;
 use crate::spool::Message;
@@ -14,6 +15,8 @@ use crate::spool::Message;
 pub(super) enum Grounds {
     /// Its senders are authorized.
     Allowed(Reason),
+    /// They were not; what was changed, and why they are now.
+    Rewritten(Vec<Change>, Reason),
     /// They are not, and the account's mail is relayed all the same.
     Unauthorized(Denial),
 }
@@ -45,11 +48,19 @@ pub(super) fn claim(
 
 impl Story {
     /// Returns the event, given the message and its octets.
-    pub(super) fn tell(&self, message: &Message, size: u64) -> Event {
+    ///
+    /// `siblings` are the other messages that its transaction became.
+    pub(super) fn tell(&self, message: &Message, size: u64, siblings: &[QueueId]) -> Event {
         let recipients = &message.envelope.recipients;
         let (allowed, unauthorized) = match &self.grounds {
-            Grounds::Allowed(reason) => (reasons(reason), None),
+            Grounds::Allowed(reason) | Grounds::Rewritten(_, reason) => {
+                (reason.describe(MAX_NAMED), None)
+            }
             Grounds::Unauthorized(denial) => (Vec::new(), Some(denial.to_string())),
+        };
+        let rewritten = match &self.grounds {
+            Grounds::Rewritten(changes, _) => changes.iter().map(ToString::to_string).collect(),
+            Grounds::Allowed(_) | Grounds::Unauthorized(_) => Vec::new(),
         };
         Event::Accepted(Box::new(Accepted {
             session: self.session,
@@ -62,6 +73,7 @@ impl Story {
             tenant: self.identity.tenant.as_ref().map(ToString::to_string),
             proof: match self.identity.proof {
                 Proof::Network => "network",
+                Proof::Operator => "operator",
                 Proof::Password => "password",
             }
             .to_owned(),
@@ -76,6 +88,8 @@ impl Story {
             message_id: message.message_id.as_deref().map(str::to_owned),
             allowed,
             unauthorized,
+            rewritten,
+            siblings: siblings.iter().map(ToString::to_string).collect(),
             priority: PriorityNote::new(message.priority, self.own_priority, self.claimed),
             route: message
                 .route
@@ -85,21 +99,6 @@ impl Story {
                 .collect(),
             due: (message.due > message.accepted).then_some(message.due),
         }))
-    }
-}
-
-fn reasons(reason: &Reason) -> Vec<String> {
-    match reason {
-        Reason::Anyone => vec!["the account may send as anyone".to_owned()],
-        Reason::Granted(decisions) => decisions
-            .iter()
-            .take(MAX_NAMED)
-            .map(|decision| {
-                let (place, sender, grant) = (decision.place, &decision.sender, &decision.grant);
-                format!("{place} {sender}: granted by {grant}")
-            })
-            .collect(),
-        Reason::NullReversePath => vec!["the reverse-path is null".to_owned()],
     }
 }
 

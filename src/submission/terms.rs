@@ -56,8 +56,7 @@ mod tests {
 
     use super::*;
     use crate::mail::{DeliverByMode, DeliverByTrace, MtPriority, Priority};
-    use crate::message::{AddressRule, PriorityHeader};
-    use crate::policy::{Detail, Grants, OnUnauthorized, Rules, Scope};
+    use crate::submission::settings::tests::profile;
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_243_860_000);
 
@@ -71,21 +70,6 @@ mod tests {
             let line = refusal.reply.line_with(&refusal.detail);
             String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
         })
-    }
-
-    fn profile() -> Profile {
-        Profile {
-            rules: Rules {
-                grants: Grants::Anyone,
-                scope: Scope::default(),
-                detail: Detail::default(),
-                on_unauthorized: OnUnauthorized::default(),
-            },
-            priority: Priority::Normal,
-            max_priority: None,
-            priority_header: PriorityHeader::Keep,
-            address_rule: AddressRule::All,
-        }
     }
 
     #[test]

@@ -7,6 +7,8 @@
 
 mod chain;
 mod output;
+mod printable;
 
 pub use chain::chain;
 pub use output::{Format, Logging, Settings, start};
+pub use printable::printable;

@@ -3,10 +3,15 @@
 //! The rule behind the table: what is wrong with the *message* (its sender, a recipient, its content) is told to its
 //! author; what is wrong with the *upstream* (login, certificate, load, network) makes mail wait and never bounces.
 
+mod known;
+
 use std::time::Duration;
 
 use crate::mail::{Cause, EnhancedStatusCode, Failure, Health, Outcome, Response, Stage, Unusable};
+use crate::oauth::TokenError;
 use crate::smtp::reply::ReplyError;
+
+pub use known::{Answer, Meaning};
 
 /// What a negative answer means for the recipients it is about, and for the upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,11 +39,14 @@ impl From<ReplyError> for Break {
     }
 }
 
-/// Judges a reply that did not let the transaction go on.
+/// Judges a reply that did not let the transaction go on, by the rows of `known` and, where none fits, as everybody's.
 ///
 /// A positive reply in the wrong place (such as 250 where 354 belongs) defers like a temporary failure.
-pub fn reply(stage: Stage, response: Response) -> Judgement {
-    let (verdict, health) = judge(stage, &response);
+pub fn reply(stage: Stage, response: Response, known: &[Answer]) -> Judgement {
+    let (verdict, health) = match known::find(stage, &response, known) {
+        Some(meaning) => meant(meaning),
+        None => judge(stage, &response),
+    };
     let failure = Failure::new(stage, Cause::Response(response));
     Judgement {
         outcome: verdict.outcome(failure),
@@ -75,6 +83,30 @@ pub fn unusable(stage: Stage, unusable: Unusable) -> Judgement {
     }
 }
 
+/// Judges that there is no access token to log in with, or to send requests with.
+///
+/// Where the token endpoint asks for a pause the upstream gets it; where the endpoint cannot be reached, the upstream
+/// cannot either.
+pub fn no_token(error: TokenError) -> Judgement {
+    match error {
+        TokenError::Unusable(text) => unusable(Stage::Authenticate, no_token_text(&text).into()),
+        TokenError::Temporary { text, pause } => {
+            let cause = Cause::Broken(no_token_text(&text));
+            Judgement {
+                outcome: Outcome::Deferred(Failure::new(Stage::Authenticate, cause)),
+                health: match pause {
+                    Some(_) => Health::Throttled { pause },
+                    None => Health::Unreachable,
+                },
+            }
+        }
+    }
+}
+
+fn no_token_text(text: &str) -> Box<str> {
+    format!("there is no access token: {text}").into()
+}
+
 /// Returns the worse of two healths: what people must repair, then what cannot be reached, then what asks for less.
 #[must_use]
 pub fn worse(one: Health, other: Health) -> Health {
@@ -109,6 +141,15 @@ impl Verdict {
     }
 }
 
+const fn meant(meaning: Meaning) -> (Verdict, Health) {
+    match meaning {
+        Meaning::Deferred => (Verdict::Defer, Health::Good),
+        Meaning::Rejected => (Verdict::Reject, Health::Good),
+        Meaning::Throttled { pause } => (Verdict::Defer, Health::Throttled { pause }),
+        Meaning::Unusable => (Verdict::Defer, Health::Unusable),
+    }
+}
+
 /// The table.
 #[expect(
     clippy::match_same_arms,
@@ -127,7 +168,17 @@ fn judge(stage: Stage, response: &Response) -> (Verdict, Health) {
         Stage::Greeting => (Defer, Health::Unreachable),
         Stage::Tls | Stage::Authenticate if is_temporary(code) => (Defer, THROTTLED),
         Stage::Tls | Stage::Authenticate => (Defer, Health::Unusable),
-        Stage::Sender if is_throttling(response) => (Defer, THROTTLED),
+        // 421 ends the session for all that it could be used for (RFC 5321 §3.8), 432 is Microsoft's "thread limit
+        // exceeded". Neither is about this message, whatever it answers.
+        Stage::Sender | Stage::Recipient | Stage::Content | Stage::Final
+            if matches!(code, 421 | 432) =>
+        {
+            (Defer, THROTTLED)
+        }
+        // The system cannot authenticate or encrypt for now (RFC 4954 §6, RFC 3207 §4), or is too busy (SES). To RCPT it
+        // is what relays answer that do not take this one recipient.
+        Stage::Sender | Stage::Content | Stage::Final if code == 454 => (Defer, THROTTLED),
+        Stage::Sender if is_busy(response) => (Defer, THROTTLED),
         // The login is missing, refused or must come after STARTTLS (RFC 4954 §6, RFC 3207 §4).
         Stage::Sender | Stage::Recipient if is_about_login(response) => (Defer, Health::Unusable),
         // The upstream does not follow the conversation. It is not the message's fault.
@@ -151,16 +202,12 @@ const fn is_permanent(code: u16) -> bool {
     code >= 500
 }
 
-/// 421 closes the session, 432 is Microsoft's "thread limit exceeded", 451 4.3.x is a busy system and 451 4.7.x a
-/// rate limit; other temporary replies to MAIL are about the sender.
-fn is_throttling(response: &Response) -> bool {
-    match response.code {
-        421 | 432 => true,
-        451 => response
+/// 451 4.3.x is a busy system and 451 4.7.x a rate limit; other temporary replies to MAIL are about the sender.
+fn is_busy(response: &Response) -> bool {
+    response.code == 451
+        && response
             .status
-            .is_some_and(|status| matches!(status.subject(), 3 | 7)),
-        _ => false,
-    }
+            .is_some_and(|status| matches!(status.subject(), 3 | 7))
 }
 
 /// Returns whether the login is missing, refused, or not of the kind that is wanted: 5.7.30 and 5.7.139 are Microsoft's,

@@ -4,7 +4,10 @@
 //! recipient.
 
 pub mod classify;
+pub mod graph;
 pub mod maildir;
+pub mod probe;
+pub mod profile;
 pub mod repair;
 pub mod smtp;
 

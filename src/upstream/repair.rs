@@ -83,6 +83,38 @@ const TOKENS: &[(&str, &str)] = &[
         "The stored consent ended when the mailbox's password was changed. Run `posthouse upstream login NAME` again.",
     ),
     (
+        "AADSTS70008",
+        "The stored consent has ended. Run `posthouse upstream login NAME` again.",
+    ),
+    (
+        "AADSTS50076",
+        "The mailbox's owner must log in again with a second factor. Run `posthouse upstream login NAME` again.",
+    ),
+    (
+        "AADSTS7000218",
+        "The app is not one that works without a secret. Allow public client flows in Entra ID (App registrations, the app, \
+         Authentication), or configure client_secret.",
+    ),
+    (
+        "AADSTS7000229",
+        "The app is not known in the tenant yet. An administrator agrees to it once (Entra ID, App registrations, the app, API \
+         permissions, Grant admin consent).",
+    ),
+    (
+        "AADSTS70011",
+        "The scope is not one that can be asked for. Leave `scope` out, and check `cloud`.",
+    ),
+    (
+        "AADSTS500011",
+        "The tenant does not know what the token is asked for. Leave `scope` out, and check `cloud`: each cloud of Microsoft \
+         has its own.",
+    ),
+    (
+        "AADSTS53003",
+        "A policy of the organisation (conditional access) blocks the app. An administrator exempts it in Entra ID \
+         (Protection, Conditional Access).",
+    ),
+    (
         "invalid_grant",
         "The stored consent or key is no longer accepted: it was taken back, has ended, or belongs to another app. Where it \
          came from `posthouse upstream login NAME`, run that again; where it is a service account, check that its key \

@@ -8,7 +8,12 @@
 
 mod account;
 mod check;
+mod explain;
 mod program;
 mod queue;
 mod trial;
+mod upstream;
 mod usage;
+
+#[path = "../support/fake_upstream.rs"]
+mod fake_upstream;

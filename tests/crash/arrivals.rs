@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use posthouse::clock::{Clock, SystemClock};
 
+use crate::clients::{Part, parts};
 use crate::support::recorder::Mail;
 
 /// All arrivals at the upstream.
@@ -18,7 +19,7 @@ pub(crate) struct Arrivals {
 struct Inner {
     /// Lives begun; the present one is the last.
     lives: usize,
-    by_number: BTreeMap<u64, Vec<Arrival>>,
+    by_part: BTreeMap<Part, Vec<Arrival>>,
     mixed_up: u64,
 }
 
@@ -32,7 +33,7 @@ struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Duplicate {
     #[expect(dead_code, reason = "shown where a copy is unexplained")]
-    number: u64,
+    part: Part,
     first: Arrival,
     second: Arrival,
 }
@@ -56,8 +57,8 @@ impl Arrivals {
     pub(crate) fn add(&self, mail: &Mail) {
         let at = SystemClock.instant();
         let mut inner = self.lock();
-        let (number, content) = (number_of(mail), number_inside(&mail.content));
-        let Some(number) = number.filter(|_| number == content) else {
+        let (part, content) = (part_of(mail), number_inside(&mail.content));
+        let Some(part) = part.filter(|(number, _)| Some(*number) == content) else {
             inner.mixed_up += 1;
             return;
         };
@@ -65,12 +66,12 @@ impl Arrivals {
             life: inner.lives,
             at,
         };
-        inner.by_number.entry(number).or_default().push(arrival);
+        inner.by_part.entry(part).or_default().push(arrival);
     }
 
-    /// Returns how many different messages have arrived.
-    pub(crate) fn numbers(&self) -> usize {
-        self.lock().by_number.len()
+    /// Returns how many different messages have arrived, parts of a split one apart.
+    pub(crate) fn parts(&self) -> usize {
+        self.lock().by_part.len()
     }
 
     /// Returns how many messages arrived with the content of another, or without a number.
@@ -79,23 +80,34 @@ impl Arrivals {
     }
 
     /// Returns what is in `expected` and has not arrived.
-    pub(crate) fn missing(&self, expected: &BTreeSet<u64>) -> BTreeSet<u64> {
+    pub(crate) fn missing(&self, expected: &BTreeSet<Part>) -> BTreeSet<Part> {
         let inner = self.lock();
         let missing = expected
             .iter()
-            .filter(|number| !inner.by_number.contains_key(number));
+            .filter(|part| !inner.by_part.contains_key(part));
         missing.copied().collect()
+    }
+
+    /// Returns the messages of which a part has arrived and another has not.
+    pub(crate) fn halves(&self) -> BTreeSet<u64> {
+        let inner = self.lock();
+        let has_gap = |number: u64| {
+            let mut parts = parts(number).iter();
+            parts.any(|domain| !inner.by_part.contains_key(&(number, *domain)))
+        };
+        let numbers = inner.by_part.keys().map(|(number, _)| *number);
+        numbers.filter(|number| has_gap(*number)).collect()
     }
 
     /// Returns each arrival that was not the first of its message.
     pub(crate) fn duplicates(&self) -> Vec<Duplicate> {
         let inner = self.lock();
         let mut duplicates = Vec::new();
-        for (&number, arrivals) in &inner.by_number {
+        for (&part, arrivals) in &inner.by_part {
             for pair in arrivals.windows(2) {
                 if let &[first, second] = pair {
                     duplicates.push(Duplicate {
-                        number,
+                        part,
                         first,
                         second,
                     });
@@ -110,10 +122,14 @@ impl Arrivals {
     }
 }
 
-fn number_of(mail: &Mail) -> Option<u64> {
-    let recipient = mail.recipients.first()?;
-    let number = recipient.strip_prefix('n')?.strip_suffix("@sink.example")?;
-    number.parse().ok()
+fn part_of(mail: &Mail) -> Option<Part> {
+    let [recipient] = mail.recipients.as_slice() else {
+        return None;
+    };
+    let (number, domain) = recipient.strip_prefix('n')?.split_once('@')?;
+    let number = number.parse().ok()?;
+    let domain = parts(number).iter().find(|known| **known == domain)?;
+    Some((number, domain))
 }
 
 fn number_inside(content: &[u8]) -> Option<u64> {

@@ -1,4 +1,5 @@
-//! Sessions that submit numbered messages until their connection breaks.
+//! Sessions that submit numbered messages until their connection breaks. Some have recipients of two routes, so that the
+//! relay splits them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +13,25 @@ use std::time::Duration;
 #[derive(Default)]
 pub(crate) struct Clients {
     next: AtomicU64,
-    acknowledged: Mutex<BTreeSet<u64>>,
+    acknowledged: Mutex<BTreeSet<Part>>,
+}
+
+/// What one recipient is to get: the number of the message, and the domain.
+pub(crate) type Part = (u64, &'static str);
+
+/// The domain that every message goes to.
+pub(crate) const SINK: &str = "sink.example";
+
+/// The domain that some messages go to besides, by another upstream.
+pub(crate) const SIDE: &str = "side.example";
+
+/// Returns where a message goes.
+pub(crate) fn parts(number: u64) -> &'static [&'static str] {
+    if number % 7 == 6 {
+        &[SINK, SIDE]
+    } else {
+        &[SINK]
+    }
 }
 
 impl Clients {
@@ -33,16 +52,17 @@ impl Clients {
                 return;
             };
             assert!(reply.starts_with("250 "), "message {number}: {reply}");
-            self.lock().insert(number);
+            let parts = parts(number).iter().map(|domain| (number, *domain));
+            self.lock().extend(parts);
         }
     }
 
-    /// Returns the numbers that the relay has answered for.
-    pub(crate) fn acknowledged(&self) -> BTreeSet<u64> {
+    /// Returns what the relay has answered for.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<Part> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Part>> {
         self.acknowledged
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -70,11 +90,14 @@ impl Session {
     }
 
     fn submit(&mut self, number: u64) -> io::Result<String> {
-        let group = format!(
-            "MAIL FROM:<load@sender.example>\r\nRCPT TO:<n{number}@sink.example>\r\nDATA\r\n"
-        );
+        let recipients = parts(number).iter();
+        let recipients: String = recipients
+            .map(|domain| format!("RCPT TO:<n{number}@{domain}>\r\n"))
+            .collect();
+        let group = format!("MAIL FROM:<load@sender.example>\r\n{recipients}DATA\r\n");
         self.output.write_all(group.as_bytes())?;
-        for expected in ["250", "250", "354"] {
+        let accepted = vec!["250"; 1 + parts(number).len()];
+        for expected in accepted.into_iter().chain(["354"]) {
             let reply = self.reply()?;
             if !reply.starts_with(expected) {
                 return Ok(reply);

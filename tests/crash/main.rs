@@ -1,5 +1,6 @@
 //! The process is killed at any moment under load: what it has acknowledged arrives, and each copy too many is
-//! explained by the time between the upstream's final reply and its record.
+//! explained by the time between the upstream's final reply and its record. Of a message that was split all parts arrive,
+//! acknowledged or not, or none.
 //!
 //! The page cache survives the death of a process, so this does not show a missing sync; the spool's own tests do,
 //! with a simulated disk.
@@ -30,7 +31,7 @@ use posthouse::clock::{Clock, SystemClock};
 
 use crate::arrivals::Arrivals;
 use crate::chance::Chance;
-use crate::clients::Clients;
+use crate::clients::{Clients, Part, SIDE};
 use crate::support::process::{Posthouse, wait_for, write_configuration};
 use crate::support::recorder::Recorder;
 
@@ -48,6 +49,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_again_and_again() {
     let port = recorder.address().port().to_string();
     let config = CONFIGURATION
         .replace("PORT", &port)
+        .replace("SIDE_DOMAIN", SIDE)
+        .replace("SIDE_CONNECTIONS", &SIDE_CONNECTIONS.to_string())
         .replace("CONNECTIONS", &CONNECTIONS.to_string());
     write_configuration(directory.path(), &config, ACCOUNTS).expect("files are written");
 
@@ -91,26 +94,28 @@ fn live_and_die(directory: &Path, round: u32, clients: &Clients, chance: &mut Ch
 }
 
 /// The last life: no load; everything that is still there goes out.
-fn drain(directory: &Path, acknowledged: &BTreeSet<u64>, arrivals: &Arrivals) {
+fn drain(directory: &Path, acknowledged: &BTreeSet<Part>, arrivals: &Arrivals) {
     let binary = Path::new(env!("CARGO_BIN_EXE_posthouse"));
     let posthouse = Posthouse::start(binary, directory).expect("posthouse starts");
     let drained = wait_for(Duration::from_mins(1), || {
-        Ok(arrivals.missing(acknowledged).is_empty().then_some(()))
+        let is_all = arrivals.missing(acknowledged).is_empty() && arrivals.halves().is_empty();
+        Ok(is_all.then_some(()))
     });
     let drained = drained.expect("the probe cannot fail");
     let missing = arrivals.missing(acknowledged);
     assert!(
         drained.is_some(),
-        "{} of {} acknowledged messages are missing, the first {:?}: {}",
+        "{} of {} acknowledged messages are missing, the first {:?}; {:?} came in part: {}",
         missing.len(),
         acknowledged.len(),
         missing.first(),
+        arrivals.halves(),
         posthouse.log_tail()
     );
     posthouse.stop().expect("posthouse stops in good order");
 }
 
-fn judge(acknowledged: &BTreeSet<u64>, arrivals: &Arrivals, kills: &[Instant]) {
+fn judge(acknowledged: &BTreeSet<Part>, arrivals: &Arrivals, kills: &[Instant]) {
     let duplicates = arrivals.duplicates();
     let unexplained: Vec<_> = duplicates
         .iter()
@@ -119,7 +124,7 @@ fn judge(acknowledged: &BTreeSet<u64>, arrivals: &Arrivals, kills: &[Instant]) {
     eprintln!(
         "{} acknowledged, {} arrived, {} copies too many after {} kills ({CONNECTIONS} connections to the upstream)",
         acknowledged.len(),
-        arrivals.numbers(),
+        arrivals.parts(),
         duplicates.len(),
         kills.len()
     );
@@ -133,7 +138,7 @@ fn judge(acknowledged: &BTreeSet<u64>, arrivals: &Arrivals, kills: &[Instant]) {
         "unexplained copies: {unexplained:?}"
     );
     assert!(
-        duplicates.len() <= CONNECTIONS * kills.len(),
+        duplicates.len() <= (CONNECTIONS + SIDE_CONNECTIONS) * kills.len(),
         "more copies than connections could have had in flight"
     );
 }
@@ -149,6 +154,9 @@ const ROUNDS: u32 = 50;
 const SESSIONS: usize = 3;
 
 const CONNECTIONS: usize = 4;
+
+/// Those of the upstream that takes the other part of a split message.
+const SIDE_CONNECTIONS: usize = 2;
 
 /// The upstream's final reply is on record after this, on any machine that is not standing still.
 const WINDOW: Duration = Duration::from_millis(500);
@@ -177,6 +185,16 @@ host = "127.0.0.1"
 port = PORT
 tls = "disabled"
 connections = CONNECTIONS
+
+[upstream.side.smtp]
+host = "127.0.0.1"
+port = PORT
+tls = "disabled"
+connections = SIDE_CONNECTIONS
+
+[[route]]
+recipients = ["SIDE_DOMAIN"]
+upstream = "side"
 
 [accounts]
 file = "accounts.toml"

@@ -19,6 +19,7 @@ mod support {
     pub(crate) mod postfix;
     pub(crate) mod process;
     pub(crate) mod recorder;
+    pub(crate) mod token_server;
 }
 
 /// Makes the four tests of a client: each way to TLS with each login mechanism.
@@ -48,6 +49,7 @@ macro_rules! submits_in_every_way {
 
 mod aiosmtpd;
 mod curl;
+mod dovecot;
 mod msmtp;
 mod nodemailer;
 mod phpmailer;

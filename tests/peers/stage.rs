@@ -127,6 +127,11 @@ impl Stage {
 
     /// Starts posthouse with one account and the upstream that `upstream` describes.
     pub(crate) fn posthouse(&self, upstream: &str) -> io::Result<Posthouse> {
+        self.posthouse_for(upstream, MAY_SEND)
+    }
+
+    /// Does the same with these lines for the account.
+    pub(crate) fn posthouse_for(&self, upstream: &str, account: &str) -> io::Result<Posthouse> {
         let directory = self.directory.path().join("relay");
         std::fs::create_dir_all(&directory)?;
         let secret = directory.join("upstream.secret");
@@ -143,7 +148,7 @@ impl Stage {
                 "AUTHORITY",
                 &self.certificates.authority.display().to_string(),
             );
-        write_configuration(&directory, &config, ACCOUNTS)?;
+        write_configuration(&directory, &config, &format!("{ACCOUNT}{account}"))?;
         Posthouse::start(Path::new(env!("CARGO_BIN_EXE_posthouse")), &directory)
     }
 
@@ -308,8 +313,10 @@ file = "accounts.toml"
 "#;
 
 /// The hash is that of [`PASSWORD`].
-const ACCOUNTS: &str = r#"[account.shop]
+const ACCOUNT: &str = r#"[account.shop]
 password = "$argon2id$v=19$m=19456,t=2,p=1$XdfpkE2IKLTsGSey29+60A$yvuiJ4mPQNuN6irsdV0HGIZ3gYrz3gjo49xpj6wmwaM"
 active = true
-authorized_domains = "sender.example"
 "#;
+
+/// What every client sends as.
+const MAY_SEND: &str = "authorized_domains = \"sender.example\"\n";

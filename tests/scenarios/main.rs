@@ -14,8 +14,10 @@
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
     pub(crate) mod dialogue;
+    pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod process;
+    pub(crate) mod token_server;
 }
 
 mod report;
@@ -42,6 +44,7 @@ mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
 mod log_tells_everything;
+mod mail_goes_through_graph;
 mod many_clients_do_nothing;
 mod message_asks_for_a_priority;
 mod message_has_many_recipients;
@@ -53,14 +56,17 @@ mod one_upstream_hangs;
 mod operator_drains_an_upstream;
 mod operator_kills_the_process;
 mod operator_reloads;
+mod operator_sends_a_test_message;
 mod operator_stops_the_process;
 mod operator_traces_a_message;
 mod operator_turns_sending_off;
 mod port_is_taken_by_another_program;
+mod recipients_take_different_routes;
 mod second_process_starts_on_the_same_spool;
 mod secret_or_certificate_expires;
 mod sender_asks_for_reports;
 mod sender_is_international;
+mod sender_is_rewritten;
 mod spool_is_damaged;
 mod spool_is_full;
 mod upstream_closes_after_the_dot_without_a_reply;
@@ -76,4 +82,5 @@ mod upstream_refuses_permanently;
 mod upstream_refuses_the_login;
 mod upstream_replies_without_end;
 mod upstream_says_421_in_mid_transaction;
+mod upstream_wants_a_token;
 mod urgent_mail_comes_last;

@@ -47,6 +47,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime is built")
 });
 
+/// Runs what a test waits for beside the scripted servers.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    RUNTIME.block_on(future)
+}
+
 /// A scripted upstream, for tests that block.
 pub(crate) struct Server {
     inner: FakeUpstream,
@@ -149,6 +154,7 @@ pub(crate) struct Setup {
     tables: BTreeMap<String, BTreeMap<String, String>>,
     upstreams: Vec<String>,
     listeners: Vec<String>,
+    routes: Vec<String>,
 }
 
 impl Setup {
@@ -165,6 +171,7 @@ impl Setup {
                 listener("submission", "starttls", "ports = [\"0\"]"),
                 listener("submissions", "implicit", "ports = [\"0\"]"),
             ],
+            routes: Vec::new(),
         };
         for (path, value) in DEFAULTS {
             setup.put(path, value);
@@ -222,9 +229,26 @@ impl Setup {
         self
     }
 
+    /// Adds a route by recipient to one upstream, which must be there; `more` are lines for its table.
+    #[must_use]
+    pub(crate) fn route(mut self, recipients: &[&str], upstream: &str, more: &str) -> Self {
+        self.routes.push(format!(
+            "[[route]]\nrecipients = {recipients:?}\nupstream = {upstream:?}\n{more}\n"
+        ));
+        self
+    }
+
+    /// Takes all routes by recipient out.
+    #[must_use]
+    pub(crate) fn without_routes(mut self) -> Self {
+        self.routes.clear();
+        self
+    }
+
     /// Writes both files.
     pub(crate) fn write(&self) {
-        let (mut config, mut accounts) = (self.listeners.concat(), String::new());
+        let lists = [self.listeners.concat(), self.routes.concat()];
+        let (mut config, mut accounts) = (lists.concat(), String::new());
         for (table, keys) in &self.tables {
             let file = if table.starts_with("account.") {
                 &mut accounts

@@ -155,6 +155,19 @@ impl Spool for ProcessSpool {
         committed
     }
 
+    async fn commit_all(
+        &self,
+        messages: Vec<(Box<dyn Draft>, Message)>,
+    ) -> Result<Vec<QueueId>, SpoolError> {
+        let course = self.begin("commit_all").await;
+        if course == Course::Fails {
+            return Err(fault());
+        }
+        let committed = self.machine.disk.commit_all(messages).await;
+        self.end(course).await;
+        committed
+    }
+
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
         let course = self.begin("claim").await;
         if course == Course::Fails {

@@ -47,6 +47,8 @@ pub(crate) struct Script {
     pub(crate) mechanisms: String,
     /// User name and password it accepts.
     pub(crate) login: (String, String),
+    /// How the OAuth tokens begin that it accepts, for the same user.
+    pub(crate) tokens: Vec<String>,
     /// Replies to commands instead of the usual ones: the start of the line, the reply, how often.
     pub(crate) replies: Vec<Scripted>,
     /// Something else that it does.
@@ -82,6 +84,19 @@ pub(crate) enum Tls {
     StartTlsAnswered(String),
     /// STARTTLS is offered and answered by this, octet for octet; then it shakes hands.
     StartTlsInjected(String),
+    /// STARTTLS is offered and agreed to; the client's hello is answered by this.
+    StartTlsUpset(Upset),
+}
+
+/// How a handshake ends before it has begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Upset {
+    /// By a fatal alert of this number (RFC 8446 §6).
+    Alert(u8),
+    /// By the end of the connection.
+    Close,
+    /// Not at all: it says nothing.
+    Silence,
 }
 
 /// Something a server should not do, but some do.
@@ -99,10 +114,16 @@ pub(crate) enum Quirk {
     CloseInData,
     /// It replies to a line that begins so with a reply that never ends.
     EndlessAt(String),
+    /// It answers a line that begins so with something that is no reply, and keeps the connection open.
+    GarbageAt(String),
     /// It keeps back its reply to a line that begins so, until it has another script without this.
     HoldAt(String),
+    /// It replies 354, gives this reply once it has read some of the content, and closes.
+    RefuseInData(String),
     /// It never replies to a line that begins so, and keeps the connection open.
     SilentAt(String),
+    /// It replies 354 and reads no octet of the content.
+    SilentInData,
 }
 
 /// A message it has taken.
@@ -147,6 +168,7 @@ struct State {
     lines: watch::Sender<Vec<String>>,
     connections: watch::Sender<usize>,
     acceptor: TlsAcceptor,
+    port: u16,
 }
 
 /// How long [`FakeUpstream::wait_for`] waits before it gives up.
@@ -171,6 +193,7 @@ impl Default for Script {
             tls: Tls::None,
             mechanisms: String::new(),
             login: ("user".to_owned(), "secret".to_owned()),
+            tokens: Vec::new(),
             replies: Vec::new(),
             quirk: Quirk::Nothing,
         }
@@ -222,6 +245,13 @@ impl Script {
         self
     }
 
+    /// Accepts tokens that begin so, of the usual user.
+    #[must_use]
+    pub(crate) fn tokens(mut self, tokens: &[&str]) -> Self {
+        self.tokens = tokens.iter().map(|&token| token.to_owned()).collect();
+        self
+    }
+
     /// Does something odd.
     #[must_use]
     pub(crate) fn quirk(mut self, quirk: Quirk) -> Self {
@@ -251,6 +281,7 @@ impl FakeUpstream {
             lines: watch::Sender::new(Vec::new()),
             connections: watch::Sender::new(0),
             acceptor,
+            port: listener.local_addr().unwrap().port(),
         });
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
@@ -272,6 +303,11 @@ impl FakeUpstream {
     /// Returns the messages taken so far.
     pub(crate) fn messages(&self) -> Vec<Received> {
         self.state.messages.borrow().clone()
+    }
+
+    /// Returns how many messages it has taken so far.
+    pub(crate) fn count(&self) -> usize {
+        self.state.messages.borrow().len()
     }
 
     /// Waits until it has taken so many messages; panics when that takes too long.
@@ -502,6 +538,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.stream.read_to_end(&mut rest).await?;
                 Err(Over)
             }
+            Quirk::GarbageAt(start) if begins(&start) => {
+                self.raw(b"\x16\x03 what is this?\r\n").await?;
+                let mut rest = Vec::new();
+                self.stream.read_to_end(&mut rest).await?;
+                Err(Over)
+            }
             Quirk::EndlessAt(start) if begins(&start) => loop {
                 self.say("250-and so on").await?;
             },
@@ -610,6 +652,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.raw(b"this is no handshake\r\n").await?;
                 return Err(Over);
             }
+            Tls::StartTlsUpset(upset) => {
+                self.say("220 2.0.0 go ahead").await?;
+                let mut hello = [0; 1];
+                self.stream.read_exact(&mut hello).await?;
+                return self.upset(upset).await;
+            }
             Tls::Implicit | Tls::None => {
                 self.say("502 5.5.1 no TLS").await?;
                 return Ok(None);
@@ -618,7 +666,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(Some(After::StartTls))
     }
 
+    /// Ends a handshake that the client has begun.
+    async fn upset(&mut self, upset: Upset) -> Result<Option<After>, Over> {
+        match upset {
+            Upset::Alert(number) => self.raw(&[21, 3, 3, 0, 2, 2, number]).await?,
+            Upset::Close => {}
+            Upset::Silence => {
+                let mut rest = Vec::new();
+                self.stream.read_to_end(&mut rest).await?;
+            }
+        }
+        Err(Over)
+    }
+
     async fn auth(&mut self, line: &str) -> Result<(), Over> {
+        if line.len() > 510 {
+            return self.say("500 5.5.6 line too long").await;
+        }
         let (user, password) = self.script().login;
         let mut words = line.split(' ').skip(1);
         let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
@@ -629,6 +693,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .any(|name| name == mechanism)
         {
             return self.say("504 5.5.4 unrecognized authentication type").await;
+        }
+        if let "XOAUTH2" | "OAUTHBEARER" = mechanism.as_str() {
+            return self.auth_with_token(&mechanism, words.next()).await;
         }
         let is_right = match mechanism.as_str() {
             "PLAIN" => decode(words.next().unwrap_or_default()) == format!("\0{user}\0{password}"),
@@ -653,6 +720,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    async fn auth_with_token(
+        &mut self,
+        mechanism: &str,
+        initial: Option<&str>,
+    ) -> Result<(), Over> {
+        let response = match initial {
+            Some(initial) => decode(initial),
+            None => self.challenge("").await?,
+        };
+        let (user, _) = self.script().login;
+        let token = match mechanism {
+            "XOAUTH2" => response.strip_prefix(&format!("user={user}\u{1}auth=Bearer ")),
+            _ => {
+                let rest = response.strip_prefix(&format!("n,a={user},\u{1}host="));
+                let port = format!("\u{1}port={}\u{1}auth=Bearer ", self.state.port);
+                rest.and_then(|rest| Some(rest.split_once(&port)?.1))
+            }
+        };
+        let token = token.and_then(|rest| rest.strip_suffix("\u{1}\u{1}"));
+        let accepted = self.script().tokens;
+        let is_right = |token: &str| accepted.iter().any(|start| token.starts_with(start));
+        if token.is_some_and(is_right) {
+            self.login = Some(user);
+            return self.say("235 2.7.0 welcome").await;
+        }
+        let error = STANDARD.encode(r#"{"status":"invalid_token","schemes":"bearer"}"#);
+        self.say(&format!("334 {error}")).await?;
+        let wanted = if mechanism == "XOAUTH2" { "" } else { "AQ==" };
+        if self.line().await? != wanted {
+            return self.say("501 5.5.2 that does not belong here").await;
+        }
+        self.say("535 5.7.8 the token is not accepted").await
+    }
+
     async fn challenge(&mut self, text: &str) -> Result<String, Over> {
         self.say(&format!("334 {text}")).await?;
         Ok(decode(&self.line().await?))
@@ -675,10 +776,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Ok(None);
         }
         self.say("354 go ahead").await?;
-        if self.script().quirk == Quirk::CloseInData {
-            let mut some = [0; 1];
-            self.stream.read_exact(&mut some).await?;
-            return Err(Over);
+        match self.script().quirk {
+            Quirk::CloseInData => {
+                let mut some = [0; 1];
+                self.stream.read_exact(&mut some).await?;
+                return Err(Over);
+            }
+            Quirk::RefuseInData(reply) => {
+                let mut some = [0; 1];
+                self.stream.read_exact(&mut some).await?;
+                self.say(&reply).await?;
+                return Err(Over);
+            }
+            Quirk::SilentInData => std::future::pending().await,
+            Quirk::CloseAfterDot
+            | Quirk::CloseAfterMessage
+            | Quirk::CloseAt(_)
+            | Quirk::EndlessAt(_)
+            | Quirk::GarbageAt(_)
+            | Quirk::HoldAt(_)
+            | Quirk::Nothing
+            | Quirk::SilentAt(_) => {}
         }
         let mut octets = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! `upstream::smtp` against a scripted server on loopback.
+//! `upstream::smtp` and `upstream::graph` against scripted servers on loopback.
 
 #![allow(
     clippy::indexing_slicing,
@@ -9,9 +9,20 @@
 
 #[path = "../support/fake_upstream.rs"]
 mod fake_upstream;
+#[path = "../support/token_server.rs"]
+mod token_server;
+
+#[path = "../support/fake_graph.rs"]
+mod fake_graph;
 
 mod connecting;
+mod fault_matrix;
+mod graph;
+mod next_try;
+mod oauth;
 mod pacing;
 mod pooling;
+mod probing;
 mod relaying;
 mod support;
+mod tokens;

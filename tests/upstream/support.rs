@@ -14,8 +14,8 @@ use posthouse::mail::{
 };
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
-    Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy, Transcript,
-    Verification,
+    Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
+    Transcript, Verification,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -27,6 +27,7 @@ pub(crate) const MESSAGE: &str = "Subject: test\r\n\r\n.dot\r\nend\r\n";
 pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
     Settings {
         name: UpstreamName::parse("main").unwrap(),
+        profile: None,
         host: "localhost".to_owned(),
         port: upstream.address.port(),
         mx: false,
@@ -34,6 +35,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         tls: TlsPolicy::Disabled,
         verification: Verification::SystemRoots,
         login: None,
+        envelope_sender: None,
         local_address: None,
         connections: 4,
         messages_per_connection: 100,
@@ -84,7 +86,7 @@ pub(crate) fn trusting(
 pub(crate) fn login(over_plain_text: PlainTextLogin) -> Login {
     Login {
         username: "user".to_owned(),
-        password: Secret::new("secret".to_owned()),
+        credential: Credential::Password(Secret::new("secret".to_owned())),
         over_plain_text,
     }
 }

@@ -42,7 +42,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         "envelope only"
     };
     output.field("judged", judged)?;
-    output.field("otherwise", account.on_unauthorized)?;
+    match &account.default_sender {
+        Some(sender) => output.field("otherwise", format!("rewrite to {sender}"))?,
+        None => output.field("otherwise", account.on_unauthorized)?,
+    }
     let range = format!("{}, at best {}", account.priority, account.max_priority);
     output.field("priority", range)?;
     if !account.limits.is_empty() {
@@ -55,8 +58,19 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let route = account.route.as_ref().map(|route| route.join(", "));
     output.field(
         "upstreams",
-        route.as_deref().unwrap_or("none: it cannot send"),
+        match (route.as_deref(), account.recipient_routes) {
+            (Some(route), _) => route,
+            (None, 0) => "none: it cannot send",
+            (None, _) => "none: it can send where routes by recipient lead",
+        },
     )?;
+    if account.recipient_routes > 0 {
+        let count = account.recipient_routes;
+        output.field(
+            "routes",
+            format!("{count} by recipient, see `posthouse explain`"),
+        )?;
+    }
     match &account.note {
         Some(note) => output.field("note", note),
         None => Ok(()),

@@ -23,6 +23,8 @@ pub(super) struct AccountView {
     pub(super) authorized: Option<Vec<String>>,
     pub(super) check_header_from: bool,
     pub(super) on_unauthorized: &'static str,
+    /// What takes the place of senders that are not authorized, where that is wanted.
+    pub(super) default_sender: Option<String>,
     pub(super) priority: u8,
     pub(super) max_priority: u8,
     /// Its limits and those of its tenants, in words; empty where there is none.
@@ -31,6 +33,8 @@ pub(super) struct AccountView {
     pub(super) networks: Vec<String>,
     /// The upstreams in failover order; `None` where nothing can be sent.
     pub(super) route: Option<Vec<String>>,
+    /// How many routes by recipient are for its mail.
+    pub(super) recipient_routes: usize,
     pub(super) note: Option<String>,
 }
 
@@ -49,9 +53,14 @@ impl AccountView {
                 Grants::Only(grants) => Some(grants.iter().map(ToString::to_string).collect()),
             }),
             check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
-            on_unauthorized: match rules.map(|rules| rules.on_unauthorized) {
+            on_unauthorized: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Alert) => "alert",
                 Some(OnUnauthorized::Reject) | None => "reject",
+                Some(OnUnauthorized::Rewrite(_)) => "rewrite",
+            },
+            default_sender: match rules.map(|rules| &rules.on_unauthorized) {
+                Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
+                Some(OnUnauthorized::Alert | OnUnauthorized::Reject) | None => None,
             },
             priority: profile
                 .map_or_else(Priority::default, |profile| profile.priority)
@@ -67,6 +76,7 @@ impl AccountView {
             },
             networks: account.networks.iter().map(ToString::to_string).collect(),
             route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
+            recipient_routes: config.routes.rules_of(&account.name).len(),
             note: config.notes.get(&account.name).cloned(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{self, Runtime};
 
-use crate::app::Register;
+use crate::app::{Register, placement, reroute};
 use crate::clock::SystemClock;
 use crate::config::{Checked, SpoolLimits};
 use crate::control::client::{Client, ClientError};
@@ -15,10 +15,10 @@ use crate::control::protocol::{QueueRequest, Request, Response};
 use crate::control::queue::{self, Configured, Desk};
 use crate::control::trace;
 use crate::control::view::Id;
-use crate::identity::{AccountName, Route, UpstreamName};
+use crate::identity::{Route, UpstreamName};
 use crate::journal::Journal;
 use crate::route::Table;
-use crate::spool::SpoolAdmin as _;
+use crate::spool::Entry;
 use crate::spool::embedded::{EmbeddedSpool, OpenError, Settings};
 
 use crate::cli::configuration::ConfigurationOption;
@@ -45,8 +45,9 @@ struct OfflineConfiguration {
 }
 
 impl Configured for OfflineConfiguration {
-    fn route_of(&self, account: &AccountName) -> Option<Route> {
-        self.routes.configured_route(account)
+    fn route_of(&self, entry: &Entry) -> Option<Route> {
+        let placement = placement(&self.routes, entry)?;
+        Some(placement.route)
     }
 
     fn upstreams(&self) -> Vec<UpstreamName> {
@@ -113,7 +114,8 @@ impl Offline {
             routes: config.routes.with_stand_ins(&stand_ins.unwrap_or_default()),
             upstreams: config.upstreams.into_keys().collect(),
         };
-        runtime.block_on(spool.reroute(&|account| configured.route_of(account)));
+        let rerouted = runtime.block_on(reroute(&spool, &configured.routes));
+        rerouted.map_err(|error| Failure::of(Code::Unavailable, &error))?;
         Ok(Self {
             runtime,
             spool,

@@ -1,45 +1,55 @@
-//! What is tested, and what comes of it.
+//! What is tested, and by which way.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::runtime::{self, Runtime};
-
-use crate::clock::{Clock, SystemClock};
-use crate::config::{Checked, Engine};
-use crate::dns::{Resolver, SystemResolver};
-use crate::identity::{AccountName, Route, UpstreamName};
-use crate::mail::{Attempt, Mailbox, Outcome, Priority, RecipientIndex, ReversePath};
-use crate::policy::{Rules, SenderClaim, Verdict, authorize};
-use crate::upstream::maildir::MaildirUpstream;
-use crate::upstream::smtp::SmtpUpstream;
-use crate::upstream::{Order, Upstream as _};
+use crate::config::{Checked, Span};
+use crate::control::client::{Client, ClientError};
+use crate::identity::{AccountName, UpstreamName};
+use crate::mail::Mailbox;
 
 use crate::cli::configuration::ConfigurationOption;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::{Output, Style};
 
-use super::dialogue::Dialogue;
-use super::message::TestMessage;
-use super::words;
+use super::{direct, queued, sender};
 
-/// Send a test message, and show the whole dialogue with the upstream
+/// Send a test message, and tell what becomes of it
 ///
-/// With --upstream the message goes there, whoever could use it. With --account it is judged and routed as mail of
-/// that account would be, and the upstreams of the route are tried in order. The message does not pass through the
-/// queue, no server needs to run, and passwords are not shown.
+/// With --upstream the message goes straight there, whoever could use it, and the whole dialogue is shown; no server
+/// needs to run. With --account the running server takes it like mail of that account: it is judged, stored, queued and
+/// relayed, and what happens to it is told until it has left. Where no server runs, or with --direct, it is judged and
+/// goes straight to the upstreams of its route, in order. Passwords are not shown.
+///
+/// The exit code is 0 if the message was relayed, 69 if not now, 77 if the account may not send so, 78 if somebody must
+/// repair something first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthouse test-mail --upstream main --from info@example.com --to you@example.net
-  posthouse test-mail --account shop --from shop@example.com --to you@example.net")]
+  posthouse test-mail --account shop --to you@example.net
+  posthouse test-mail --account shop --from shop@example.com --to you@example.net --json")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The sender, in the envelope and in From:
-    #[arg(long, value_name = "ADDRESS", value_parser = mailbox)]
-    from: Mailbox,
+    /// The sender, in the envelope and in From:; with --account one that it may use, if none is given
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_parser = mailbox,
+        required_unless_present = "account"
+    )]
+    from: Option<Mailbox>,
     /// The recipient
     #[arg(long, value_name = "ADDRESS", value_parser = mailbox)]
     to: Mailbox,
+    /// Do not go through the queue of the running server
+    #[arg(long, conflicts_with = "upstream")]
+    direct: bool,
+    /// How long to wait until the message has left the queue
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
+    wait: Duration,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     configuration: ConfigurationOption,
 }
@@ -59,159 +69,85 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
     Mailbox::parse(text).map_err(|error| error.to_string())
 }
 
+fn span(text: &str) -> Result<Duration, String> {
+    let span = Span::<1>::parse(text).map_err(|error| error.to_string())?;
+    Ok(span.get())
+}
+
+/// How results are told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    Json,
+    Text,
+}
+
+/// Sender and recipient of the test.
+#[derive(Clone, Debug)]
+pub(super) struct Addresses {
+    pub(super) from: Mailbox,
+    pub(super) to: Mailbox,
+}
+
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     let config = arguments.configuration.load()?;
-    let upstreams = match (&arguments.target.account, &arguments.target.upstream) {
-        (Some(account), _) => route_of(&config, account, &arguments.from, output)?
-            .upstreams()
-            .to_vec(),
-        (None, upstream) => upstream.iter().cloned().collect(),
+    let form = if arguments.json {
+        Form::Json
+    } else {
+        Form::Text
     };
-    let tester = Tester::new(&config, arguments)?;
-    let mut last = Err(Failure::new(Code::NoInput, "there is no upstream to test"));
-    for name in upstreams {
-        last = tester.test(&name, output)?;
-        if last.is_ok() {
-            break;
+    match (&arguments.target.account, &arguments.target.upstream) {
+        (Some(account), _) => of_account(&config, account, arguments, form, output),
+        (None, upstream) => {
+            let Some(from) = arguments.from.clone() else {
+                return Err(Failure::new(Code::Usage, "--upstream wants --from"));
+            };
+            let to = arguments.to.clone();
+            let upstreams: Vec<_> = upstream.iter().cloned().collect();
+            let test = direct::Test::new(&config, &Addresses { from, to }, form)?;
+            test.run(&upstreams, output)
         }
     }
-    last
 }
 
-/// Shows how mail of the account is judged and where it goes.
-fn route_of(
+/// Through the server where one runs, else straight to the upstreams.
+fn of_account(
     config: &Checked,
-    name: &AccountName,
-    from: &Mailbox,
+    account: &AccountName,
+    arguments: &Arguments,
+    form: Form,
     output: &mut Output,
-) -> Result<Route, Failure> {
-    let account = config.accounts.find(name.as_str());
-    let profile = account.and_then(|account| config.profiles.get(&account.name));
-    let (Some(account), Some(profile)) = (account, profile) else {
-        let failure = Failure::new(Code::NoInput, format!("there is no account `{name}`"));
-        return Err(failure.with_hint("`posthouse account list` shows all"));
+) -> Result<(), Failure> {
+    let found = sender::find(config, account)?;
+    let from = match &arguments.from {
+        Some(from) => from.clone(),
+        None => found.own_sender(config)?,
     };
-    if !account.active {
-        output.styled(
-            Style::Yellow,
-            "The account is disabled: it could not log in.",
-        )?;
-    }
-    judge(&profile.rules, from, output)?;
-    let Some(route) = config.routes.configured_route(&account.name) else {
-        return Err(Failure::new(
-            Code::Configuration,
-            "no upstream takes mail of this account",
-        )
-        .with_hint("name one as `upstream` under [relay], its tenant or the account"));
+    let addresses = Addresses {
+        from,
+        to: arguments.to.clone(),
     };
-    if config.routes.route(&account.name).is_none() {
-        let text =
-            "Sending is switched off ([relay] enabled): clients are refused, this test is not.";
-        output.styled(Style::Yellow, text)?;
-    }
-    output.field("route", &route)?;
-    Ok(route)
-}
-
-fn judge(rules: &Rules, from: &Mailbox, output: &mut Output) -> Result<(), Failure> {
-    let claim = SenderClaim {
-        reverse_path: &ReversePath::Mailbox(from.clone()),
-        from: std::slice::from_ref(from),
-        sender: None,
-        resent_from: &[],
-        resent_sender: &[],
-        shown: &[],
-    };
-    match authorize(rules, &claim) {
-        Verdict::Allow(_) => output.field("authorization", format_args!("{from} is allowed")),
-        Verdict::Deny(denial) => {
-            output.field("authorization", "refused")?;
-            Err(Failure::new(Code::NoPermission, denial.to_string()).with_hint(
-                "add it to authorized_senders or authorized_domains of the account, or use another --from",
-            ))
+    if !arguments.direct {
+        match Client::connect(&config.server.data_dir) {
+            Ok(client) => {
+                let test = queued::Test::new(config, account, &addresses, form)?;
+                return test.run(client, arguments.wait, output);
+            }
+            Err(ClientError::NotRunning { .. }) if form == Form::Text => {
+                let text = "No server runs: the message goes straight to the upstreams, not through the queue.";
+                output.styled(Style::Yellow, text)?;
+            }
+            Err(ClientError::NotRunning { .. }) => {}
+            Err(
+                error @ (ClientError::Denied { .. }
+                | ClientError::Io { .. }
+                | ClientError::Protocol { .. }),
+            ) => return Err(error.into()),
         }
     }
-}
-
-struct Tester<'a> {
-    config: &'a Checked,
-    message: TestMessage,
-    runtime: Runtime,
-    clock: Arc<dyn Clock>,
-}
-
-impl<'a> Tester<'a> {
-    fn new(config: &'a Checked, arguments: &Arguments) -> Result<Self, Failure> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (from, to) = (&arguments.from, &arguments.to);
-        Ok(Self {
-            config,
-            message: TestMessage::new(from, to, &config.server.hostname, clock.now())?,
-            runtime: runtime.map_err(|error| Failure::of(Code::Unavailable, &error))?,
-            clock,
-        })
+    let judged = found.judge(&addresses)?;
+    if form == Form::Text {
+        found.tell(&judged, output)?;
     }
-
-    /// Tries one upstream. The outer result is about the test, the inner one about its outcome.
-    fn test(
-        &self,
-        name: &UpstreamName,
-        output: &mut Output,
-    ) -> Result<Result<(), Failure>, Failure> {
-        let Some(upstream) = self.config.upstreams.get(name) else {
-            let names: Vec<_> = self
-                .config
-                .upstreams
-                .keys()
-                .map(ToString::to_string)
-                .collect();
-            let failure = Failure::new(Code::NoInput, format!("there is no upstream `{name}`"));
-            return Err(failure.with_hint(format!("defined are: {}", names.join(", "))));
-        };
-        output.field("upstream", name)?;
-        let begin = self.clock.instant();
-        let attempt = self.runtime.block_on(self.attempt(&upstream.engine))?;
-        let took = self.clock.instant().duration_since(begin);
-        let Some((_, outcome)) = attempt.outcomes.first() else {
-            return Err(Failure::new(
-                Code::Unavailable,
-                "the upstream gave no outcome",
-            ));
-        };
-        let (style, text) = words::outcome(outcome, took);
-        output.styled(style, text)?;
-        Ok(match outcome {
-            Outcome::Relayed(..) => Ok(()),
-            Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
-                let message = format!("the test message was not relayed by `{name}`");
-                Err(Failure::new(Code::Unavailable, message).with_hint(words::advice(failure)))
-            }
-        })
-    }
-
-    async fn attempt(&self, engine: &Engine) -> Result<Attempt, Failure> {
-        let order = Order {
-            envelope: &self.message.envelope,
-            recipients: &[RecipientIndex(0)],
-            priority: Priority::Normal,
-            body: self.message.body(),
-        };
-        let clock = Arc::clone(&self.clock);
-        match engine {
-            Engine::Maildir(settings) => Ok(MaildirUpstream::new(settings.clone(), clock)
-                .attempt(order)
-                .await),
-            Engine::Smtp(settings) => {
-                let resolver = SystemResolver::new()
-                    .map_err(|error| Failure::of(Code::Unavailable, &error))?;
-                let resolver: Arc<dyn Resolver> = Arc::new(resolver);
-                let dialogue = Arc::new(Dialogue::new(Arc::clone(&clock)));
-                let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver, clock)
-                    .map_err(|error| Failure::of(Code::Configuration, &error))?;
-                Ok(upstream.attempt_observed(order, dialogue).await)
-            }
-        }
-    }
+    let test = direct::Test::new(config, &judged.addresses, form)?;
+    test.run(judged.route.upstreams(), output)
 }

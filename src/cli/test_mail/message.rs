@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use crate::body::{Body, InMemory};
 use crate::clock::Timestamp;
-use crate::mail::{Date, Domain, Envelope, ForwardPath, Mailbox, QueueId, Recipient, ReversePath};
+use crate::mail::{Date, Domain, Envelope, ForwardPath, QueueId, Recipient, ReversePath};
 
 use crate::cli::failure::{Code, Failure};
+
+use super::command::Addresses;
 
 /// A test message and its envelope.
 pub(super) struct TestMessage {
@@ -16,8 +18,7 @@ pub(super) struct TestMessage {
 
 impl TestMessage {
     pub(super) fn new(
-        from: &Mailbox,
-        to: &Mailbox,
+        Addresses { from, to }: &Addresses,
         hostname: &Domain,
         now: Timestamp,
     ) -> Result<Self, Failure> {
@@ -43,6 +44,11 @@ impl TestMessage {
         })
     }
 
+    /// Returns header and body.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.octets).into_owned()
+    }
+
     pub(super) fn body(&self) -> Box<dyn Body> {
         Box::new(InMemory::new(self.octets.clone()))
     }
@@ -51,14 +57,15 @@ impl TestMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Header;
+    use crate::mail::{Header, Mailbox};
 
     #[test]
     fn the_message_has_a_header_that_parses() {
         let (from, to) = ("a@example.com", "b@example.net");
         let (from, to) = (Mailbox::parse(from).unwrap(), Mailbox::parse(to).unwrap());
         let host = Domain::parse("relay.example.com").unwrap();
-        let message = TestMessage::new(&from, &to, &host, Timestamp::default()).unwrap();
+        let addresses = Addresses { from, to };
+        let message = TestMessage::new(&addresses, &host, Timestamp::default()).unwrap();
         let end = memchr::memmem::find(&message.octets, b"\r\n\r\n").unwrap() + 2;
         let header = Header::parse(&message.octets[..end]).unwrap();
         for name in ["From", "To", "Subject", "Date", "Message-ID"] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::mail::{Cause, Failure, Outcome, Stage};
+use crate::mail::Outcome;
 
 use crate::cli::output::Style;
 
@@ -36,30 +36,20 @@ pub(super) fn outcome(outcome: &Outcome, took: Duration) -> (Style, String) {
     }
 }
 
-/// Says where to look.
-pub(super) fn advice(failure: &Failure) -> &'static str {
-    match (failure.stage, &failure.cause) {
-        (Stage::Resolve, _) => "check `host` of the upstream, and the name server of this machine",
-        (Stage::Connect, _) => "check `host` and `port` of the upstream, and firewalls on the way",
-        (Stage::Tls, Cause::Capability(_)) => {
-            "the upstream has no STARTTLS there: another `port`, or tls = \"implicit\""
-        }
-        (Stage::Tls, _) => {
-            "check `tls` and `port` (465 wants \"implicit\"); a certificate of its own is named by ca_file or \
-             fingerprint"
-        }
-        (Stage::Greeting, _) => "check `port` and `tls`: port 465 wants \"implicit\"",
-        (Stage::Authenticate, _) => "check `username` and `password` of the upstream",
-        (Stage::Sender, _) => "the upstream does not let this login send as that sender",
-        (Stage::Recipient, _) => "the upstream does not take mail for that recipient",
-        (Stage::Content | Stage::Final, _) => "the upstream's answer above says why",
+/// Returns the outcome in one word.
+pub(super) fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Relayed(..) => "relayed",
+        Outcome::Deferred(_) => "deferred",
+        Outcome::Rejected(_) => "rejected",
+        Outcome::Unknown(_) => "unknown",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Handover, Response};
+    use crate::mail::{Cause, Failure, Handover, Response, Stage};
 
     #[test]
     fn an_outcome_says_what_the_relay_would_do() {

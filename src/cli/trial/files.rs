@@ -242,7 +242,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, Engine};
-    use crate::upstream::smtp::TlsPolicy;
+    use crate::upstream::smtp::{Credential, TlsPolicy};
 
     fn plan(upstream: Option<&UpstreamUrl>) -> Plan<'_> {
         const ADDRESSES: &[IpAddr] = &[
@@ -288,8 +288,11 @@ mod tests {
         assert_eq!((settings.tls, settings.port), (TlsPolicy::Implicit, 465));
         let login = settings.login.as_ref().unwrap();
         assert_eq!(
-            (&*login.username, login.password.expose()),
-            ("a\"b", "c\\d")
+            (&*login.username, &login.credential),
+            (
+                "a\"b",
+                &Credential::Password(Secret::new("c\\d".to_owned()))
+            )
         );
     }
 

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 
-use super::{list, park, resume};
+use super::{list, login, park, resume, test};
 
 /// Look at the upstreams, and act on them
 ///
@@ -20,14 +20,18 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::Arguments),
+    Login(login::Arguments),
     Park(park::Arguments),
     Resume(resume::Arguments),
+    Test(test::Arguments),
 }
 
 pub(in crate::cli) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     match arguments.command {
         Command::List(arguments) => list::run(&arguments, output),
+        Command::Login(arguments) => login::run(&arguments, output),
         Command::Park(arguments) => park::run(&arguments, output),
         Command::Resume(arguments) => resume::run(&arguments, output),
+        Command::Test(arguments) => test::run(&arguments, output),
     }
 }

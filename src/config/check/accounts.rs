@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
 use super::quotas::AccountLimits;
+use super::senders::Senders;
 use super::tenants::Names;
 use crate::auth::{Account, PasswordHash};
 use crate::config::raw;
@@ -36,6 +37,8 @@ pub(in crate::config) struct Tables<'a> {
     pub(in crate::config) quotas: &'a mut quota::Table,
     /// The limits of accounts that say nothing of them.
     pub(in crate::config) limits: Arc<quota::Limits>,
+    /// The senders and fields of accounts that say nothing of them.
+    pub(in crate::config) senders: Senders,
 }
 
 /// Returns the accounts without errors, and adds them to the routes and the quotas.
@@ -72,7 +75,8 @@ pub(in crate::config) fn accounts(
         tables
             .quotas
             .add_account(name.clone(), tenant.as_ref(), own_limits, over);
-        let profile = profile(context, account, defaults, key);
+        let base = (defaults, &tables.senders);
+        let profile = profile(context, (key, account), base);
         checked.profiles.insert(name.clone(), profile);
         checked
             .notes
@@ -224,9 +228,8 @@ fn network(entry: &str) -> Result<IpNet, (String, String)> {
 
 fn profile(
     context: &mut Context,
-    account: &raw::Account,
-    defaults: &raw::AccountDefaults,
-    key: &Spanned<String>,
+    (key, account): (&Spanned<String>, &raw::Account),
+    (defaults, senders): (&raw::AccountDefaults, &Senders),
 ) -> Profile {
     let priority = |number: u64| u8::try_from(number).ok().and_then(Priority::from_number);
     let own = priority(account.priority.unwrap_or(defaults.priority).get());
@@ -236,7 +239,7 @@ fn profile(
         .unwrap_or(defaults.strict_addresses);
     let header = account.priority_header.unwrap_or(defaults.priority_header);
     Profile {
-        rules: rules(context, account, defaults, key),
+        rules: rules(context, (key, account), (defaults, senders)),
         priority: own.unwrap_or_default(),
         max_priority: max.filter(|max| *max != Priority::VeryHigh),
         priority_header: match header {
@@ -249,21 +252,21 @@ fn profile(
         } else {
             AddressRule::Senders
         },
+        added_fields: senders.added_fields(context, account),
     }
 }
 
 fn rules(
     context: &mut Context,
-    account: &raw::Account,
-    defaults: &raw::AccountDefaults,
-    key: &Spanned<String>,
+    (key, account): (&Spanned<String>, &raw::Account),
+    (defaults, senders): (&raw::AccountDefaults, &Senders),
 ) -> Rules {
     let checks_header = account
         .check_header_from
         .unwrap_or(defaults.check_header_from);
     let ignores_detail = account.plus_addressing.unwrap_or(defaults.plus_addressing);
     let on_unauthorized = account.on_unauthorized.unwrap_or(defaults.on_unauthorized);
-    Rules {
+    let mut rules = Rules {
         grants: grants(context, account, key),
         scope: if checks_header {
             Scope::EnvelopeAndHeader
@@ -275,11 +278,14 @@ fn rules(
         } else {
             Detail::Significant
         },
-        on_unauthorized: match on_unauthorized {
-            raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
-            raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
-        },
-    }
+        on_unauthorized: OnUnauthorized::Reject,
+    };
+    rules.on_unauthorized = match on_unauthorized {
+        raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
+        raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
+        raw::OnUnauthorized::Rewrite => senders.rewriting(context, (key, account), &rules),
+    };
+    rules
 }
 
 fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) -> Grants {

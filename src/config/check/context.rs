@@ -21,6 +21,8 @@ pub(in crate::config) struct Context {
     removed: HashSet<read::Path>,
     /// Whether users other than owner and group can read the file.
     pub(in crate::config) is_readable_by_others: bool,
+    /// Where the server keeps what is its own, as the file says.
+    pub(in crate::config) data_dir: PathBuf,
 }
 
 impl Context {
@@ -36,6 +38,7 @@ impl Context {
             expiries: Vec::new(),
             removed,
             is_readable_by_others,
+            data_dir: PathBuf::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::context::Context;
 use super::list::{route, unknown_name};
+use super::routes::rules;
 use crate::config::raw;
 use crate::identity::{Route, TenantName, UpstreamName};
 use crate::route::{Sending, Table, TenantRoute};
@@ -17,11 +18,11 @@ pub(in crate::config) struct Names {
 /// Returns the routes but for the accounts, and the names of the tenants.
 pub(in crate::config) fn relay(
     context: &mut Context,
-    raw: &raw::Relay,
-    tenants: &raw::Named<raw::Tenant>,
+    root: &raw::Root,
     upstreams: BTreeSet<UpstreamName>,
 ) -> (Table, Names) {
-    let global = global(context, raw, tenants, &upstreams);
+    let tenants = &root.tenant;
+    let global = global(context, root, &upstreams);
     let mut routes = HashMap::new();
     let known: Vec<&str> = tenants.keys().map(|key| key.get_ref().as_str()).collect();
     for (key, tenant) in tenants {
@@ -50,7 +51,7 @@ pub(in crate::config) fn relay(
         routes.insert(name, entry);
     }
     report_circles(context, tenants, &routes);
-    let sending = if raw.enabled {
+    let sending = if root.relay.enabled {
         Sending::Enabled
     } else {
         Sending::Disabled
@@ -60,21 +61,22 @@ pub(in crate::config) fn relay(
         upstreams,
         tenants: routes.into_keys().collect(),
     };
-    (table, names)
+    let rules = rules(context, &root.route, &names);
+    (table.with_rules(rules), names)
 }
 
 fn global(
     context: &mut Context,
-    raw: &raw::Relay,
-    tenants: &raw::Named<raw::Tenant>,
+    root: &raw::Root,
     upstreams: &BTreeSet<UpstreamName>,
 ) -> Option<Route> {
+    let raw = &root.relay;
     if let Some(list) = &raw.upstream {
         return route(context, list, upstreams);
     }
-    let has_other_routes = tenants
-        .values()
-        .any(|tenant| tenant.get_ref().upstream.is_some());
+    let mut tenants = root.tenant.values();
+    let has_other_routes =
+        !root.route.is_empty() || tenants.any(|tenant| tenant.get_ref().upstream.is_some());
     if raw.enabled && !has_other_routes && !context.is_wrong(&["relay", "upstream"]) {
         let hint = match upstreams.iter().next() {
             Some(name) => format!("write upstream = [\"{name}\"] under [relay]"),

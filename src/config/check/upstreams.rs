@@ -1,6 +1,8 @@
 //! Upstreams: where they are, how they are secured, who logs in.
 
+mod graph;
 mod login;
+mod oauth;
 mod picked;
 mod retry;
 mod smtp;
@@ -57,9 +59,10 @@ fn upstream_of_kind(
     raw: &raw::Upstream,
     (retry, hostname): (&raw::Retry, &Domain),
 ) -> Option<Upstream> {
-    let (engine, own_retry, bounds) = match (&raw.smtp, &raw.maildir) {
-        (Some(table), None) => {
-            let values = Values::of(table.get_ref());
+    let (engine, own_retry, bounds) = match (&raw.smtp, &raw.maildir, &raw.graph) {
+        (Some(table), None, None) => {
+            let profile = values::profile(context, table.get_ref().profile.as_ref());
+            let values = Values::of(table.get_ref(), profile);
             let settings = smtp::settings(context, name, table, &values, hostname);
             (
                 settings.map(Box::new).map(Engine::Smtp),
@@ -67,7 +70,7 @@ fn upstream_of_kind(
                 smtp::bounds(context, table.get_ref(), &values),
             )
         }
-        (None, Some(folder)) => {
+        (None, Some(folder), None) => {
             let settings = maildir(context, name, folder);
             let bounds = Bounds {
                 connections: maildir::CONNECTIONS,
@@ -80,16 +83,23 @@ fn upstream_of_kind(
                 Some(bounds),
             )
         }
-        (Some(_), Some(folder)) => {
-            let message = format!("upstream `{name}` has two kinds");
-            let hint = format!("keep one of [upstream.{name}.smtp] and [upstream.{name}.maildir]");
-            context.error(folder.span(), message, hint);
-            return None;
+        (None, None, Some(table)) => {
+            let setup = graph::setup(context, name, table, hostname);
+            (
+                setup.map(Box::new).map(Engine::Graph),
+                &table.get_ref().retry,
+                graph::bounds(context, table.get_ref()),
+            )
         }
-        (None, None) => {
+        (Some(_), Some(folder), _) | (None, Some(folder), Some(_)) => {
+            return two_kinds(context, name, folder.span());
+        }
+        (Some(_), None, Some(table)) => return two_kinds(context, name, table.span()),
+        (None, None, None) => {
             if !context.is_wrong_below(&["upstream", name.as_str()]) {
                 let message = format!("upstream `{name}` has no kind");
-                context.error(key, message, format!("write [upstream.{name}.smtp]"));
+                let hint = format!("write [upstream.{name}.smtp] or [upstream.{name}.graph]");
+                context.error(key, message, hint);
             }
             return None;
         }
@@ -100,6 +110,15 @@ fn upstream_of_kind(
         retry: retry?,
         bounds: bounds?,
     })
+}
+
+fn two_kinds(context: &mut Context, name: &UpstreamName, place: Range<usize>) -> Option<Upstream> {
+    let message = format!("upstream `{name}` has two kinds");
+    let hint = format!(
+        "keep one of [upstream.{name}.smtp], [upstream.{name}.graph] and [upstream.{name}.maildir]"
+    );
+    context.error(place, message, hint);
+    None
 }
 
 fn maildir(

@@ -9,9 +9,10 @@ use crate::identity::{AccountName, Route};
 use crate::mail::{Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
+use crate::secret::Secret;
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::tls::server::Settings as TlsSettings;
-use crate::upstream::smtp::{PlainTextLogin, Settings, TlsPolicy, Verification};
+use crate::upstream::smtp::{Credential, PlainTextLogin, Settings, TlsPolicy, Verification};
 
 const POSTHOUSE: &str = r#"
 [server]
@@ -120,7 +121,7 @@ fn a_listener_has_what_is_written_and_the_rest_by_default() {
 fn smtp(upstream: &Upstream) -> &Settings {
     match &upstream.engine {
         Engine::Smtp(settings) => settings,
-        Engine::Maildir(_) => panic!("{upstream:?}"),
+        Engine::Graph(_) | Engine::Maildir(_) => panic!("{upstream:?}"),
     }
 }
 
@@ -139,7 +140,8 @@ fn an_upstream_has_its_login_and_its_own_retry_plan() {
     let settings = smtp(main);
     let login = settings.login.as_ref().unwrap();
     assert_eq!((settings.tls, settings.port), (TlsPolicy::Implicit, 465));
-    assert_eq!(login.password.expose(), "hunter2");
+    let password = Credential::Password(Secret::new("hunter2".to_owned()));
+    assert_eq!(login.credential, password);
     assert_eq!(login.over_plain_text, PlainTextLogin::Forbidden);
     assert_eq!(main.retry.first().as_secs(), 120);
     assert_eq!(main.retry.lifetime(), checked.retry.lifetime());
@@ -214,7 +216,7 @@ fn an_account_is_known_by_its_network_and_routed_by_its_tenant() {
     let route = |name| {
         checked
             .routes
-            .route(&account(name))
+            .configured_route(&account(name))
             .as_ref()
             .map(Route::to_string)
     };

@@ -36,4 +36,8 @@ choices!(TlsPolicy {
 choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });
-choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert" });
+choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Rewrite = "rewrite" });
+choices!(ClientAuth { Basic = "basic", #[default] Post = "post" });
+choices!(ForeignRecipients { #[default] Rewrite = "rewrite", Smtp = "smtp" });
+choices!(Large { Refuse = "refuse", #[default] Smtp = "smtp" });
+choices!(Cloud { China = "china", #[default] Global = "global", UsDod = "us_dod", UsGov = "us_gov" });

@@ -5,10 +5,11 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Connections, Journal, Limits, List, Listener,
-    Log, MessagesPerConnection, Named, OnUnauthorized, OverQuota, OwnRetry, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Cloud, Connections, ForeignRecipients, Graph,
+    Journal, Large, Limits, List, Listener, Log, MessagesPerConnection, Microsoft, Named,
+    OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
+    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
+    TlsMode, TlsPolicy, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -38,6 +39,7 @@ impl Default for Root {
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
+            route: Vec::new(),
             upstream: Named::new(),
             tenant: Named::new(),
             accounts: Accounts::default(),
@@ -131,6 +133,7 @@ impl Default for Retry {
 impl Default for Smtp {
     fn default() -> Self {
         Self {
+            profile: None,
             host: None,
             port: None,
             mx: unplaced(false),
@@ -140,8 +143,10 @@ impl Default for Smtp {
             fingerprint: None,
             username: None,
             password: None,
+            oauth: None,
             plain_text_login: unplaced(false),
             helo: None,
+            envelope_sender: None,
             local_address: None,
             connections: None,
             reserved_connections: None,
@@ -200,6 +205,54 @@ impl Default for TimeoutDefaults {
     }
 }
 
+impl Default for Microsoft {
+    fn default() -> Self {
+        Self {
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate: None,
+            key: None,
+            login: unplaced(false),
+            refresh_token: None,
+            cloud: Cloud::default(),
+            authority: None,
+            scope: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self {
+            tenant_id: None,
+            client_id: None,
+            client_secret: None,
+            certificate: None,
+            key: None,
+            cloud: Cloud::default(),
+            mailbox: None,
+            large: Large::default(),
+            foreign_recipients: unplaced(ForeignRecipients::default()),
+            message_size: unplaced(ByteSize::of(3_000_000)),
+            // Four, which is what Graph allows a mailbox, one that is ready when another is being recorded, and one for
+            // urgent mail.
+            connections: Number::of(6),
+            reserved_connections: None,
+            rate: Rates::default(),
+            recipients_per_message: Number::of(500),
+            timeout: Span::of(Duration::from_mins(2)),
+            endpoint: None,
+            authority: None,
+            smtp_host: None,
+            smtp_port: Port::of(587),
+            ca_file: None,
+            retry: OwnRetry::default(),
+        }
+    }
+}
+
 impl Default for Tenant {
     fn default() -> Self {
         Self {
@@ -232,6 +285,8 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            default_sender: None,
+            added_fields: Named::new(),
             messages: Rates::default(),
             recipients: Rates::default(),
             size: Rates::default(),
@@ -258,6 +313,8 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            default_sender: None,
+            added_fields: None,
             messages: None,
             recipients: None,
             size: None,

@@ -36,9 +36,16 @@ impl List {
     }
 }
 
+impl Rates {
+    /// Takes rates that stand in no file.
+    pub(in crate::config) fn of(rates: &[&str]) -> Self {
+        Self(Spanned::new(0..0, List::of(rates)))
+    }
+}
+
 impl Default for Rates {
     fn default() -> Self {
-        Self(Spanned::new(0..0, List::of(&[])))
+        Self::of(&[])
     }
 }
 

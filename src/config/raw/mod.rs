@@ -4,19 +4,23 @@
 
 mod choices;
 mod defaults;
+mod graph;
 mod list;
+mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
-    PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
+    AuthRule, BareNewlines, ClientAuth, Cloud, ForeignRecipients, Large, LogFormat, LogLevel,
+    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
+pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
+pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named, Relay,
-    Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
+    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, RecipientsPerMessage,

@@ -25,6 +25,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
     pub(in crate::config) relay: Relay,
+    pub(in crate::config) route: Vec<Spanned<RecipientRoute>>,
     pub(in crate::config) upstream: Named<Upstream>,
     pub(in crate::config) tenant: Named<Tenant>,
     pub(in crate::config) accounts: Accounts,
@@ -123,6 +124,16 @@ pub(in crate::config) struct Relay {
     pub(in crate::config) retry: Retry,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct RecipientRoute {
+    pub(in crate::config) name: Option<String>,
+    pub(in crate::config) recipients: Option<Spanned<List>>,
+    pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) accounts: Option<Spanned<List>>,
+    pub(in crate::config) tenants: Option<Spanned<List>>,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Retry {
@@ -164,6 +175,8 @@ pub(in crate::config) struct AccountDefaults {
     pub(in crate::config) check_header_from: bool,
     pub(in crate::config) plus_addressing: bool,
     pub(in crate::config) on_unauthorized: OnUnauthorized,
+    pub(in crate::config) default_sender: Option<Spanned<String>>,
+    pub(in crate::config) added_fields: Named<String>,
     pub(in crate::config) messages: Rates,
     pub(in crate::config) recipients: Rates,
     pub(in crate::config) size: Rates,
@@ -188,6 +201,8 @@ pub(in crate::config) struct Account {
     pub(in crate::config) check_header_from: Option<bool>,
     pub(in crate::config) plus_addressing: Option<bool>,
     pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) default_sender: Option<Spanned<String>>,
+    pub(in crate::config) added_fields: Option<Named<String>>,
     pub(in crate::config) messages: Option<Rates>,
     pub(in crate::config) recipients: Option<Rates>,
     pub(in crate::config) size: Option<Rates>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Hidden, Rates, Smtputf8, TlsPolicy};
+use super::{Graph, Hidden, OAuth, Rates, Smtputf8, TlsPolicy};
 use crate::config::day::Day;
 use crate::config::units::{BitRate, Number, Span};
 
@@ -23,6 +23,7 @@ pub(in crate::config) struct OwnRetry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Upstream {
+    pub(in crate::config) graph: Option<Spanned<Graph>>,
     pub(in crate::config) maildir: Option<Spanned<Maildir>>,
     pub(in crate::config) smtp: Option<Spanned<Smtp>>,
 }
@@ -38,6 +39,7 @@ pub(in crate::config) struct Maildir {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Smtp {
+    pub(in crate::config) profile: Option<Spanned<String>>,
     pub(in crate::config) host: Option<Spanned<String>>,
     pub(in crate::config) port: Option<Spanned<Port>>,
     pub(in crate::config) mx: Spanned<bool>,
@@ -47,8 +49,10 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) fingerprint: Option<Spanned<String>>,
     pub(in crate::config) username: Option<Spanned<String>>,
     pub(in crate::config) password: Option<Spanned<SecretSource>>,
+    pub(in crate::config) oauth: Option<Spanned<OAuth>>,
     pub(in crate::config) plain_text_login: Spanned<bool>,
     pub(in crate::config) helo: Option<Spanned<String>>,
+    pub(in crate::config) envelope_sender: Option<Spanned<String>>,
     pub(in crate::config) local_address: Option<Spanned<String>>,
     pub(in crate::config) connections: Option<Spanned<Connections>>,
     pub(in crate::config) reserved_connections: Option<Spanned<Number<0, 9_999>>>,
@@ -78,7 +82,7 @@ pub(in crate::config) struct UpstreamTimeouts {
 }
 
 /// Where a secret stands; exactly one is set.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct SecretSource {
     pub(in crate::config) file: Option<Spanned<PathBuf>>,

@@ -1,12 +1,23 @@
 //! The upstreams.
 
 use super::{Sample, raw, text};
+use crate::upstream::profile::Profile;
 
 pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     let defaults = raw::SmtpDefaults::default();
     sample.table(
         "[upstream.main.smtp]",
         "A server that takes mail over, here called \"main\". There may be any number: [upstream.NAME.smtp].",
+    );
+    sample.shown(
+        "profile",
+        text("microsoft365"),
+        &format!(
+            "What is known of a provider: its host, port, TLS, limits, and what its answers mean. Every key below overrides it.\n\
+             {} (example; by default none).\n\
+             `posthouse upstream show main` prints what is in force and where it comes from.",
+            profiles()
+        ),
     );
     sample.set(
         "host",
@@ -44,6 +55,14 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     upstream_bounds(sample, smtp, &defaults);
 }
 
+/// The names of the profiles, in lines that are not too long.
+fn profiles() -> String {
+    let names: Vec<String> = Profile::all().map(|profile| text(profile.name)).collect();
+    let middle = names.len() / 2;
+    let (first, rest) = names.split_at_checked(middle).unwrap_or_default();
+    format!("{},\n{}", first.join(", "), rest.join(", "))
+}
+
 fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
     sample.shown(
         "verify",
@@ -67,7 +86,18 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
     );
 }
 
+fn envelope_sender(sample: &mut Sample) {
+    sample.shown(
+        "envelope_sender",
+        text("bounces@example.com"),
+        "The sender in the envelope of all mail to this upstream, in the place of each message's own (example; by default\n\
+         that of the message). From: stays, and so does the null sender of reports. Reports of servers behind go there;\n\
+         those of posthouse itself go to the message's own sender.",
+    );
+}
+
 fn upstream_bounds(sample: &mut Sample, smtp: &raw::Smtp, defaults: &raw::SmtpDefaults) {
+    envelope_sender(sample);
     sample.shown(
         "helo",
         text("relay.example.com"),

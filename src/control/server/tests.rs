@@ -15,7 +15,7 @@ use crate::mail::{
     Domain as MailDomain, Envelope, ForwardPath, Priority, QueueId, Recipient, ReversePath,
 };
 use crate::spool::memory::MemorySpool;
-use crate::spool::{Message, Spool as _};
+use crate::spool::{Entry, Message, Spool as _};
 
 /// A running control server on a spool in memory.
 struct Running {
@@ -29,7 +29,7 @@ struct Running {
 struct FakeOperator;
 
 impl Configured for FakeOperator {
-    fn route_of(&self, _: &AccountName) -> Option<Route> {
+    fn route_of(&self, _: &Entry) -> Option<Route> {
         Route::new(vec![UpstreamName::parse("main").unwrap()])
     }
 
@@ -71,6 +71,17 @@ impl Operator for FakeOperator {
 
     async fn reload(&self) -> Result<Vec<String>, ReloadError> {
         Err(ReloadError("posthouse.toml:1:1: nonsense".to_owned()))
+    }
+
+    async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError> {
+        if mail.account.as_str() != "alice" {
+            return Err(SubmitError("there is no such account".to_owned()));
+        }
+        Ok(Submitted {
+            ids: Vec::new(),
+            reply: format!("550 5.7.1 {} to {}", mail.sender, mail.recipient),
+            dialogue: vec![String::from_utf8(mail.content).unwrap()],
+        })
     }
 
     fn describe(&self) -> ServerView {

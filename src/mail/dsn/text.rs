@@ -1,14 +1,12 @@
 //! The part of a report that people read, and texts made fit to stand in a mail.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use mail_parser::parsers::MessageStream;
 
 use super::fields::status;
 use super::{Action, Dsn, Kind, MAX_LINE, Told, plainest, put_line};
 use crate::mail::date::Date;
-use crate::mail::header::Header;
-use crate::mail::outcome::{Cause, Duty, Failure, Stage};
+use crate::mail::header::{Header, encoded_words};
+use crate::mail::outcome::{Cause, Duty, Failure, Stage, VERIFIED_TLS};
 
 /// Writes what happened, why, and what can be done.
 pub(super) fn for_people(dsn: &Dsn<'_>, told: &[Told<'_>]) -> String {
@@ -191,7 +189,16 @@ fn inability(what: &str) -> String {
         "DELIVERBY" => {
             "makes no promise to deliver in the time that was set for it (DELIVERBY)".to_owned()
         }
+        "REQUIRETLS" => {
+            "does not promise to send it on over protected connections only (REQUIRETLS)".to_owned()
+        }
+        VERIFIED_TLS => {
+            "does not offer a connection that is protected well enough for this message, which may \
+             only go over TLS with a certificate that proves who the server is (REQUIRETLS)"
+                .to_owned()
+        }
         "SMTPUTF8" => "does not know addresses with international characters (SMTPUTF8)".to_owned(),
+        "messages of this size" => "does not take messages of this size".to_owned(),
         _ => format!("cannot carry it: it does not offer {what}"),
     }
 }
@@ -245,6 +252,10 @@ fn advice(action: Action<'_>, failure: &Failure) -> &'static str {
             "the message is too large; send it in smaller parts, or send a link to the files."
         }
         (2, _) => "the mailbox cannot take mail at present; reach the recipient by other means.",
+        (7, 10 | 30) => {
+            "it was to go over protected connections only; send it without that wish if it need not be protected on \
+             its whole way."
+        }
         (3, 3) => {
             "the other side cannot do what was asked for with this message; send it without special delivery options."
         }
@@ -302,19 +313,7 @@ pub(super) fn phrase(name: &str) -> String {
     if name.is_ascii() {
         return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
     }
-    let mut words = Vec::new();
-    let mut word = String::new();
-    for c in name.chars() {
-        if word.len() + c.len_utf8() > MAX_ENCODED {
-            words.push(std::mem::take(&mut word));
-        }
-        word.push(c);
-    }
-    words.push(word);
-    let encoded = words
-        .iter()
-        .map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word)));
-    encoded.collect::<Vec<_>>().join("\r\n ")
+    encoded_words(&name).join("\r\n ")
 }
 
 /// Returns a text in which every character prints: controls, line ends and turns of direction become `?`.
@@ -373,9 +372,6 @@ const MAX_WORD: usize = 800;
 
 /// How many characters of a subject or a name are shown.
 const MAX_SUBJECT: usize = 100;
-
-/// How many octets go into one encoded word: 75 characters at most (RFC 2047 §2).
-const MAX_ENCODED: usize = 45;
 
 /// The longest message id that is repeated.
 const MAX_MESSAGE_ID: usize = 250;

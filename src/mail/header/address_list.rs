@@ -1,6 +1,7 @@
 //! A strict reader of address lists: `From:`, `Sender:`, `To:` and their kin (RFC 5322 §3.4, RFC 6854, RFC 6532).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::encoded_word;
 use super::token::{self, Gap, Kind, Token, Tokens};
@@ -66,6 +67,8 @@ impl From<AddressError> for AddressListError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressList {
     mailboxes: Vec<Mailbox>,
+    /// The name beside each mailbox as it is written, unfolded; empty where there is none or it has comments.
+    names: Vec<String>,
     /// Names of mailboxes and groups, and comments: whatever a person sees beside the addresses.
     texts: Vec<String>,
     has_empty_group: bool,
@@ -81,25 +84,42 @@ impl AddressList {
     /// # Errors
     /// [`AddressListError`]; a value without any address and group is [`AddressListError::Empty`].
     pub fn parse(value: &[u8]) -> Result<Self, AddressListError> {
+        Self::with_marks(value).map(|(list, _)| list)
+    }
+
+    /// Parses a value, and tells where its parts stand in the unfolded text.
+    pub(super) fn with_marks(value: &[u8]) -> Result<(Self, Vec<Mark>), AddressListError> {
         let text = token::unfold(value)?;
         let Tokens { tokens, comments } = token::tokens(&text)?;
         let mut parser = Parser {
             text: &text,
             tokens: &tokens,
+            at: 0,
+            marks: Vec::new(),
             list: Self {
                 mailboxes: Vec::new(),
+                names: Vec::new(),
                 texts: comments,
                 has_empty_group: false,
                 is_folded: matches!(text, Cow::Owned(_)),
             },
         };
         parser.address_list()?;
-        Ok(parser.list)
+        Ok((parser.list, parser.marks))
     }
 
     /// Returns the addresses.
     pub fn mailboxes(&self) -> &[Mailbox] {
         &self.mailboxes
+    }
+
+    /// Returns the name beside the only address, as it is written but for folds: words, quoted strings, encoded words.
+    /// `None` where there are several addresses, no name, or comments in it.
+    pub fn only_name(&self) -> Option<&str> {
+        match self.names.as_slice() {
+            [name] => Some(name.as_str()).filter(|name| !name.is_empty()),
+            _ => None,
+        }
     }
 
     /// Returns whether all addresses print as ASCII.
@@ -248,9 +268,25 @@ fn misleads(c: char) -> bool {
         || matches!(c, '\u{3002}' | '\u{fe50}'..='\u{fe6f}' | '\u{ff01}'..='\u{ff5e}' | '\u{ff61}')
 }
 
+/// What stands at a place of an address list, in its order. Places are those of the unfolded text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Mark {
+    /// The next address: local part, `@`, domain.
+    Address(Range<usize>),
+    /// A comma between two elements of the list or of a group.
+    Comma(usize),
+    /// The semicolon that ends a group.
+    GroupEnd(usize),
+    /// The colon behind the name of a group.
+    GroupStart(usize),
+}
+
 struct Parser<'a> {
     text: &'a str,
     tokens: &'a [Token],
+    /// Where the token begins that was taken last.
+    at: usize,
+    marks: Vec<Mark>,
     list: AddressList,
 }
 
@@ -260,7 +296,7 @@ impl<'a> Parser<'a> {
             self.address()?;
             match self.next().kind {
                 Kind::End => return Ok(()),
-                Kind::Special(',') => {}
+                Kind::Special(',') => self.marks.push(Mark::Comma(self.at)),
                 Kind::Atom | Kind::Literal | Kind::Quoted(_) | Kind::Special(_) => {
                     return Err(AddressListError::Separator);
                 }
@@ -271,7 +307,10 @@ impl<'a> Parser<'a> {
     fn address(&mut self) -> Result<(), AddressListError> {
         let words = self.words();
         if self.takes(':') {
-            return self.group(words);
+            self.marks.push(Mark::GroupStart(self.at));
+            self.group(words)?;
+            self.marks.push(Mark::GroupEnd(self.at));
+            return Ok(());
         }
         self.mailbox(words)
     }
@@ -289,7 +328,7 @@ impl<'a> Parser<'a> {
             let words = self.words();
             self.mailbox(words)?;
             match self.next().kind {
-                Kind::Special(',') => {}
+                Kind::Special(',') => self.marks.push(Mark::Comma(self.at)),
                 Kind::Special(';') => return Ok(()),
                 Kind::Special(':') | Kind::End => return Err(AddressListError::Group),
                 Kind::Atom | Kind::Literal | Kind::Quoted(_) | Kind::Special(_) => {
@@ -301,9 +340,12 @@ impl<'a> Parser<'a> {
 
     fn mailbox(&mut self, words: &'a [Token]) -> Result<(), AddressListError> {
         if self.takes('<') {
+            let name = self.as_written(words);
+            self.list.names.push(name);
             self.phrase(words)?;
             return self.angle_address();
         }
+        self.list.names.push(String::new());
         match words {
             _ if self.is_at(':') => Err(AddressListError::Group),
             [] if self.is_at('@') => Err(AddressListError::Route),
@@ -355,8 +397,9 @@ impl<'a> Parser<'a> {
             Gap::Comment => return Err(AddressListError::Comment),
         }
         let place = local_part.place.start..domain.place.end;
-        let mailbox = Mailbox::parse(self.text.get(place).unwrap_or_default())?;
+        let mailbox = Mailbox::parse(self.text.get(place.clone()).unwrap_or_default())?;
         self.list.mailboxes.push(mailbox);
+        self.marks.push(Mark::Address(place));
         if self.is_at('@') {
             return Err(AddressListError::Address(AddressError::Trailing));
         }
@@ -374,6 +417,15 @@ impl<'a> Parser<'a> {
         let (words, rest) = self.tokens.split_at_checked(count).unwrap_or_default();
         self.tokens = rest;
         words
+    }
+
+    fn as_written(&self, words: &[Token]) -> String {
+        let is_plain = words.iter().all(|word| word.gap != Gap::Comment);
+        let (Some(first), Some(last), true) = (words.first(), words.last(), is_plain) else {
+            return String::new();
+        };
+        let place = first.place.start..last.place.end;
+        self.text.get(place).unwrap_or_default().to_owned()
     }
 
     /// Keeps the text of a name. Dots are those of `obs-phrase`, which a following `<` or `:` makes unambiguous.
@@ -428,6 +480,7 @@ impl<'a> Parser<'a> {
         match self.tokens.split_first() {
             Some((token, rest)) => {
                 self.tokens = rest;
+                self.at = token.place.start;
                 token
             }
             None => END,

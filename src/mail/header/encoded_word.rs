@@ -1,12 +1,33 @@
-//! What encoded words (RFC 2047) show, as far as ASCII goes.
+//! What encoded words (RFC 2047) show, as far as ASCII goes, and how they are written.
 //!
-//! This answers one question: which addresses could somebody read in a name? It therefore decodes encoded words inside
+//! Reading answers one question: which addresses could somebody read in a name? It therefore decodes encoded words inside
 //! quotes and comments too, as many readers do, and refuses those that readers take apart in different ways: broken
 //! ones, ones that touch other text, ones in charsets that hide ASCII.
 
 use base64::Engine;
 use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Returns a text as encoded words of at most 75 characters (RFC 2047 §2), to be written with white space between them.
+pub fn encoded_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for c in text.chars() {
+        if word.len() + c.len_utf8() > MAX_ENCODED {
+            words.push(std::mem::take(&mut word));
+        }
+        word.push(c);
+    }
+    words.push(word);
+    let encoded = words.iter();
+    encoded
+        .map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word)))
+        .collect()
+}
+
+/// How many octets go into one encoded word.
+const MAX_ENCODED: usize = 45;
 
 /// An encoded word that is broken, touches other text, or is in a charset that cannot be judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,12 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::identity::AccountName;
 use crate::mail::ReversePath;
 
 const DATE: &str = "Sat, 21 Nov 2026 06:51:00 +0000";
 
 /// A trace of nobody in particular, to be changed by each test.
 struct Fixture {
+    account: AccountName,
     hostname: Domain,
     recipient: ForwardPath,
 }
@@ -16,8 +18,18 @@ impl Fixture {
         let hostname = Domain::parse("relay.example").unwrap();
         let (recipient, _) = ForwardPath::take("<rcpt@b.example>", &hostname).unwrap();
         Self {
+            account: AccountName::parse("shop").unwrap(),
             hostname,
             recipient,
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            account: &self.account,
+            tenant: None,
+            client_address: "192.0.2.7".parse().unwrap(),
+            queue_id: QueueId::from_number(7),
         }
     }
 
@@ -30,6 +42,7 @@ impl Fixture {
             authenticated: true,
             smtputf8: false,
             queue_id: QueueId::from_number(7),
+            first_id: QueueId::from_number(7),
             only_recipient: Some(&self.recipient),
             date: date(),
         }
@@ -53,7 +66,7 @@ fn with_mt_priority(block: &str, fields: PriorityHeader, mt_priority: Option<i8>
         priority: Priority::VeryHigh,
         mt_priority: mt_priority.and_then(MtPriority::new),
     };
-    let stored = rewrite(&header, &fixture.trace(), shown);
+    let stored = rewrite(&header, &fixture.trace(), shown, (&[], fixture.facts()));
     String::from_utf8(stored.to_vec()).unwrap()
 }
 
@@ -297,4 +310,58 @@ proptest! {
         let longest = field.lines().map(str::len).max().unwrap();
         prop_assert!(longest <= 78 || longest <= 10 + path.to_string().len(), "{}", field);
     }
+}
+
+#[test]
+fn an_added_field_takes_the_place_of_one_that_the_client_forged() {
+    let fixture = Fixture::new();
+    let header = "From: a@b\r\nx-authenticated-USER: admin\r\n boss\r\nX-Other: y\r\n";
+    let header = Header::parse(header.as_bytes()).unwrap();
+    let shown = ShownPriority {
+        fields: PriorityHeader::Keep,
+        priority: Priority::Normal,
+        mt_priority: None,
+    };
+    let added = [
+        AddedField::parse("X-Authenticated-User", "{account}").unwrap(),
+        AddedField::parse("X-Other", "{tenant}").unwrap(),
+    ];
+    let stored = rewrite(&header, &fixture.trace(), shown, (&added, fixture.facts()));
+    let stored = String::from_utf8(stored.to_vec()).unwrap();
+    assert!(
+        stored.contains("\r\nX-Authenticated-User: shop\r\nFrom: a@b\r\n"),
+        "{stored}"
+    );
+    assert!(
+        !stored.contains("admin") && !stored.contains("boss"),
+        "{stored}"
+    );
+    // Without a value there is none at all.
+    assert!(!stored.contains("X-Other"), "{stored}");
+}
+
+#[test]
+fn a_missing_message_id_is_that_of_the_first_of_a_transaction() {
+    let fixture = Fixture::new();
+    let header = Header::parse(b"From: a@b\r\n").unwrap();
+    let shown = ShownPriority {
+        fields: PriorityHeader::Keep,
+        priority: Priority::Normal,
+        mt_priority: None,
+    };
+    let trace = Trace {
+        queue_id: QueueId::from_number(8),
+        ..fixture.trace()
+    };
+    let stored = rewrite(&header, &trace, shown, (&[], fixture.facts()));
+    let stored = String::from_utf8(stored.to_vec()).unwrap();
+    let first = QueueId::from_number(7);
+    assert!(
+        stored.contains(&format!("Message-ID: <{first}@relay.example>")),
+        "{stored}"
+    );
+    assert!(
+        stored.contains(&format!("id {}", QueueId::from_number(8))),
+        "{stored}"
+    );
 }

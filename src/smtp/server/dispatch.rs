@@ -198,6 +198,9 @@ impl Session {
         if self.client.greeting == Greeting::Plain && !parameters.is_empty() {
             return self.reply(&replies::UNKNOWN_PARAMETER, "");
         }
+        if parameters.require_tls.is_some() && !self.offers_require_tls() {
+            return self.reply(&replies::UNKNOWN_PARAMETER, "");
+        }
         if parameters
             .size
             .is_some_and(|size| size > self.settings.limits.message_size)

@@ -28,6 +28,9 @@ impl Session {
         ];
         keywords.extend(future_release.as_deref());
         keywords.extend(deliver_by.as_deref());
+        if self.offers_require_tls() {
+            keywords.push("REQUIRETLS");
+        }
         if self.offers_starttls() {
             keywords.push("STARTTLS");
         }

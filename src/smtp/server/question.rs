@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
-use crate::mail::{BodyType, DeliverBy, Envelope, MtPriority, Recipient, ReversePath};
+use crate::mail::{BodyType, DeliverBy, Envelope, MtPriority, Recipient, ReversePath, TlsRequest};
 use crate::smtp::parameter::MailParameters;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -79,6 +79,10 @@ impl AskSender {
             envelope_id: self.parameters.envelope_id,
             deliver_by: terms.deliver_by,
             mt_priority: self.parameters.mt_priority,
+            tls: match self.parameters.require_tls {
+                Some(()) => TlsRequest::Required,
+                None => TlsRequest::Unsaid,
+            },
             recipients: Vec::new(),
         };
         let state = State::Transaction(Transaction {

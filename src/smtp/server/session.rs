@@ -481,6 +481,11 @@ impl Session {
     }
 
     /// Returns whether STARTTLS is offered now.
+    /// RFC 8689 §2: only where this session is encrypted itself.
+    pub(super) fn offers_require_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     pub(super) fn offers_starttls(&self) -> bool {
         self.settings.tls == TlsMode::StartTls && self.tls.is_none()
     }

@@ -258,6 +258,7 @@ impl Driver {
                 let forward_path = &ask.recipient().forward_path;
                 match forward_path.mailbox().domain().as_ascii() {
                     "nowhere.example" => ask.refuse(session, &replies::SENDING_DISABLED, ""),
+                    "unrouted.example" => ask.refuse(session, &replies::RECIPIENT_NOT_ROUTED, ""),
                     "over.example" => ask.refuse(session, &replies::OVER_QUOTA, OVER),
                     _ => ask.allow(session),
                 }

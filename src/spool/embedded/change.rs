@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use crate::clock::Timestamp;
-use crate::mail::{Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage};
+use crate::mail::{
+    Cause, EnhancedStatusCode, Failure, QueueId, RecipientIndex, Response, Stage, VERIFIED_TLS,
+};
 use crate::spool::Warned;
 use crate::spool::standing::{Recipients, Standing, Waiting};
 
@@ -32,6 +34,17 @@ pub(super) fn write(fields: &mut Fields, id: QueueId, standing: Option<&Standing
 /// Writes a message that follows from a change.
 pub(super) fn write_report(fields: &mut Fields, report: impl FnOnce(&mut Fields)) {
     fields.nested(REPORT, report);
+}
+
+/// Reads the fields of messages that came together.
+pub(super) fn read_together(head: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut messages = Vec::new();
+    for field in Reader::new(head) {
+        if let (REPORT, content) = field? {
+            messages.push(content);
+        }
+    }
+    Ok(messages)
 }
 
 pub(super) fn read(head: &[u8]) -> Result<Change<'_>, Malformed> {
@@ -256,16 +269,20 @@ fn capability(name: &str) -> Cause {
     }
 }
 
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 13] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
     "CHUNKING",
     "DELIVERBY",
     "DSN",
+    "REQUIRETLS",
     "SIZE",
     "SMTPUTF8",
     "STARTTLS",
+    VERIFIED_TLS,
+    "messages of this size",
+    "messages with this header",
 ];
 
 /// The stages by the number that is stored.

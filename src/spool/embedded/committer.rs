@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::mail::QueueId;
 
-use super::cache::Cached;
+use super::cache::{Cache, Cached};
 use super::damage::{self, Kept, Region};
 use super::fields::Fields;
 use super::gauge::Told;
 use super::ledger::{Ledger, Position};
 use super::lock::Lock;
 use super::log::{AppendError, Log};
-use super::message::ID;
-use super::queue::{Chore, CopyOf, Effect, Fault, Request, Work};
+use super::message::{ID, Summary};
+use super::queue::{Chore, CopyOf, Effect, Fault, Newcomer, Request, Work};
 use super::read::body_path;
 use super::record::{FRAME, Kind, Record};
 use super::rewrite::Rewrite;
@@ -144,12 +144,10 @@ impl Committer {
         for (request, position) in requests.into_iter().zip(positions) {
             replies.extend(request.reply);
             match request.effect {
-                Effect::Arrive(newcomer) => {
-                    let is_due = newcomer.summary.standing.due() <= now;
-                    let (id, has_file) = (newcomer.summary.id, newcomer.summary.has_file);
-                    ledger.arrive(newcomer.summary, position.place(0, has_file));
-                    if is_due {
-                        cache.put(id, newcomer.cached);
+                Effect::Arrive(newcomer) => arrive(&mut ledger, cache, newcomer, (position, 0)),
+                Effect::ArriveTogether(newcomers) => {
+                    for (part, newcomer) in (1..).zip(newcomers) {
+                        arrive(&mut ledger, cache, newcomer, (position, part));
                     }
                 }
                 Effect::Change { id, standing } => {
@@ -199,12 +197,10 @@ impl Committer {
         for mut request in requests {
             let reply = request.reply.take();
             match &request.effect {
-                Effect::Arrive(newcomer) => {
-                    let path = body_path(newcomer.summary.id);
-                    if newcomer.summary.has_file && error.may_be_there {
-                        self.condemned.push(path);
-                    } else if newcomer.summary.has_file {
-                        self.remove_file(&path);
+                Effect::Arrive(newcomer) => self.turn_away(&newcomer.summary, error),
+                Effect::ArriveTogether(newcomers) => {
+                    for newcomer in newcomers {
+                        self.turn_away(&newcomer.summary, error);
                     }
                 }
                 Effect::Change { id, .. } => self.shared.state().index.undo(*id, now),
@@ -223,6 +219,16 @@ impl Committer {
             }
         }
         self.shared.changed.notify_one();
+    }
+
+    /// Removes the file of a message that was not accepted, now or when it is certain that no record names it.
+    fn turn_away(&mut self, newcomer: &Summary, error: &AppendError) {
+        let path = body_path(newcomer.id);
+        if newcomer.has_file && error.may_be_there {
+            self.condemned.push(path);
+        } else if newcomer.has_file {
+            self.remove_file(&path);
+        }
     }
 
     /// Lets claims know whether something is owed: nothing more is sent while what becomes of it cannot be recorded.
@@ -338,6 +344,21 @@ impl Drop for Committer {
     /// Whoever still waits hears that the spool is closed, even where a panic ended the committer.
     fn drop(&mut self) {
         self.shared.queue.abandon();
+    }
+}
+
+/// A message is there that nobody has seen before.
+fn arrive(
+    ledger: &mut Ledger<'_>,
+    cache: &mut Cache,
+    newcomer: Newcomer,
+    (position, part): (&Position, u16),
+) {
+    let is_due = newcomer.summary.standing.due() <= ledger.now;
+    let (id, has_file) = (newcomer.summary.id, newcomer.summary.has_file);
+    ledger.arrive(newcomer.summary, position.place(part, has_file));
+    if is_due {
+        cache.put(id, newcomer.cached);
     }
 }
 

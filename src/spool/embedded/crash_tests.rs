@@ -30,6 +30,8 @@ fn claim_of(routes: &[crate::identity::Route], now: Timestamp) -> Claim<'_> {
 #[derive(Clone, Debug)]
 enum Step {
     Commit(Vec<(Message, Bytes)>),
+    /// As one transaction whose recipients have different routes.
+    CommitTogether(Vec<(Message, Bytes)>),
     Drop(Bytes),
     /// Claim one message and settle it; the numbers choose what becomes of it.
     Settle {
@@ -43,14 +45,17 @@ enum Step {
 }
 
 fn step(chance: &mut Chance) -> Step {
-    match chance.below(20) {
-        0..=6 => {
-            let count = 1 + chance.below(3);
-            Step::Commit(
-                (0..count)
-                    .map(|_| (any_message(chance), octets(chance)))
-                    .collect(),
-            )
+    match chance.below(22) {
+        0..=6 | 20 | 21 => {
+            let (count, is_one) = (1 + chance.below(3), chance.below(3) == 0);
+            let messages = (0..count)
+                .map(|_| (any_message(chance), octets(chance)))
+                .collect();
+            if is_one {
+                Step::CommitTogether(messages)
+            } else {
+                Step::Commit(messages)
+            }
         }
         7 => Step::Drop(octets(chance)),
         8..=13 => {
@@ -113,6 +118,7 @@ fn fate(number: u64, now: Timestamp) -> Option<Fate> {
 async fn take(spool: &dyn Engine, step: &Step, now: Timestamp) -> Result<(), SpoolError> {
     match step {
         Step::Commit(messages) => commit_all(spool, messages).await,
+        Step::CommitTogether(messages) => commit_together(spool, messages).await,
         Step::Drop(octets) => {
             let mut draft = spool.draft().await?;
             draft.write(octets.clone()).await
@@ -159,6 +165,19 @@ async fn commit_all(spool: &dyn Engine, messages: &[(Message, Bytes)]) -> Result
     })
     .await;
     outcome
+}
+
+async fn commit_together(
+    spool: &dyn Engine,
+    messages: &[(Message, Bytes)],
+) -> Result<(), SpoolError> {
+    let mut together = Vec::new();
+    for (message, octets) in messages {
+        let mut draft = spool.draft().await?;
+        draft.write(octets.clone()).await?;
+        together.push((draft, message.clone()));
+    }
+    spool.commit_all(together).await.map(drop)
 }
 
 async fn settle_one(
@@ -380,7 +399,12 @@ fn traffic(seed: u64) -> Vec<Step> {
         let message = message_to(&["a@a.example"]);
         let length = usize::try_from(chance.below(1500)).unwrap();
         let bulk = (message, Bytes::from(vec![b'b'; length + 1000]));
-        steps.push(Step::Commit(vec![bulk.clone(), bulk]));
+        let bulk = vec![bulk.clone(), bulk];
+        steps.push(if round % 3 == 2 {
+            Step::CommitTogether(bulk)
+        } else {
+            Step::Commit(bulk)
+        });
         if round < 4 {
             steps.push(Step::Change(Verb::Hold, round));
         }

@@ -77,6 +77,8 @@ async fn a_damaged_chunk_of_a_large_message_does_not_pass() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     assert_eq!(passed, 3 * 65_536);
     assert!(body.next().await.unwrap().is_none());
+    assert!(body.rewind().is_err());
+    assert!(body.next().await.unwrap().is_none());
     bench.tick_with_work();
     assert!(bench.ids().await.is_empty());
     assert_eq!(bench.damaged().len(), 2);

@@ -167,7 +167,10 @@ impl EmbeddedSpool {
                 Effect::Settle { id, .. } => {
                     tracing::error!(queue_id = %id, "settlement too large to be recorded");
                 }
-                Effect::Arrive(_) | Effect::Copy(..) | Effect::Gone(..) => {}
+                Effect::Arrive(_)
+                | Effect::ArriveTogether(_)
+                | Effect::Copy(..)
+                | Effect::Gone(..) => {}
             }
             // The receiver is below.
             let _ = reply.send(Err(Fault::Kind(io::ErrorKind::FileTooLarge)));

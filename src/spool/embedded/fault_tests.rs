@@ -350,3 +350,91 @@ async fn acknowledged_work_survives_a_disk_that_fails_now_and_then() {
         assert_eq!(bench.damage_count().await, 0, "seed {seed}");
     }
 }
+
+impl Bench {
+    /// Commits messages together, a small one and a large one.
+    async fn try_commit_both(&mut self) -> Result<Vec<QueueId>, SpoolError> {
+        let spool = &self.rig.spool;
+        let commit = async {
+            let mut together = Vec::new();
+            for octets in [Bytes::from_static(b"small"), Bytes::from_static(&LARGE)] {
+                let mut draft = spool.draft().await?;
+                draft.write(octets).await?;
+                together.push((draft, message_to(&["a@a.example"])));
+            }
+            spool.commit_all(together).await
+        };
+        drive(&mut self.rig.committer, commit).await
+    }
+}
+
+#[tokio::test]
+async fn messages_that_come_together_are_there_together_or_not_at_all() {
+    for after in 0..8 {
+        for trouble in [Trouble::Broken, Trouble::Full] {
+            let mut bench = Bench::with_chance(after);
+            let kept = bench.commit(b"kept").await;
+            bench.next_fails(after, trouble);
+            let committed = bench.try_commit_both().await;
+            // Another one, so that the segment of a failed write is left.
+            let next = bench.commit(b"next").await;
+            bench.tick_with_work();
+            let mut expected = vec![kept];
+            expected.extend(committed.as_ref().map_or(&[][..], Vec::as_slice));
+            expected.push(next);
+            assert_eq!(bench.ids().await, expected, "operation {after}");
+            let files = usize::from(committed.is_ok());
+            assert_eq!(bench.bodies().len(), files, "operation {after}");
+            bench.restart();
+            assert_eq!(
+                bench.ids().await,
+                expected,
+                "operation {after}, after a restart"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_of_those_that_came_together_leaves_and_the_other_stays() {
+    let mut bench = Bench::new();
+    let ids = bench.try_commit_both().await.unwrap();
+    assert_eq!(bench.relay_one().await, ids[0]);
+    bench.restart();
+    assert_eq!(bench.ids().await, ids[1..]);
+    // Its segment is rewritten: from now on it has a record of its own.
+    bench.commit(b"next").await;
+    bench.rig.committer.begin_to_rewrite(1);
+    for _ in 0..4 {
+        bench.tick_with_work();
+    }
+    assert!(!bench.segments().contains(&"00000001.log".to_owned()));
+    let seen = bench.seen().await;
+    assert!(seen[&ids[1]].octets == LARGE);
+    bench.restart();
+    assert!(bench.seen().await[&ids[1]].octets == LARGE);
+    assert_eq!(bench.relay_one().await, ids[1]);
+    assert!(bench.bodies().is_empty());
+}
+
+#[tokio::test]
+async fn only_a_record_of_messages_that_came_together_is_of_the_newer_version() {
+    let mut bench = Bench::new();
+    bench.commit(b"alone").await;
+    bench.relay_one().await;
+    let versions = |bench: &Bench| {
+        let segment = bench.disk.octets("segments/00000001.log");
+        let magic = &segment[..12];
+        let records = memchr::memmem::find_iter(&segment, magic);
+        records
+            .map(|at| (segment[at + 12], segment[at + 13]))
+            .collect::<Vec<_>>()
+    };
+    assert!(versions(&bench).iter().all(|(version, _)| *version == 1));
+    bench.try_commit_both().await.unwrap();
+    let newer: Vec<_> = versions(&bench)
+        .into_iter()
+        .filter(|(version, _)| *version == 2)
+        .collect();
+    assert_eq!(newer, [(2, 12)]);
+}

@@ -6,11 +6,14 @@ use super::damage;
 use super::disk::{Disk, read_exactly};
 use super::draft::BODIES;
 use super::log;
-use super::record::{FRAME, Frame, Kind, Mark, VERSION};
+use super::record::{FRAME, Frame, Kind, Mark};
 use super::scan::{Found, Scanner};
 
 /// The file that names format and mark.
 const FORMAT: &str = "format";
+
+/// The version of the layout. Records have one of their own.
+const VERSION: u32 = 1;
 
 /// What the format file begins with.
 const WORDS: &str = "posthouse-spool";
@@ -59,7 +62,7 @@ fn read_format(disk: &dyn Disk) -> Result<Option<Mark>, LayoutError> {
     let Some((version, mark)) = parse_format(&text) else {
         return Ok(None);
     };
-    if version > u32::from(VERSION) {
+    if version > VERSION {
         return Err(LayoutError::Version(FORMAT.to_owned(), version));
     }
     Ok(mark)

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Mailbox,
-    MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath,
+    MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath, TlsRequest,
 };
 use crate::spool::Message;
 use crate::spool::standing::Standing;
@@ -118,6 +118,11 @@ fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
             MT_PRIORITY,
             priority.value().wrapping_add(MT_ZERO).unsigned_abs(),
         );
+    }
+    match envelope.tls {
+        TlsRequest::Required => fields.octet(TLS, 1),
+        TlsRequest::Optional => fields.octet(TLS, 2),
+        TlsRequest::Unsaid => {}
     }
     for recipient in &envelope.recipients {
         fields.nested(RECIPIENT, |fields| write_recipient(fields, recipient));
@@ -309,6 +314,7 @@ fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
             (ENVELOPE_ID, content) => envelope.envelope_id = Some(text(content)?.into()),
             (DELIVER_BY, content) => envelope.deliver_by = Some(read_deliver_by(content)?),
             (MT_PRIORITY, content) => envelope.mt_priority = Some(read_mt_priority(content)?),
+            (TLS, content) => envelope.tls = read_tls(octet(content)?)?,
             (RECIPIENT, content) => envelope.recipients.push(read_recipient(content)?),
             _ => {}
         }
@@ -399,6 +405,14 @@ fn read_ret(number: u8) -> Result<DsnReturn, Malformed> {
     }
 }
 
+fn read_tls(number: u8) -> Result<TlsRequest, Malformed> {
+    match number {
+        1 => Ok(TlsRequest::Required),
+        2 => Ok(TlsRequest::Optional),
+        _ => Err(Malformed),
+    }
+}
+
 /// Reads what [`write_route`] writes.
 pub(super) fn read_route(fields: &[u8]) -> Result<Route, Malformed> {
     let names: Result<Vec<_>, _> = Reader::new(fields)
@@ -442,6 +456,7 @@ const RECIPIENT: u8 = 18;
 pub(super) const STANDING: u8 = 19;
 const DELIVER_BY: u8 = 20;
 const MT_PRIORITY: u8 = 21;
+const TLS: u8 = 22;
 
 /// How an MT-PRIORITY of 0 is stored, so that −9 is 0.
 const MT_ZERO: i8 = 9;

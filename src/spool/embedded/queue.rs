@@ -32,6 +32,8 @@ pub(super) struct Request {
 pub(super) enum Effect {
     /// A message is there.
     Arrive(Newcomer),
+    /// Messages are there that came together.
+    ArriveTogether(Vec<Newcomer>),
     /// An operator's change; nothing happens where it cannot be recorded.
     Change {
         id: QueueId,

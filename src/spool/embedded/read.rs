@@ -111,6 +111,10 @@ fn take_apart(mark: Mark, place: &Place, record: &Bytes) -> Result<Read, ReadErr
 fn part_of(kind: Kind, head: &[u8], part: u16) -> Result<&[u8], ReadError> {
     match (kind, part.checked_sub(1)) {
         (Kind::Message, None) => Ok(head),
+        (Kind::Messages, Some(message)) => change::read_together(head)?
+            .get(usize::from(message))
+            .copied()
+            .ok_or(ReadError::Damaged),
         (Kind::Settlement, Some(report)) => change::read(head)?
             .reports
             .get(usize::from(report))
@@ -199,5 +203,17 @@ impl Body for FileBody {
             io::ErrorKind::InvalidData,
             "the stored message is damaged",
         ))
+    }
+
+    fn rewind(&mut self) -> io::Result<()> {
+        // Its checksums have been dropped with the first error.
+        if self.crcs.is_empty() && self.size > 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the stored message could not be read before",
+            ));
+        }
+        self.next = 0;
+        Ok(())
     }
 }

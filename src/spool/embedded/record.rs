@@ -10,8 +10,8 @@ use super::fields::Fields;
 /// The octets of a frame. The same in all versions.
 pub(super) const FRAME: usize = 32;
 
-/// The version of what is written here. A reader refuses newer ones.
-pub(super) const VERSION: u8 = 1;
+/// The newest version that is written here. A reader refuses newer ones.
+pub(super) const VERSION: u8 = 2;
 
 /// What every record begins with, before the mark.
 const MAGIC: [u8; 4] = [0x9e, b'P', b'H', b'r'];
@@ -62,10 +62,12 @@ pub(super) enum Kind {
     Standing = 10,
     /// Messages that are done while their records still exist, repeated because the segment that said so goes.
     Gone = 11,
+    /// Messages that came together, all or none. Since version 2.
+    Messages = 12,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Segment,
         Self::Batch,
         Self::Message,
@@ -77,7 +79,26 @@ impl Kind {
         Self::SetAside,
         Self::Standing,
         Self::Gone,
+        Self::Messages,
     ];
+
+    /// Returns the version in which records of this kind are written: an older posthouse goes on reading all others.
+    const fn version(self) -> u8 {
+        match self {
+            Self::Batch
+            | Self::Delete
+            | Self::Gone
+            | Self::Hold
+            | Self::Message
+            | Self::Release
+            | Self::Retry
+            | Self::Segment
+            | Self::SetAside
+            | Self::Settlement
+            | Self::Standing => 1,
+            Self::Messages => 2,
+        }
+    }
 
     fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
@@ -120,7 +141,7 @@ impl Record {
             }
         };
         put(0, &mark.opening());
-        put(12, &[VERSION, kind as u8, 0, 0]);
+        put(12, &[kind.version(), kind as u8, 0, 0]);
         put(16, &head_length.to_le_bytes());
         put(20, &body_length.to_le_bytes());
         put(24, &body_crc.to_le_bytes());

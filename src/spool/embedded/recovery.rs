@@ -252,6 +252,12 @@ impl Recovery<'_> {
         };
         match whole.kind {
             Kind::Message => self.arrive(&whole.head, position, 0),
+            Kind::Messages => {
+                for (part, message) in (1..).zip(change::read_together(&whole.head)?) {
+                    self.arrive(message, position, part)?;
+                }
+                Ok(())
+            }
             Kind::Settlement
             | Kind::Retry
             | Kind::Hold

@@ -211,6 +211,13 @@ impl Committer {
     ) -> io::Result<()> {
         match whole.kind {
             Kind::Message => self.copy_part(portion, scanner, (victim, whole, 0), &whole.head),
+            Kind::Messages => {
+                let messages = change::read_together(&whole.head).unwrap_or_default();
+                for (part, message) in (1..).zip(messages) {
+                    self.copy_part(portion, scanner, (victim, whole, part), message)?;
+                }
+                Ok(())
+            }
             Kind::Settlement | Kind::Retry | Kind::Hold | Kind::Release | Kind::Standing => {
                 // The scanner gives only what has checked, so this is understood.
                 let Ok(change) = change::read(&whole.head) else {

@@ -16,7 +16,8 @@ pub(super) struct Place {
     pub(super) offset: u32,
     /// The octets of the whole record.
     pub(super) length: u32,
-    /// 0 for the message of a message record, n for the nth report of a settlement.
+    /// 0 for the message of a message record, n for the nth report of a settlement or the nth of messages that came
+    /// together.
     pub(super) part: u16,
     /// Whether its octets are in a file of their own.
     pub(super) has_file: bool,

@@ -14,7 +14,10 @@ use proptest::prelude::*;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{Route, UpstreamName};
-use crate::mail::{Cause, Duty, Failure, Handover, Priority, QueueId, RecipientIndex, Stage};
+use crate::mail::{
+    Cause, Duty, Failure, Handover, Priority, QueueId, RecipientIndex, Stage, TlsRequest,
+    VERIFIED_TLS,
+};
 use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
@@ -152,7 +155,7 @@ fn a_newer_format_is_refused_by_name() {
         refused,
         OpenError::Version {
             found: 7,
-            known: 1,
+            known: 2,
             ..
         }
     ));
@@ -369,10 +372,11 @@ fn fields_of_a_later_date_are_skipped() {
 }
 
 #[test]
-fn a_message_of_an_earlier_date_has_neither_deadline_nor_mt_priority() {
+fn a_message_of_an_earlier_date_has_no_deadline_no_mt_priority_and_no_wish_for_tls() {
     let without = |mut message: Message| {
         message.envelope.deliver_by = None;
         message.envelope.mt_priority = None;
+        message.envelope.tls = TlsRequest::Unsaid;
         message
     };
     let mut fields = Fields::behind(0);
@@ -394,6 +398,8 @@ fn any_cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
         "\\PC{0,40}".prop_map(|text| Cause::Broken(text.into())),
         Just(Cause::Capability("SMTPUTF8")),
+        Just(Cause::Capability("REQUIRETLS")),
+        Just(Cause::Capability(VERIFIED_TLS)),
         Just(Cause::Expired),
         "\\PC{0,40}".prop_map(|text| failure(&text).cause),
         Just(Cause::Timeout),

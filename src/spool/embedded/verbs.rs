@@ -21,7 +21,7 @@ use crate::spool::{
 
 use super::cache::Cached;
 use super::change;
-use super::draft::{Complete, EmbeddedDraft};
+use super::draft::{BodyFile, Complete, Counted, EmbeddedDraft};
 use super::engine::EmbeddedSpool;
 use super::fields::Fields;
 use super::message::{self, BodyPlace, Summary};
@@ -71,6 +71,43 @@ impl Spool for EmbeddedSpool {
         }
         self.push(slot, record, Effect::Arrive(newcomer)).await?;
         Ok(id)
+    }
+
+    async fn commit_all(
+        &self,
+        messages: Vec<(Box<dyn Draft>, Message)>,
+    ) -> Result<Vec<QueueId>, SpoolError> {
+        let mut drafts = Vec::with_capacity(messages.len());
+        for (draft, message) in messages {
+            self.check_room(message.priority)?;
+            let Ok(draft) = draft.into_any().downcast::<EmbeddedDraft>() else {
+                return Err(foreign_draft());
+            };
+            drafts.push((draft, message));
+        }
+        let mut together = Together::default();
+        for (draft, message) in drafts {
+            // Files of those before are removed where this one fails.
+            let (key, complete, counted) = draft.complete().await?;
+            together.add(key, complete, message);
+            together.counted.push(counted);
+        }
+        let Together {
+            fields,
+            pieces,
+            crc,
+            newcomers,
+            files,
+            counted: _counted,
+            ..
+        } = together;
+        let record = Record::seal(self.shared.mark, Kind::Messages, fields, pieces, crc);
+        let slot = self.shared.queue.slot().await?;
+        let ids = newcomers.iter().map(|message| message.summary.id).collect();
+        files.into_iter().for_each(BodyFile::keep);
+        self.push(slot, record, Effect::ArriveTogether(newcomers))
+            .await?;
+        Ok(ids)
     }
 
     async fn claim(&self, claim: Claim<'_>) -> Result<Vec<Lease>, SpoolError> {
@@ -235,6 +272,54 @@ impl EmbeddedSpool {
             }
         }
         Ok(leases)
+    }
+}
+
+/// The record of messages that come together, in the making.
+struct Together {
+    fields: Fields,
+    pieces: Vec<Bytes>,
+    /// The octets of `pieces`, and their checksum.
+    offset: usize,
+    crc: u32,
+    newcomers: Vec<Newcomer>,
+    files: Vec<BodyFile>,
+    counted: Vec<Counted>,
+}
+
+impl Default for Together {
+    fn default() -> Self {
+        Self {
+            fields: Fields::behind(FRAME),
+            pieces: Vec::new(),
+            offset: 0,
+            crc: 0,
+            newcomers: Vec::new(),
+            files: Vec::new(),
+            counted: Vec::new(),
+        }
+    }
+}
+
+impl Together {
+    fn add(&mut self, key: (QueueId, u64), complete: Complete, message: Message) {
+        let (body, octets) = match complete {
+            Complete::File(file) => {
+                let place = file.place();
+                self.files.push(file);
+                (place, None)
+            }
+            Complete::Memory(octets) => (inline(&octets, self.offset), Some(octets)),
+        };
+        change::write_report(&mut self.fields, |fields| {
+            message::write(fields, key, &body, &message);
+        });
+        if let Some(octets) = octets.as_ref().filter(|octets| !octets.is_empty()) {
+            self.offset += octets.len();
+            self.crc = crc32c::crc32c_append(self.crc, octets);
+            self.pieces.push(octets.clone());
+        }
+        self.newcomers.push(newcomer(key, message, octets));
     }
 }
 

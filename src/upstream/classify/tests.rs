@@ -15,7 +15,7 @@ fn response(code: u16, status: &str) -> Response {
 /// Asserts a row: stage, code, status → deferred, health.
 #[track_caller]
 fn deferred(stage: Stage, code: u16, status: &str, health: &Health) {
-    let judgement = reply(stage, response(code, status));
+    let judgement = reply(stage, response(code, status), &[]);
     let failure = Failure::new(stage, Cause::Response(response(code, status)));
     assert_eq!(judgement.outcome, Outcome::Deferred(failure));
     assert_eq!(&judgement.health, health);
@@ -24,7 +24,7 @@ fn deferred(stage: Stage, code: u16, status: &str, health: &Health) {
 /// Asserts a row: stage, code, status → rejected, and the upstream is well.
 #[track_caller]
 fn rejected(stage: Stage, code: u16, status: &str) {
-    let judgement = reply(stage, response(code, status));
+    let judgement = reply(stage, response(code, status), &[]);
     let failure = Failure::new(stage, Cause::Response(response(code, status)));
     assert_eq!(judgement.outcome, Outcome::Rejected(failure));
     assert_eq!(judgement.health, Health::Good);
@@ -72,6 +72,26 @@ fn throttling_at_mail_is_the_upstreams_not_the_messages() {
     deferred(Stage::Sender, 432, "4.3.2", &THROTTLED);
     deferred(Stage::Sender, 451, "4.3.0", &THROTTLED);
     deferred(Stage::Sender, 451, "4.7.1", &THROTTLED);
+}
+
+#[test]
+fn the_end_of_the_session_is_the_upstreams_at_every_stage() {
+    for stage in [
+        Stage::Sender,
+        Stage::Recipient,
+        Stage::Content,
+        Stage::Final,
+    ] {
+        deferred(stage, 421, "4.7.28", &THROTTLED);
+        deferred(stage, 432, "4.3.2", &THROTTLED);
+    }
+}
+
+#[test]
+fn too_fast_is_the_upstreams_and_no_relaying_is_the_recipients() {
+    deferred(Stage::Sender, 454, "4.7.0", &THROTTLED);
+    deferred(Stage::Final, 454, "", &THROTTLED);
+    deferred(Stage::Recipient, 454, "4.7.1", &Health::Good);
 }
 
 #[test]
@@ -129,7 +149,6 @@ fn greylisting_is_deferred_and_the_upstream_is_well() {
 #[test]
 fn a_temporary_failure_of_the_content_is_deferred_and_the_upstream_is_well() {
     deferred(Stage::Content, 451, "4.3.0", &Health::Good);
-    deferred(Stage::Final, 421, "4.7.0", &Health::Good);
     deferred(Stage::Final, 452, "4.3.1", &Health::Good);
 }
 

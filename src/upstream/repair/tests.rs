@@ -310,3 +310,44 @@ fn what_nobody_can_repair_here_has_no_advice() {
     let failure = answered(Stage::Recipient, "550 5.1.1 no such user");
     assert_eq!(repair(&failure), None);
 }
+
+#[test]
+fn a_consent_that_has_ended_is_given_again() {
+    for code in ["AADSTS70008", "AADSTS50076"] {
+        token(
+            &format!("invalid_grant: {code}: words"),
+            "upstream login NAME` again",
+        );
+    }
+}
+
+#[test]
+fn an_app_that_needs_a_secret_gets_one() {
+    token(
+        "invalid_client: AADSTS7000218: words",
+        "public client flows",
+    );
+}
+
+#[test]
+fn an_app_that_nobody_agreed_to_is_agreed_to() {
+    token(
+        "unauthorized_client: AADSTS7000229: words",
+        "agrees to it once",
+    );
+}
+
+#[test]
+fn a_wrong_scope_is_left_out() {
+    for code in ["AADSTS70011", "AADSTS500011"] {
+        token(
+            &format!("invalid_scope: {code}: words"),
+            "Leave `scope` out",
+        );
+    }
+}
+
+#[test]
+fn a_policy_is_told_of_its_exemption() {
+    token("invalid_grant: AADSTS53003: words", "exempts it");
+}

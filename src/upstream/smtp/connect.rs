@@ -15,6 +15,7 @@
 mod dial;
 mod enter;
 mod secure;
+mod token;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +25,11 @@ use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
 use crate::dns::{self, Host, ResolveError, Resolver};
-use crate::mail::{Defect, Outcome, Stage, Unusable};
+use crate::mail::{Cause, Defect, Failure, Outcome, Stage, Unusable};
+use crate::oauth::TokenSource;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 
 use super::connection::Connection;
 use super::pacing::Pacing;
@@ -39,10 +42,12 @@ use super::wire::Wire;
 pub(super) struct Connector {
     pub(super) settings: Settings,
     tls: Option<TlsConnector>,
-    resolver: Arc<dyn Resolver>,
-    clock: Arc<dyn Clock>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) clock: Arc<dyn Clock>,
     /// What all connections share, where the bandwidth is limited.
     pacing: Option<Arc<Pacing>>,
+    /// Where tokens come from, where the login is by token.
+    tokens: Option<Arc<dyn TokenSource>>,
     /// The certificate that the upstream has shown last.
     certificate: Mutex<Option<Arc<PeerCertificate>>>,
 }
@@ -87,6 +92,7 @@ impl Connector {
             .map(|bandwidth| Arc::new(Pacing::new(bandwidth, longest_pause, Arc::clone(&clock))));
         Ok(Self {
             tls: tls.map(TlsConnector::from),
+            tokens: token::source(&settings, &resolver, &clock)?,
             settings,
             resolver,
             clock,
@@ -107,13 +113,28 @@ impl Connector {
         *seen.unwrap_or_else(PoisonError::into_inner) = own;
     }
 
-    /// Opens a connection: tries all addresses in order until one greets.
+    /// Opens a connection: tries all addresses in order until one greets. A token that was kept and is refused is tried
+    /// once more as a new one, over a new connection.
     pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Unconnected> {
+        let kept = self.kept_token();
+        match self.connect_once(observer).await {
+            Err(refused) if self.is_token_dropped(kept.as_ref(), &refused.judgement) => {
+                observer.note(format_args!("the token was refused; trying with a new one"));
+                self.connect_once(observer).await
+            }
+            tried => tried,
+        }
+    }
+
+    async fn connect_once(&self, observer: &Observer) -> Result<Connection, Unconnected> {
         let nowhere = |judgement| Unconnected {
             judgement,
             address: None,
         };
         let hosts = self.look_up().await.map_err(nowhere)?;
+        observer.passed(|| Passed::Resolved {
+            hosts: hosts.clone(),
+        });
         let limit = self.settings.timeouts.connect;
         let deadline = self.clock.instant() + limit * CONNECT_ROUNDS;
         let mut problem = None;
@@ -124,6 +145,7 @@ impl Connector {
             let judgement = match self.open(host, address, observer).await {
                 Ok(mut connection) => {
                     connection.host = host.name.clone();
+                    connection.known = self.settings.known();
                     return Ok(connection);
                 }
                 Err(judgement) => judgement,
@@ -137,6 +159,7 @@ impl Connector {
                 return Err(unconnected);
             }
             observer.note(format_args!("{address} cannot be used"));
+            observer.passed(|| passed_over(address, &unconnected.judgement));
             problem = Some(unconnected);
         }
         Err(problem.unwrap_or_else(|| {
@@ -216,6 +239,20 @@ impl Connector {
                 self.plain(tcp, observer).await
             }
         }
+    }
+}
+
+fn passed_over(address: SocketAddr, judgement: &Judgement) -> Passed {
+    let failure = match &judgement.outcome {
+        Outcome::Deferred(failure) | Outcome::Rejected(failure) | Outcome::Unknown(failure) => {
+            failure.clone()
+        }
+        // Not reached: nothing is relayed before there is a connection.
+        Outcome::Relayed(..) => Failure::new(Stage::Connect, Cause::Timeout),
+    };
+    Passed::PassedOver {
+        address,
+        failure: Box::new(failure),
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::mail::{Envelope, Priority, RecipientIndex, Via};
+use crate::mail::{Envelope, Mailbox, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
-use crate::upstream::classify::Break;
+use crate::upstream::classify::{Answer, Break};
 
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
 use super::framing::{Encoder, Framing};
@@ -26,6 +26,8 @@ pub(super) struct Connection {
     after: After,
     /// The name of the server, as it was looked up.
     pub(super) host: Box<str>,
+    /// What its answers mean, before what everybody's mean.
+    pub(super) known: &'static [Answer],
     /// Transactions so far.
     pub(super) messages: u32,
     /// When it was last used.
@@ -45,6 +47,8 @@ pub(super) enum Message {
 #[derive(Clone, Copy)]
 pub(super) struct Transfer<'a> {
     pub(super) envelope: &'a Envelope,
+    /// The reverse-path in the place of the envelope's, unless that is null.
+    pub(super) envelope_sender: Option<&'a Mailbox>,
     pub(super) recipients: &'a [RecipientIndex],
     pub(super) priority: Priority,
     /// The civil time.
@@ -95,6 +99,7 @@ impl Connection {
             pacing,
             after: After::Clean,
             host: Box::default(),
+            known: &[],
             messages: 0,
             idle_since: now,
             out: Vec::new(),
@@ -137,9 +142,11 @@ impl Connection {
         };
         let task = Task {
             envelope: transfer.envelope,
+            envelope_sender: transfer.envelope_sender,
             recipients: transfer.recipients,
             priority: transfer.priority,
             now: transfer.now,
+            known: self.known,
             content,
         };
         let mut exchange = Exchange::new(task, &self.extensions, self.after);

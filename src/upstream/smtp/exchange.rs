@@ -16,10 +16,10 @@ use std::collections::VecDeque;
 
 use crate::clock::Timestamp;
 use crate::mail::{
-    Cause, Envelope, Failure, Health, Outcome, Priority, RecipientIndex, Response, Stage,
+    Cause, Envelope, Failure, Health, Mailbox, Outcome, Priority, RecipientIndex, Response, Stage,
 };
 use crate::smtp::extension::Extensions;
-use crate::upstream::classify::{self, Break};
+use crate::upstream::classify::{self, Answer, Break};
 
 use super::framing::{Encoder, Framing};
 
@@ -28,12 +28,16 @@ use super::framing::{Encoder, Framing};
 pub(super) struct Task<'a> {
     /// The envelope with all recipients of the message.
     pub(super) envelope: &'a Envelope,
+    /// The reverse-path in the place of the envelope's, unless that is null.
+    pub(super) envelope_sender: Option<&'a Mailbox>,
     /// Those this transaction is for.
     pub(super) recipients: &'a [RecipientIndex],
     /// For MT-PRIORITY.
     pub(super) priority: Priority,
     /// The civil time, for what is left of a deadline.
     pub(super) now: Timestamp,
+    /// What the upstream's answers mean, before what everybody's mean.
+    pub(super) known: &'a [Answer],
     /// The message.
     pub(super) content: Content<'a>,
 }

@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::identity::UpstreamName;
-use crate::mail::{Domain, Stage};
+use crate::mail::{Domain, Mailbox, Stage};
+use crate::oauth;
 use crate::schedule::Bandwidth;
 use crate::secret::Secret;
+use crate::upstream::classify::Answer;
+use crate::upstream::profile::Profile;
 
 /// Settings of an SMTP upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// The configured name.
     pub name: UpstreamName,
+    /// The provider, where one is named: what its answers mean.
+    pub profile: Option<&'static Profile>,
     /// Host name or IP address. Certificates are checked against it.
     pub host: String,
     /// The port; 465 for implicit TLS and 587 otherwise, where nothing is configured.
@@ -28,6 +33,9 @@ pub struct Settings {
     pub verification: Verification,
     /// The login, where the server needs one.
     pub login: Option<Login>,
+    /// The reverse-path that every message has there, in the place of its own; the null one stays. Reports of servers
+    /// behind go to it, so that no wishes for them are passed on (RFC 3461).
+    pub envelope_sender: Option<Mailbox>,
     /// The address connections come from.
     pub local_address: Option<IpAddr>,
     /// Connections at once.
@@ -44,6 +52,13 @@ pub struct Settings {
     pub smtputf8: Smtputf8,
     /// Deadlines.
     pub timeouts: Timeouts,
+}
+
+impl Settings {
+    /// Returns the answers that are known of this upstream.
+    pub fn known(&self) -> &'static [Answer] {
+        self.profile.map_or(&[], |profile| profile.answers)
+    }
 }
 
 /// How a connection is secured.
@@ -72,15 +87,24 @@ pub enum Verification {
     SystemRoots,
 }
 
-/// A user name and password.
+/// Who logs in, and how.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Login {
-    /// The user name.
+    /// The user name; with a token, the mailbox.
     pub username: String,
-    /// The password.
-    pub password: Secret,
+    /// What proves it.
+    pub credential: Credential,
     /// Whether the login may be sent over a plain connection. CRAM-MD5 counts as a login too.
     pub over_plain_text: PlainTextLogin,
+}
+
+/// What proves who logs in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Credential {
+    /// A password.
+    Password(Secret),
+    /// An OAuth access token that is asked for when it is needed.
+    Token(Box<oauth::Settings>),
 }
 
 /// Whether a login may be sent over a plain connection.

@@ -5,7 +5,9 @@ use rustls::{
 };
 
 use crate::mail::{Defect, Stage, TlsVia, Unusable};
-use crate::tls::client::{self, OtherFingerprint};
+use crate::telemetry::printable;
+use crate::tls::client::OtherFingerprint;
+use crate::tls::{client, fault};
 use crate::upstream::classify::{self, Break, Judgement};
 
 /// Why there is no TLS connection.
@@ -74,6 +76,14 @@ fn tls(error: &rustls::Error) -> TlsProblem {
             Defect::TlsMissing,
             "the upstream does not speak TLS here; is the port right for this TLS policy?",
         )),
+        // It is not at odds with us; it has trouble of its own, which passes.
+        rustls::Error::AlertReceived(
+            AlertDescription::CloseNotify
+            | AlertDescription::InternalError
+            | AlertDescription::UserCanceled,
+        ) => TlsProblem::Connection(Break::Closed(printable(&format!(
+            "the upstream broke the TLS handshake off: {error}"
+        )))),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => TlsProblem::Protocol(Unusable::new(
             Defect::TlsVersion,
@@ -84,29 +94,6 @@ fn tls(error: &rustls::Error) -> TlsProblem {
         other => {
             TlsProblem::Protocol(printable(&format!("the TLS handshake failed: {other}")).into())
         }
-    }
-}
-
-/// Says what is wrong with a certificate. The library's own words name its types.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a library's list of errors; what is not named here is printed"
-)]
-fn fault(error: &CertificateError) -> String {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name than the configured host".to_owned()
-        }
-        CertificateError::UnknownIssuer => "its issuer is not trusted".to_owned(),
-        CertificateError::Revoked => "it has been revoked".to_owned(),
-        CertificateError::Other(other) => other.to_string(),
-        other => other.to_string(),
     }
 }
 
@@ -172,21 +159,10 @@ pub(super) fn words(error: &mail_send::Error) -> Box<str> {
     }
 }
 
-/// Failure texts are one line and print (`mail::Cause`); names in certificates are a stranger's.
-fn printable(text: &str) -> Box<str> {
-    let keep = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-    text.chars()
-        .take(MAX_TEXT)
-        .map(keep)
-        .collect::<String>()
-        .into()
-}
-
-/// The longest text of a failure, in characters.
-const MAX_TEXT: usize = 300;
-
 #[cfg(test)]
 mod tests {
+    use rustls::CertificateError;
+
     use super::*;
 
     #[test]
@@ -202,10 +178,5 @@ mod tests {
             &*unusable.text,
             "the upstream's certificate is not accepted: its issuer is not trusted"
         );
-    }
-
-    #[test]
-    fn a_text_is_one_line() {
-        assert_eq!(&*printable("a\r\nb\u{1b}[31m\u{e9}"), "a??b?[31m?");
     }
 }

@@ -1,10 +1,13 @@
 //! Watching a dialogue: for `test-mail`, and for the log at TRACE.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use crate::clock::Clock;
 use crate::smtp::reply::ReceivedReply;
 use crate::tls::client::PeerCertificate;
+use crate::upstream::probe::{Passed, Step};
 
 /// Somebody who reads along. Secrets and message content never get here.
 pub trait Transcript: Send + Sync {
@@ -14,6 +17,9 @@ pub trait Transcript: Send + Sync {
     /// Takes the certificates that the upstream has shown, its own first, whether they are accepted or not. Lines tell
     /// the same in words. Must not block.
     fn certificates(&self, _chain: &[PeerCertificate]) {}
+
+    /// Takes a step that has been done. Lines tell the same in words. Must not block.
+    fn step(&self, _step: &Step) {}
 }
 
 /// One line of a dialogue, without line end. `Display` writes it behind `C: `, `S: ` or `-- `.
@@ -39,11 +45,33 @@ impl fmt::Display for Line<'_> {
 
 /// Gives the lines to a transcript, if there is one, and to the log at TRACE.
 #[derive(Clone, Default)]
-pub(super) struct Observer(Option<Arc<dyn Transcript>>);
+pub(super) struct Observer(Option<Arc<Watch>>);
+
+/// A transcript, and when the last step was done.
+struct Watch {
+    transcript: Arc<dyn Transcript>,
+    clock: Arc<dyn Clock>,
+    last: Mutex<Instant>,
+}
 
 impl Observer {
-    pub(super) fn new(transcript: Arc<dyn Transcript>) -> Self {
-        Self(Some(transcript))
+    pub(super) fn new(transcript: Arc<dyn Transcript>, clock: Arc<dyn Clock>) -> Self {
+        Self(Some(Arc::new(Watch {
+            last: Mutex::new(clock.instant()),
+            transcript,
+            clock,
+        })))
+    }
+
+    /// Takes a step that has been done; asks for it only where somebody reads.
+    pub(super) fn passed(&self, passed: impl FnOnce() -> Passed) {
+        let Some(watch) = &self.0 else { return };
+        let now = watch.clock.instant();
+        let mut last = watch.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = now.saturating_duration_since(std::mem::replace(&mut last, now));
+        drop(last);
+        let passed = passed();
+        watch.transcript.step(&Step { passed, took });
     }
 
     /// Returns whether anybody reads; making lines costs more than asking.
@@ -97,15 +125,15 @@ impl Observer {
         for (place, certificate) in chain.iter().enumerate() {
             self.note(format_args!("certificate {place}: {certificate}"));
         }
-        if let Some(transcript) = &self.0 {
-            transcript.certificates(chain);
+        if let Some(watch) = &self.0 {
+            watch.transcript.certificates(chain);
         }
     }
 
     fn line(&self, line: Line<'_>) {
         tracing::trace!(%line, "dialogue");
-        if let Some(transcript) = &self.0 {
-            transcript.line(line);
+        if let Some(watch) = &self.0 {
+            watch.transcript.line(line);
         }
     }
 }

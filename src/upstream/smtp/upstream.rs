@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
+use crate::oauth::TokenSource;
 use crate::tls::client::{ClientTlsError, PeerCertificate};
 use crate::upstream::{Order, Upstream};
 
@@ -25,9 +26,9 @@ use super::wire::ReplyWanted;
 /// Connections are kept and used again, the one used last first. What is sent to which server is decided by
 /// [`Settings`] alone; a change of them means a new value.
 pub struct SmtpUpstream {
-    connector: Connector,
+    pub(super) connector: Connector,
     pool: Pool,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl SmtpUpstream {
@@ -47,6 +48,13 @@ impl SmtpUpstream {
         })
     }
 
+    /// Logs in with tokens from this source instead of one of its own, so that several upstreams share them.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Arc<dyn TokenSource>) -> Self {
+        self.connector.share_tokens(tokens);
+        self
+    }
+
     /// Returns what it was told.
     pub fn settings(&self) -> &Settings {
         &self.connector.settings
@@ -59,7 +67,8 @@ impl SmtpUpstream {
         order: Order<'_>,
         transcript: Arc<dyn Transcript>,
     ) -> Attempt {
-        self.run(order, Some(Observer::new(transcript))).await
+        let observer = Observer::new(transcript, Arc::clone(&self.clock));
+        self.run(order, Some(observer)).await
     }
 
     async fn run(&self, order: Order<'_>, observer: Option<Observer>) -> Attempt {
@@ -71,6 +80,7 @@ impl SmtpUpstream {
         };
         let transfer = Transfer {
             envelope: order.envelope,
+            envelope_sender: self.settings().envelope_sender.as_ref(),
             recipients: order.recipients,
             priority: order.priority,
             now: self.clock.now(),

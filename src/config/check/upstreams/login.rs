@@ -3,9 +3,10 @@
 use crate::config::check::context::Context;
 use crate::config::{raw, secret};
 use crate::identity::UpstreamName;
-use crate::upstream::smtp::{Login, PlainTextLogin};
+use crate::upstream::smtp::{Credential, Login, PlainTextLogin};
 
 use super::Reported;
+use super::oauth;
 use super::values::Values;
 
 /// Returns the login, where there is one.
@@ -17,29 +18,48 @@ pub(super) fn login(
 ) -> Result<Option<Login>, Reported> {
     let table = ["upstream", name.as_str(), "smtp"];
     let [root, upstream, kind] = table;
-    let (username, password) = match (&smtp.username, &smtp.password) {
-        (None, None) => return Ok(None),
-        (Some(username), Some(password)) => (username, password),
-        (Some(username), None) => {
-            let hint = "write password = { file = \"…\" }, or take `username` out";
+    if let (Some(_), Some(oauth)) = (&smtp.password, &smtp.oauth) {
+        let message = "a login has a password or OAuth, not both";
+        context.error(oauth.span(), message, "take `password` out");
+        return Err(Reported);
+    }
+    let place = match (&smtp.username, &smtp.password, &smtp.oauth) {
+        (None, None, None) => return Ok(None),
+        (Some(username), None, None) => {
+            let hint = "write password = { file = \"…\" } or [upstream.NAME.smtp.oauth…], or take `username` out";
             context.missing(username.span(), &[root, upstream, kind, "password"], hint);
             return Err(Reported);
         }
-        (None, Some(password)) => {
+        (None, Some(password), _) => {
             let hint = "write username = \"…\", or take `password` out";
             context.missing(password.span(), &[root, upstream, kind, "username"], hint);
             return Err(Reported);
         }
+        (None, None, Some(oauth)) => {
+            let hint = "the mailbox that the login is for: username = \"relay@example.com\"";
+            context.missing(oauth.span(), &[root, upstream, kind, "username"], hint);
+            return Err(Reported);
+        }
+        (Some(username), ..) => username,
     };
-    if username.get_ref().is_empty() || username.get_ref().contains(['\0', '\r', '\n']) {
+    let username = place.get_ref();
+    if username.is_empty() || username.contains(['\0', '\r', '\n', '\u{1}']) {
         let hint = "for example: username = \"relay@example.com\"";
-        context.error(username.span(), "this cannot be a user name", hint);
+        context.error(place.span(), "this cannot be a user name", hint);
         return Err(Reported);
     }
     let over_plain_text = plain_text(context, smtp, values);
+    let credential = match (&smtp.password, &smtp.oauth) {
+        (Some(password), _) => secret::resolve(context, password).map(Credential::Password),
+        (None, Some(oauth)) => {
+            let settings = oauth::settings(context, name, oauth, username);
+            settings.map(Box::new).map(Credential::Token)
+        }
+        (None, None) => None,
+    };
     Ok(Some(Login {
-        username: username.get_ref().clone(),
-        password: secret::resolve(context, password).ok_or(Reported)?,
+        username: username.clone(),
+        credential: credential.ok_or(Reported)?,
         over_plain_text: over_plain_text.ok_or(Reported)?,
     }))
 }

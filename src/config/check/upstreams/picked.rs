@@ -18,6 +18,8 @@ pub(super) enum Origin {
     Default,
     /// It stands at this place of the file.
     File(Range<usize>),
+    /// The profile of this name has it.
+    Profile(&'static str),
 }
 
 impl<T> Picked<T> {
@@ -28,16 +30,20 @@ impl<T> Picked<T> {
         }
     }
 
+    pub(super) fn written(value: T, place: Range<usize>) -> Self {
+        Self {
+            value,
+            origin: Origin::File(place),
+        }
+    }
+
     /// Returns what is written, else what the profile has, else `default`.
     pub(super) fn of(written: Option<&Spanned<T>>, profile: Option<Self>, default: T) -> Self
     where
         T: Clone,
     {
         match (written, profile) {
-            (Some(written), _) => Self {
-                value: written.get_ref().clone(),
-                origin: Origin::File(written.span()),
-            },
+            (Some(written), _) => Self::written(written.get_ref().clone(), written.span()),
             (None, Some(profile)) => profile,
             (None, None) => Self::default(default),
         }
@@ -47,7 +53,7 @@ impl<T> Picked<T> {
     pub(super) fn place(&self) -> Range<usize> {
         match &self.origin {
             Origin::File(place) => place.clone(),
-            Origin::Default => Range::default(),
+            Origin::Default | Origin::Profile(_) => Range::default(),
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::config::check::quotas::{Unit, rates};
 use crate::config::raw;
 use crate::config::units::BitRate;
 use crate::identity::UpstreamName;
-use crate::mail::Domain;
+use crate::mail::{Domain, Mailbox};
 use crate::schedule::{Bandwidth, Bounds};
+use crate::upstream::profile::{Host, Profile};
 use crate::upstream::smtp::{Settings, Smtputf8, TlsPolicy};
 
 use super::Reported;
@@ -57,14 +58,16 @@ pub(super) fn settings(
         raw::TlsPolicy::Opportunistic => TlsPolicy::Opportunistic,
         raw::TlsPolicy::Required => TlsPolicy::Required,
     };
-    let host = host(context, name, raw);
+    let host = host(context, name, raw, values);
     let verification = verification(context, smtp, values);
     let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
+    let envelope_sender = envelope_sender(context, smtp);
     let local_address = local_address(context, smtp);
     let bandwidth = bandwidth(context, smtp, values);
     Some(Settings {
         name: name.clone(),
+        profile: values.profile,
         host: host?,
         port: values.port.value.to(),
         mx: *smtp.mx.get_ref(),
@@ -72,6 +75,7 @@ pub(super) fn settings(
         tls,
         verification: verification?,
         login: login.ok()?,
+        envelope_sender: envelope_sender.ok()?,
         local_address: local_address.ok()?,
         connections: values.connections.value.to(),
         messages_per_connection: values.messages_per_connection.value.to(),
@@ -117,34 +121,51 @@ fn bandwidth(
     Err(Reported)
 }
 
-fn host(context: &mut Context, name: &UpstreamName, raw: &Spanned<raw::Smtp>) -> Option<String> {
-    const HINT: &str = "for example: host = \"smtp.example.net\"";
-    let Some(host) = &raw.get_ref().host else {
+fn host(
+    context: &mut Context,
+    name: &UpstreamName,
+    raw: &Spanned<raw::Smtp>,
+    values: &Values,
+) -> Option<String> {
+    let Some(host) = &values.host else {
+        let is_unknown_profile = values.profile.is_none() && raw.get_ref().profile.is_some();
+        if is_unknown_profile {
+            return None;
+        }
         let path = ["upstream", name.as_str(), "smtp", "host"];
-        context.missing(raw.span(), &path, HINT);
+        context.missing(raw.span(), &path, host_hint(values.profile));
         return None;
     };
-    let text = host.get_ref().trim_matches(['[', ']']);
+    let text = host.value.trim_matches(['[', ']']);
     let is_address = text.parse::<IpAddr>().is_ok();
     if is_address && *raw.get_ref().mx.get_ref() {
         let message = "an IP address has no MX records";
-        context.error(host.span(), message, "name a domain, or take `mx` out");
+        context.error(host.place(), message, "name a domain, or take `mx` out");
         return None;
     }
-    if !is_address && Domain::parse(host.get_ref()).is_err() {
-        let message = format!(
-            "`{}` is neither a host name nor an IP address",
-            host.get_ref()
-        );
-        let hint = if host.get_ref().contains(':') {
-            "the port has a key of its own: port = 587"
+    if !is_address && Domain::parse(&host.value).is_err() {
+        let message = format!("`{}` is neither a host name nor an IP address", host.value);
+        let hint = if host.value.contains(':') {
+            "the port has a key of its own: port = 587".to_owned()
         } else {
-            HINT
+            host_hint(values.profile)
         };
-        context.error(host.span(), message, hint);
+        context.error(host.place(), message, hint);
         return None;
     }
-    Some(if is_address { text } else { host.get_ref() }.to_owned())
+    Some(if is_address { text } else { &host.value }.to_owned())
+}
+
+/// Words the hint where no host is named.
+fn host_hint(profile: Option<&Profile>) -> String {
+    match profile.map(|profile| (profile.name, profile.host)) {
+        Some((name, Host::Regional { example })) => {
+            format!(
+                "profile \"{name}\" has a host for each region; for example: host = \"{example}\""
+            )
+        }
+        Some((_, Host::Fixed(_))) | None => "for example: host = \"smtp.example.net\"".to_owned(),
+    }
 }
 
 fn helo(context: &mut Context, smtp: &raw::Smtp, hostname: &Domain) -> Option<Domain> {
@@ -161,6 +182,19 @@ fn helo(context: &mut Context, smtp: &raw::Smtp, hostname: &Domain) -> Option<Do
         );
     }
     domain
+}
+
+/// Returns the fixed reverse-path, where one is set.
+fn envelope_sender(context: &mut Context, smtp: &raw::Smtp) -> Result<Option<Mailbox>, Reported> {
+    let Some(text) = &smtp.envelope_sender else {
+        return Ok(None);
+    };
+    Mailbox::parse(text.get_ref()).map(Some).map_err(|error| {
+        let message = format!("`{}` is not an address: {error}", text.get_ref());
+        let hint = "for example: envelope_sender = \"bounces@example.com\"";
+        context.error(text.span(), message, hint);
+        Reported
+    })
 }
 
 /// Returns the address that connections come from, where one is set.

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use crate::mail::Stage;
 use crate::schedule::Bandwidth;
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::tls_problem;
 use crate::upstream::smtp::transcript::Observer;
 
@@ -45,6 +46,7 @@ impl Connector {
             keep_little_unsent(&client.stream, bandwidth);
         }
         observer.note(format_args!("connected to {address}"));
+        observer.passed(|| Passed::Connected { address });
         Ok(Dialed { client, address })
     }
 }

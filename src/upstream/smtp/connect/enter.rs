@@ -1,12 +1,13 @@
 //! Greeting, EHLO and login.
 
-use crate::mail::{Defect, Stage, Unusable};
+use crate::mail::{Channel, Defect, Response, Stage, Unusable};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReceivedReply;
 use crate::upstream::classify::{self, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::connection::Connection;
-use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Privacy};
-use crate::upstream::smtp::settings::{Login, PlainTextLogin, Smtputf8};
+use crate::upstream::smtp::login::{Answer, Exchange, Mechanism, Pass, Privacy, Proof};
+use crate::upstream::smtp::settings::{Credential, Login, PlainTextLogin, Smtputf8};
 use crate::upstream::smtp::wire::{Socket, Wire};
 
 use super::Connector;
@@ -15,7 +16,11 @@ impl Connector {
     pub(super) async fn greet<S: Socket>(&self, wire: &mut Wire<S>) -> Result<(), Judgement> {
         let greeting = wire.reply(self.settings.timeouts.command).await;
         let greeting = greeting.map_err(|end| classify::broken(Stage::Greeting, end))?;
-        expect(Stage::Greeting, 220, greeting).map(drop)
+        let greeting = self.expect(Stage::Greeting, 220, greeting)?;
+        wire.observer.passed(|| Passed::Greeted {
+            text: greeting.lines.join(" ").into(),
+        });
+        Ok(())
     }
 
     /// Says EHLO, or HELO to servers that do not know it (RFC 5321 §3.2).
@@ -30,18 +35,25 @@ impl Connector {
         let broken = |end| classify::broken(Stage::Greeting, end);
         let reply = wire.command(&format!("EHLO {name}\r\n"), limit).await;
         let reply = reply.map_err(broken)?;
-        let mut extensions = if reply.response.code >= 500 {
+        let (mut extensions, lines) = if reply.response.code >= 500 {
             let reply = wire.command(&format!("HELO {name}\r\n"), limit).await;
-            expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
-            Extensions::default()
+            self.expect(Stage::Greeting, 250, reply.map_err(broken)?)?;
+            (Extensions::default(), Vec::new())
         } else {
-            Extensions::parse(&expect(Stage::Greeting, 250, reply)?.lines)
+            let lines = self.expect(Stage::Greeting, 250, reply)?.lines;
+            (Extensions::parse(&lines), lines)
         };
         match self.settings.smtputf8 {
             Smtputf8::Auto => {}
             Smtputf8::Off => extensions.smtputf8 = false,
             Smtputf8::On => extensions.smtputf8 = true,
         }
+        let is_encrypted = matches!(wire.via.channel, Channel::Tls(_));
+        wire.observer.passed(|| Passed::Introduced {
+            keywords: lines.into_iter().skip(1).collect(),
+            extensions: Box::new(extensions.clone()),
+            is_encrypted,
+        });
         Ok(extensions)
     }
 
@@ -81,23 +93,42 @@ impl Connector {
             let text = "the connection is not encrypted, and the login may not go over it";
             return unusable(Defect::PlainTextLogin, text);
         }
+        let token = self.token().await?;
+        let proof = match (&login.credential, &token) {
+            (Credential::Password(password), _) => Proof::Password(password),
+            (Credential::Token(_), Some(token)) => Proof::Token {
+                token,
+                server: (&self.settings.host, self.settings.port),
+            },
+            (Credential::Token(_), None) => {
+                return unusable(Defect::Other, "there is no source of tokens");
+            }
+        };
+        let pass = Pass {
+            username: &login.username,
+            proof,
+        };
         let mut refusal = None;
-        for mechanism in Mechanism::in_order(extensions.auth, privacy) {
-            match self.try_mechanism(wire, login, mechanism).await? {
-                Answer::Done => return Ok(()),
+        for mechanism in Mechanism::in_order(extensions.auth, proof, privacy) {
+            match self.try_mechanism(wire, pass, mechanism).await? {
+                Answer::Done => {
+                    wire.observer.passed(|| Passed::LoggedIn {
+                        mechanism: mechanism.name().into(),
+                        name: login.username.as_str().into(),
+                    });
+                    return Ok(());
+                }
                 Answer::Unknown(reply) => refusal = Some(reply),
                 Answer::Refused(reply) => {
-                    return Err(classify::reply(Stage::Authenticate, reply));
+                    self.reject(token.as_ref(), &reply);
+                    return Err(self.judge(Stage::Authenticate, reply));
                 }
                 Answer::Send(_) => return unusable(Defect::Other, "the login did not end"),
             }
         }
         match refusal {
-            Some(reply) => Err(classify::reply(Stage::Authenticate, reply)),
-            None => unusable(
-                Defect::Mechanism,
-                "the upstream offers none of the logins PLAIN, LOGIN and CRAM-MD5",
-            ),
+            Some(reply) => Err(self.judge(Stage::Authenticate, reply)),
+            None => unusable(Defect::Mechanism, proof.not_offered()),
         }
     }
 
@@ -105,15 +136,12 @@ impl Connector {
     async fn try_mechanism<S: Socket>(
         &self,
         wire: &mut Wire<S>,
-        login: &Login,
+        pass: Pass<'_>,
         mechanism: Mechanism,
     ) -> Result<Answer, Judgement> {
         let limit = self.settings.timeouts.command;
-        let (mut exchange, mut line) = Exchange::begin(login, mechanism);
-        let mut shown = match mechanism {
-            Mechanism::CramMd5 | Mechanism::Login => format!("AUTH {}", mechanism.name()),
-            Mechanism::Plain => "AUTH PLAIN ***".to_owned(),
-        };
+        let (mut exchange, mut line) = Exchange::begin(pass, mechanism);
+        let mut shown = exchange.first_line_shown();
         loop {
             let reply = wire.secret(line, &shown, limit).await;
             let reply = reply.map_err(|end| classify::broken(Stage::Authenticate, end))?;
@@ -127,12 +155,21 @@ impl Connector {
             "***".clone_into(&mut shown);
         }
     }
-}
 
-fn expect(stage: Stage, code: u16, reply: ReceivedReply) -> Result<ReceivedReply, Judgement> {
-    if reply.response.code == code {
-        Ok(reply)
-    } else {
-        Err(classify::reply(stage, reply.response))
+    fn expect(
+        &self,
+        stage: Stage,
+        code: u16,
+        reply: ReceivedReply,
+    ) -> Result<ReceivedReply, Judgement> {
+        if reply.response.code == code {
+            Ok(reply)
+        } else {
+            Err(self.judge(stage, reply.response))
+        }
+    }
+
+    pub(super) fn judge(&self, stage: Stage, reply: Response) -> Judgement {
+        classify::reply(stage, reply, self.settings.known())
     }
 }

@@ -11,6 +11,7 @@ use crate::dns::Host;
 use crate::mail::{Channel, Defect, Stage, Unusable, Via};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::probe::Passed;
 use crate::upstream::smtp::connection::Connection;
 use crate::upstream::smtp::login::Privacy;
 use crate::upstream::smtp::settings::TlsPolicy;
@@ -52,6 +53,10 @@ impl Connector {
         let chain =
             PeerCertificate::parse_chain(connection.peer_certificates().unwrap_or_default());
         observer.certificates(&chain);
+        observer.passed(|| Passed::Secured {
+            tls: tls_problem::agreed(connection),
+            chain: chain.clone(),
+        });
         self.shown(chain);
         Ok(client.stream)
     }
@@ -96,7 +101,7 @@ impl Connector {
         let reply = wire.command("STARTTLS\r\n", limit).await;
         let reply = reply.map_err(|end| harmless(classify::broken(Stage::Tls, end)))?;
         if reply.response.code != 220 {
-            return Err(harmless(classify::reply(Stage::Tls, reply.response)));
+            return Err(harmless(self.judge(Stage::Tls, reply.response)));
         }
         if !wire.is_quiet() {
             let text = "octets were slipped in before the TLS handshake";

@@ -9,7 +9,7 @@ use super::{After, Command, Exchange, Fate, Next};
 impl Exchange<'_> {
     pub(super) fn reset_answered(&mut self, reply: Response) {
         if !is_done(&reply) {
-            let judgement = classify::reply(Stage::Sender, reply);
+            let judgement = classify::reply(Stage::Sender, reply, self.task.known);
             self.close(&judgement.outcome, Health::Unreachable);
         }
     }
@@ -21,7 +21,7 @@ impl Exchange<'_> {
         if is_intermediate(&reply) {
             return self.confused(Stage::Sender);
         }
-        let judgement = classify::reply(Stage::Sender, reply);
+        let judgement = classify::reply(Stage::Sender, reply, self.task.known);
         self.health = judgement.health;
         self.settle_all(&judgement.outcome);
         self.next = Next::Nothing;
@@ -39,7 +39,7 @@ impl Exchange<'_> {
         if is_intermediate(&reply) {
             return self.confused(Stage::Recipient);
         }
-        let judgement = classify::reply(Stage::Recipient, reply);
+        let judgement = classify::reply(Stage::Recipient, reply, self.task.known);
         self.health = classify::worse(self.health.clone(), judgement.health);
         if let Some(fate) = self.fates.get_mut(place) {
             *fate = Fate::Settled(judgement.outcome);
@@ -102,21 +102,21 @@ impl Exchange<'_> {
 
     fn relayed(&mut self, reply: &Response) {
         let handover = Handover::Onward {
-            dsn: Duty::passed_where(self.offer.dsn),
+            dsn: Duty::passed_where(self.passes_dsn()),
             deliver_by: Duty::passed_where(self.offer.deliver_by.is_some()),
         };
         self.settle_all(&Outcome::Relayed(reply.clone(), handover));
     }
 
     pub(super) fn refused(&mut self, stage: Stage, reply: Response) {
-        let judgement = classify::reply(stage, reply);
+        let judgement = classify::reply(stage, reply, self.task.known);
         self.health = classify::worse(self.health.clone(), judgement.health);
         self.settle_all(&judgement.outcome);
     }
 
     /// 421: the upstream closes the connection (RFC 5321 §3.8). Nothing more is asked, and who has no outcome waits.
     pub(super) fn closing(&mut self, command: Command, reply: Response) {
-        let judgement = classify::reply(command.stage(), reply);
+        let judgement = classify::reply(command.stage(), reply, self.task.known);
         let health = classify::worse(self.health.clone(), judgement.health);
         self.close(&judgement.outcome, health);
     }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use crate::mail::{
     BodyType, Cause, DeliverByMode, Failure, Mailbox, MtPriority, Outcome, Priority, Recipient,
-    ReversePath, Stage,
+    Stage,
 };
 use crate::smtp::timing::By;
 use crate::upstream::smtp::framing::{Encoder, Framing};
@@ -26,7 +26,7 @@ impl Exchange<'_> {
         if envelope.body == BodyType::BinaryMime {
             return lacks(Stage::Content, "BINARYMIME");
         }
-        if !envelope.reverse_path.mailbox().is_none_or(is_sendable) {
+        if !self.reverse_path().is_none_or(is_sendable) {
             return lacks(Stage::Sender, "SMTPUTF8");
         }
         if let Some(cause) = self.lateness() {
@@ -79,8 +79,22 @@ impl Exchange<'_> {
                 .is_some_and(|recipient| !recipient.forward_path.mailbox().is_ascii())
         };
         envelope.smtputf8
-            || !envelope.reverse_path.is_ascii()
+            || !self.reverse_path().is_none_or(Mailbox::is_ascii)
             || (0..self.fates.len()).any(is_international)
+    }
+
+    /// Returns the reverse-path of this transaction; `None` is the null one, which nothing takes the place of.
+    fn reverse_path(&self) -> Option<&Mailbox> {
+        let own = self.task.envelope.reverse_path.mailbox()?;
+        Some(self.task.envelope_sender.unwrap_or(own))
+    }
+
+    /// Returns whether the sender's wishes for reports are passed on. With another reverse-path the reports would go there,
+    /// so that this relay answers for them itself (RFC 3461 §5.2.7).
+    pub(super) fn passes_dsn(&self) -> bool {
+        let is_replaced = self.task.envelope_sender.is_some()
+            && self.task.envelope.reverse_path.mailbox().is_some();
+        self.offer.dsn && !is_replaced
     }
 
     /// Returns what is said with MT-PRIORITY (RFC 6710 §4.2): what was asked for, else what this relay made of it, where
@@ -112,9 +126,9 @@ impl Exchange<'_> {
     pub(super) fn sender(&mut self, out: &mut Vec<u8>) {
         let (envelope, offer) = (self.task.envelope, self.offer);
         put(out, format_args!("MAIL FROM:"));
-        match &envelope.reverse_path {
-            ReversePath::Mailbox(mailbox) => self.path(mailbox, out),
-            ReversePath::Null => put(out, format_args!("<>")),
+        match self.reverse_path() {
+            Some(mailbox) => self.path(mailbox, out),
+            None => put(out, format_args!("<>")),
         }
         if offer.size.is_some() {
             put(out, format_args!(" SIZE={}", self.task.content.size()));
@@ -125,7 +139,7 @@ impl Exchange<'_> {
         if offer.smtputf8 && self.needs_smtputf8() {
             put(out, format_args!(" SMTPUTF8"));
         }
-        if offer.dsn {
+        if self.passes_dsn() {
             parameter::of_mail(envelope, out);
         }
         if offer.deliver_by.is_some()
@@ -157,7 +171,7 @@ impl Exchange<'_> {
         };
         put(out, format_args!("RCPT TO:"));
         self.path(recipient.forward_path.mailbox(), out);
-        if self.offer.dsn {
+        if self.passes_dsn() {
             parameter::of_rcpt(recipient, out);
         }
         put(out, format_args!("\r\n"));

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mail::{
-    DeliverBy, DeliverByMode, DeliverByTrace, ForwardPath, Mailbox, MtPriority, Recipient,
-    ReversePath,
+    DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Duty, ForwardPath, Handover, Mailbox,
+    MtPriority, Notify, Recipient, ReversePath,
 };
 use crate::smtp::extension::Size;
 use crate::smtp::reply::ReplyParser;
@@ -121,9 +121,11 @@ impl Scene {
             .collect();
         let task = Task {
             envelope: &envelope,
+            envelope_sender: None,
             recipients: &recipients,
             priority: Priority::Normal,
             now: NOW,
+            known: &[],
             content: if self.is_streamed {
                 Content::Streamed(MESSAGE.len() as u64)
             } else {
@@ -419,9 +421,11 @@ fn what_was_not_written_to_its_end_is_not_unknown() {
     let envelope = envelope(&["r@example.net"]);
     let task = Task {
         envelope: &envelope,
+        envelope_sender: None,
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
         now: NOW,
+        known: &[],
         content: Content::Whole(MESSAGE),
     };
     let scene = Scene::chunking();
@@ -540,6 +544,67 @@ fn an_mt_priority_is_passed_on_as_it_was_asked_for() {
     assert_eq!(said(None), format!("{mail}\r\n"));
 }
 
+/// Plays a transaction with another reverse-path, and returns what is sent first and who answers for reports.
+fn with_envelope_sender(envelope: &Envelope, sender: &str, offer: &Extensions) -> (String, Duty) {
+    let sender = Mailbox::parse(sender).unwrap();
+    let task = Task {
+        envelope,
+        envelope_sender: Some(&sender),
+        known: &[],
+        recipients: &[RecipientIndex(0)],
+        priority: Priority::Normal,
+        now: NOW,
+        content: Content::Whole(MESSAGE),
+    };
+    let exchange = Exchange::new(task, offer, After::Clean);
+    let script = ["250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 ok\r\n"];
+    let played = Scene::default().drive(exchange, &script);
+    let duty = match &played.ended.outcomes[0].1 {
+        Outcome::Relayed(_, Handover::Onward { dsn, .. }) => *dsn,
+        other @ (Outcome::Relayed(..)
+        | Outcome::Deferred(_)
+        | Outcome::Rejected(_)
+        | Outcome::Unknown(_)) => panic!("{other:?}"),
+    };
+    (played.flights[..2].concat(), duty)
+}
+
+#[test]
+fn an_envelope_sender_takes_the_place_of_the_reverse_path_and_of_wishes_for_reports() {
+    let mut envelope = envelope(&["r@example.net"]);
+    envelope.ret = Some(DsnReturn::Full);
+    envelope.envelope_id = Some("id".into());
+    envelope.recipients[0].notify = Some(Notify::NEVER);
+    let offer = Extensions {
+        dsn: true,
+        smtputf8: true,
+        ..Extensions::default()
+    };
+    let played = with_envelope_sender(&envelope, "bounces@example.com", &offer);
+    let sent = "MAIL FROM:<bounces@example.com>\r\nRCPT TO:<r@example.net>\r\n";
+    assert_eq!(played, (sent.to_owned(), Duty::Ours));
+    // An international one needs what any international reverse-path does.
+    let (sent, _) = with_envelope_sender(&envelope, "ü@example.com", &offer);
+    assert!(
+        sent.starts_with("MAIL FROM:<ü@example.com> SMTPUTF8\r\n"),
+        "{sent}"
+    );
+}
+
+#[test]
+fn nothing_takes_the_place_of_the_null_reverse_path() {
+    let mut envelope = envelope(&["r@example.net"]);
+    envelope.reverse_path = ReversePath::Null;
+    envelope.recipients[0].notify = Some(Notify::NEVER);
+    let offer = Extensions {
+        dsn: true,
+        ..Extensions::default()
+    };
+    let played = with_envelope_sender(&envelope, "bounces@example.com", &offer);
+    let sent = "MAIL FROM:<>\r\nRCPT TO:<r@example.net> NOTIFY=NEVER\r\n";
+    assert_eq!(played, (sent.to_owned(), Duty::Passed));
+}
+
 proptest! {
     #[test]
     fn whatever_is_replied_every_recipient_has_one_outcome(
@@ -587,9 +652,11 @@ proptest! {
         let envelope = envelope(&[&address]);
         let task = Task {
             envelope: &envelope,
+            envelope_sender: None,
             recipients: &[RecipientIndex(0)],
             priority: Priority::Normal,
             now: NOW,
+            known: &[],
             content: Content::Whole(MESSAGE),
         };
         let scene = Scene::pipelining();

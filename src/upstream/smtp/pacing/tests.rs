@@ -78,6 +78,7 @@ impl Rig {
         let envelope = envelope();
         let transfer = Transfer {
             envelope: &envelope,
+            envelope_sender: None,
             recipients: &[RecipientIndex(0)],
             priority,
             now: Timestamp::from_unix_millis(1_800_000_000_000),
