@@ -1,5 +1,6 @@
 //! From a checked configuration to the parts of the program.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,8 @@ use crate::telemetry;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
-use super::drain::Drained;
 use super::error::AppError;
+use super::register::Register;
 
 /// Makes the data directory, for its owner alone.
 pub(super) fn data_dir(path: &Path) -> Result<(), AppError> {
@@ -70,11 +71,11 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
 }
 
 /// Makes the directory, with the routes that mail takes while some upstreams are drained.
-pub(super) fn directory(config: &Checked, drained: &Drained) -> Directory {
+pub(super) fn directory(config: &Checked, register: &Register) -> Directory {
     Directory {
         hostname: config.server.hostname.clone(),
         profiles: config.profiles.clone(),
-        routes: routes(&config.routes, drained, |name| {
+        routes: routes(&config.routes, register, |name| {
             config.upstreams.contains_key(name)
         }),
     }
@@ -109,10 +110,10 @@ pub(super) fn quota_file(config: &Checked) -> PathBuf {
 /// Returns the routes with stand-ins for drained upstreams, as far as these exist.
 pub(super) fn routes(
     configured: &Table,
-    drained: &Drained,
+    register: &Register,
     exists: impl Fn(&UpstreamName) -> bool,
 ) -> Table {
-    let mut stand_ins = drained.stand_ins();
+    let mut stand_ins = register.stand_ins();
     stand_ins.retain(|_, to| exists(to));
     configured.with_stand_ins(&stand_ins)
 }
@@ -139,7 +140,7 @@ pub(super) fn policies(
 
 /// Makes the upstreams. Reads certificate authorities, connects to nothing.
 pub(super) fn lanes(
-    upstreams: &std::collections::BTreeMap<UpstreamName, Upstream>,
+    upstreams: &BTreeMap<UpstreamName, Upstream>,
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
     policies: &Arc<Policies>,
@@ -171,6 +172,29 @@ fn lane(
         plan: upstream.retry,
         bounds: upstream.bounds.clone(),
     })
+}
+
+/// How an upstream is reached, in words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Way {
+    pub(super) kind: &'static str,
+    pub(super) place: String,
+    /// Whether an upstream is left where its certificate has ended.
+    pub(super) is_certificate_judged: bool,
+}
+
+/// Says how each upstream is reached.
+pub(super) fn ways(config: &Checked) -> BTreeMap<UpstreamName, Way> {
+    let upstreams = config.upstreams.iter();
+    let way = |(name, upstream): (&UpstreamName, &Upstream)| {
+        let way = Way {
+            kind: upstream.engine.kind(),
+            place: upstream.engine.place(),
+            is_certificate_judged: upstream.engine.is_certificate_judged(),
+        };
+        (name.clone(), way)
+    };
+    upstreams.map(way).collect()
 }
 
 /// Seeds chance from the operating system; the time is no seed that two nodes would not share.

@@ -7,7 +7,9 @@
 mod accounts_file;
 mod check;
 mod checked;
+mod day;
 mod diagnostic;
+mod expiry;
 mod load;
 mod raw;
 mod read;
@@ -18,6 +20,7 @@ mod units;
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
 pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use expiry::Expiry;
 pub use load::{data_dir, load};
 pub use sample::defaults_toml;
 pub use units::{ByteSize, Span, UnitError};

@@ -15,6 +15,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 
+use crate::clock::Timestamp;
+
+use super::client::PeerCertificate;
+
 /// Sessions that can be resumed without a ticket (TLS 1.2 session ids).
 const RESUMABLE: usize = 10_000;
 
@@ -167,6 +171,13 @@ impl Reloadable {
 /// [`ServerTlsError`] names the file and what is wrong with it.
 pub fn check_files(certificate: &Path, key: &Path) -> Result<(), ServerTlsError> {
     certified_key(certificate, key, &aws_lc_rs::default_provider()).map(drop)
+}
+
+/// Returns until when the certificate in a PEM file is valid, where that can be read.
+pub fn not_after(certificate: &Path) -> Option<Timestamp> {
+    let chain = read_chain(certificate).ok()?;
+    let own = PeerCertificate::parse(chain.first()?)?;
+    Some(own.not_after)
 }
 
 fn load(settings: &Settings, resumption: &Resumption) -> Result<Arc<ServerConfig>, ServerTlsError> {

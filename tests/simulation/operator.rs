@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthouse::clock::Clock as _;
 use posthouse::identity::{AccountName, Route, UpstreamName};
-use posthouse::relay::Relay;
+use posthouse::relay::{Park, Relay};
+use posthouse::schedule::Reason;
 use posthouse::spool::SpoolAdmin as _;
 
 use crate::chance::Dice;
@@ -20,7 +22,7 @@ pub(crate) async fn interfere(
 ) {
     let entries = machine.entries().await;
     let id = (!entries.is_empty()).then(|| dice.one_of(&entries).id);
-    match (dice.between(0, 8), id) {
+    match (dice.between(0, 11), id) {
         (0, Some(id)) => {
             let done = machine.disk.hold(id).await;
             machine.note(|| format!("hold {id}: {}", done.is_ok()));
@@ -47,6 +49,25 @@ pub(crate) async fn interfere(
         (5, _) => {
             machine.note(|| "drain none".to_owned());
             relay.drain(BTreeSet::new());
+        }
+        (7, _) => {
+            let parked = dice.one_of(upstreams).clone();
+            machine.note(|| format!("park {parked}"));
+            let park = Park {
+                since: machine.clock.now(),
+                reason: Reason::default(),
+            };
+            let mut observer = machine.observer.lock().unwrap();
+            observer.parks.insert(parked, park);
+            relay.park(observer.parks.clone());
+        }
+        (8, _) => {
+            let resumed = dice.one_of(upstreams).clone();
+            machine.note(|| format!("resume {resumed}"));
+            let mut observer = machine.observer.lock().unwrap();
+            observer.parks.remove(&resumed);
+            relay.park(observer.parks.clone());
+            relay.resume(&resumed);
         }
         (6, _) if machine.fairness.is_none() => {
             let route = Route::new(vec![dice.one_of(upstreams).clone()]).unwrap();

@@ -3,7 +3,12 @@
 mod command;
 mod list;
 mod login;
+mod offline;
+mod park;
+mod resume;
+mod state;
 mod test;
 
 pub(super) use command::{Arguments, run};
+pub(super) use state::state;
 pub(super) use test::look_at;

@@ -45,6 +45,7 @@ pub(in crate::config) fn upstreams(
                 continue;
             }
         };
+        context.turn_to(format!("upstream {name}"));
         let checked = upstream_of_kind(context, &name, key.span(), upstream.get_ref(), base);
         found.push((name, checked));
     }

@@ -175,7 +175,7 @@ fn domains_are_asked_by_default_where_mx_records_name_the_servers() {
         );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("posthouse.toml");
-        let mut file = std::fs::File::create(&path).unwrap();
+        let mut file = File::create(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let checked = load(&path).unwrap();
         let vouching = smtp(&checked.upstreams[&upstream("main")]).vouching;

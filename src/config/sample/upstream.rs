@@ -32,7 +32,8 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     sample.set(
         "password",
         "{ inline = \"change me\" }",
-        "Better than inline: { file = \"secrets/main\" }, a file of mode 600, or { env = \"MAIN_PASSWORD\" }. FILL IN.",
+        "Better than inline: { file = \"secrets/main\" }, a file of mode 600, or { env = \"MAIN_PASSWORD\" }. FILL IN.\n\
+         In each of them, expires = \"2027-05-01\" gives warning 30, 14, 7, 3 and 1 days before the secret ends, at midnight UTC.",
     );
     sample.shown(
         "tls",
