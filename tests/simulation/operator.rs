@@ -50,25 +50,8 @@ pub(crate) async fn interfere(
             machine.note(|| "drain none".to_owned());
             relay.drain(BTreeSet::new());
         }
-        (7, _) => {
-            let parked = dice.one_of(upstreams).clone();
-            machine.note(|| format!("park {parked}"));
-            let park = Park {
-                since: machine.clock.now(),
-                reason: Reason::default(),
-            };
-            let mut observer = machine.observer.lock().unwrap();
-            observer.parks.insert(parked, park);
-            relay.park(observer.parks.clone());
-        }
-        (8, _) => {
-            let resumed = dice.one_of(upstreams).clone();
-            machine.note(|| format!("resume {resumed}"));
-            let mut observer = machine.observer.lock().unwrap();
-            observer.parks.remove(&resumed);
-            relay.park(observer.parks.clone());
-            relay.resume(&resumed);
-        }
+        (7, _) => park(machine, relay, dice.one_of(upstreams)),
+        (8, _) => resume(machine, relay, dice.one_of(upstreams)),
         (6, _) if machine.fairness.is_none() => {
             let route = Route::new(vec![dice.one_of(upstreams).clone()]).unwrap();
             machine.note(|| format!("all mail takes {route}"));
@@ -86,4 +69,24 @@ pub(crate) async fn interfere(
             }
         }
     }
+}
+
+fn park(machine: &Machine, relay: &Arc<Relay>, upstream: &UpstreamName) {
+    machine.note(|| format!("park {upstream}"));
+    let park = Park {
+        since: machine.clock.now(),
+        reason: Reason::default(),
+    };
+    let mut observer = machine.observer.lock().unwrap();
+    observer.parks.insert(upstream.clone(), park);
+    relay.park(observer.parks.clone());
+}
+
+fn resume(machine: &Machine, relay: &Arc<Relay>, upstream: &UpstreamName) {
+    machine.note(|| format!("resume {upstream}"));
+    let mut observer = machine.observer.lock().unwrap();
+    observer.parks.remove(upstream);
+    relay.park(observer.parks.clone());
+    drop(observer);
+    relay.resume(upstream);
 }
