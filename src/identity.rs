@@ -1,7 +1,11 @@
 //! Names of accounts, tenants and upstreams, and who has authenticated.
 
+mod nearest;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use nearest::nearest;
 
 /// Why a name was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -30,7 +30,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
     ("http", &["clock", "dial", "telemetry", "tls"]),
-    ("mta_sts", &["clock", "dns", "http", "telemetry", "tls"]),
+    (
+        "mta_sts",
+        &["clock", "dial", "dns", "http", "telemetry", "tls"],
+    ),
     ("oauth", &["clock", "http", "secret", "telemetry", "tls"]),
     ("journal", &["clock", "mail"]),
     (

@@ -224,15 +224,23 @@ fn receive_tls(
     socket: &mut TcpStream,
     input: &mut Vec<u8>,
 ) -> io::Result<bool> {
-    let Some(count) = would_block(tls.read_tls(socket))? else {
-        return Ok(true);
-    };
-    let state = tls.process_new_packets().map_err(io::Error::other)?;
-    let start = input.len();
-    input.resize(start + state.plaintext_bytes_to_read(), 0);
-    tls.reader().read_exact(&mut input[start..])?;
-    Ok(count > 0)
+    // The library reads 4 KiB at a time; what else is there needs no other turn of the loop.
+    loop {
+        let Some(count) = would_block(tls.read_tls(socket))? else {
+            return Ok(true);
+        };
+        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        let start = input.len();
+        input.resize(start + state.plaintext_bytes_to_read(), 0);
+        tls.reader().read_exact(&mut input[start..])?;
+        if count < PIECE {
+            return Ok(count > 0);
+        }
+    }
 }
+
+/// Octets that the TLS library reads at a time.
+const PIECE: usize = 4096;
 
 fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {

@@ -25,12 +25,17 @@ pub(crate) fn measure(shape: &Shape) -> io::Result<()> {
     for series in [&mut plain, &mut encrypted] {
         series.run(shape, shape.warm_up())?;
     }
-    for _ in 0..shape.runs {
-        let run = plain.run(shape, shape.count)?;
-        plain.runs.push(run);
+    for pair in 0..shape.runs {
         let before = encrypted.connections();
-        let run = encrypted.run(shape, shape.count)?;
-        encrypted.runs.push(run);
+        let mut both = [&mut plain, &mut encrypted];
+        // Neither always comes first: a machine slows down and recovers.
+        if pair % 2 == 1 {
+            both.reverse();
+        }
+        for series in both {
+            let run = series.run(shape, shape.count)?;
+            series.runs.push(run);
+        }
         handshakes.push(encrypted.connections() - before);
     }
     let all = encrypted.connections();

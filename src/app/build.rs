@@ -1,5 +1,6 @@
 //! From a checked configuration to the parts of the program.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
+use crate::mta_sts::{self, Policies};
 use crate::quota::{self, Quotas};
 use crate::relay::{self, Lane};
 use crate::route::Table;
@@ -19,8 +21,8 @@ use crate::telemetry;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
-use super::drain::Drained;
 use super::error::AppError;
+use super::register::Register;
 
 /// Makes the data directory, for its owner alone.
 pub(super) fn data_dir(path: &Path) -> Result<(), AppError> {
@@ -69,11 +71,11 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
 }
 
 /// Makes the directory, with the routes that mail takes while some upstreams are drained.
-pub(super) fn directory(config: &Checked, drained: &Drained) -> Directory {
+pub(super) fn directory(config: &Checked, register: &Register) -> Directory {
     Directory {
         hostname: config.server.hostname.clone(),
         profiles: config.profiles.clone(),
-        routes: routes(&config.routes, drained, |name| {
+        routes: routes(&config.routes, register, |name| {
             config.upstreams.contains_key(name)
         }),
     }
@@ -108,10 +110,10 @@ pub(super) fn quota_file(config: &Checked) -> PathBuf {
 /// Returns the routes with stand-ins for drained upstreams, as far as these exist.
 pub(super) fn routes(
     configured: &Table,
-    drained: &Drained,
+    register: &Register,
     exists: impl Fn(&UpstreamName) -> bool,
 ) -> Table {
-    let mut stand_ins = drained.stand_ins();
+    let mut stand_ins = register.stand_ins();
     stand_ins.retain(|_, to| exists(to));
     configured.with_stand_ins(&stand_ins)
 }
@@ -125,15 +127,27 @@ pub(super) fn relay_settings(config: &Checked) -> relay::Settings {
     }
 }
 
-/// Makes the upstreams. Reads certificate authorities, connects to nothing.
-pub(super) fn lanes(
-    upstreams: &std::collections::BTreeMap<UpstreamName, Upstream>,
+/// Makes what keeps the policies of domains (RFC 8461). Reads the file of those that are known, asks nobody.
+pub(super) fn policies(
+    config: &Checked,
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
+) -> Arc<Policies> {
+    let source = mta_sts::Source::direct(Arc::clone(resolver), Arc::clone(clock));
+    let file = config.server.data_dir.join("mta-sts.json");
+    Arc::new(Policies::kept_in(source, file))
+}
+
+/// Makes the upstreams. Reads certificate authorities, connects to nothing.
+pub(super) fn lanes(
+    upstreams: &BTreeMap<UpstreamName, Upstream>,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Arc<dyn Clock>,
+    policies: &Arc<Policies>,
 ) -> Result<Vec<Lane>, AppError> {
     upstreams
         .values()
-        .map(|upstream| lane(upstream, resolver, clock))
+        .map(|upstream| lane(upstream, resolver, clock, policies))
         .collect()
 }
 
@@ -141,6 +155,7 @@ fn lane(
     upstream: &Upstream,
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
+    policies: &Arc<Policies>,
 ) -> Result<Lane, AppError> {
     let clock = Arc::clone(clock);
     let engine: Arc<dyn crate::upstream::Upstream> = match &upstream.engine {
@@ -148,7 +163,8 @@ fn lane(
         Engine::Maildir(settings) => Arc::new(MaildirUpstream::new(settings.clone(), clock)),
         Engine::Smtp(settings) => {
             let settings = settings.as_ref().clone();
-            Arc::new(SmtpUpstream::new(settings, Arc::clone(resolver), clock)?)
+            let upstream = SmtpUpstream::new(settings, Arc::clone(resolver), clock)?;
+            Arc::new(upstream.with_policies(Arc::clone(policies)))
         }
     };
     Ok(Lane {
@@ -156,6 +172,29 @@ fn lane(
         plan: upstream.retry,
         bounds: upstream.bounds.clone(),
     })
+}
+
+/// How an upstream is reached, in words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Way {
+    pub(super) kind: &'static str,
+    pub(super) place: String,
+    /// Whether an upstream is left where its certificate has ended.
+    pub(super) is_certificate_judged: bool,
+}
+
+/// Says how each upstream is reached.
+pub(super) fn ways(config: &Checked) -> BTreeMap<UpstreamName, Way> {
+    let upstreams = config.upstreams.iter();
+    let way = |(name, upstream): (&UpstreamName, &Upstream)| {
+        let way = Way {
+            kind: upstream.engine.kind(),
+            place: upstream.engine.place(),
+            is_certificate_judged: upstream.engine.is_certificate_judged(),
+        };
+        (name.clone(), way)
+    };
+    upstreams.map(way).collect()
 }
 
 /// Seeds chance from the operating system; the time is no seed that two nodes would not share.

@@ -4,16 +4,17 @@
 //! goes the other way: no new connections, messages in progress end, running attempts end, the spool closes.
 
 mod build;
-mod drain;
 mod error;
+pub mod expiry;
 mod operator;
 mod orphans;
 mod privileges;
+mod register;
 mod reload;
 mod reroute;
 mod run;
 
-pub use drain::Drained;
 pub use error::AppError;
+pub use register::Register;
 pub use reroute::{placement, reroute};
 pub use run::{Options, serve};

@@ -8,18 +8,21 @@ use crate::clock::Timestamp;
 use crate::config::Checked;
 use crate::control::protocol::Submitted;
 use crate::control::queue::Configured;
-use crate::control::server::{DrainError, Operator, OperatorMail, ReloadError, SubmitError};
-use crate::control::view::{Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView};
-
+use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
+use crate::control::view::{
+    EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
+};
 use crate::identity::{Route, UpstreamName};
+use crate::relay::{Park, State, UpstreamStanding};
+use crate::schedule::{Reason, TroubleKind};
 use crate::spool::Entry;
-
 use crate::submission::{self, LocalMail};
+use crate::telemetry;
 
 use super::error::AppError;
+use super::expiry::Ending;
 use super::reload::Reloader;
 use super::reroute::placement;
-use crate::telemetry;
 
 /// The running server as the control socket sees it.
 pub(super) struct ServerOperator {
@@ -75,21 +78,23 @@ impl Operator for ServerOperator {
         &self,
         upstream: UpstreamName,
         to: Option<UpstreamName>,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), RegisterError> {
         let name = upstream.clone();
         let drained = self
             .reloader
-            .drain(move |drained| drained.begin(upstream, to));
-        drained.await.map_err(DrainError::Write)?;
+            .drain(move |register| register.drain(upstream, to));
+        drained.await.map_err(RegisterError::Write)?;
         tracing::info!(upstream = %name, "upstream drained");
         Ok(())
     }
 
-    async fn end_drain(&self, upstream: &str) -> Result<(), DrainError> {
+    async fn end_drain(&self, upstream: &str) -> Result<(), RegisterError> {
         let name = upstream.to_owned();
-        let ended = self.reloader.drain(move |drained| drained.end(&name));
-        if !ended.await.map_err(DrainError::Write)? {
-            return Err(DrainError::NotDrained(upstream.to_owned()));
+        let ended = self
+            .reloader
+            .drain(move |register| register.end_drain(&name));
+        if !ended.await.map_err(RegisterError::Write)? {
+            return Err(RegisterError::NotDrained(upstream.to_owned()));
         }
         tracing::info!(upstream, "upstream is no longer drained");
         Ok(())
@@ -112,24 +117,44 @@ impl Operator for ServerOperator {
         })
     }
 
-    fn describe(&self) -> ServerView {
-        let draining = self.reloader.draining();
-        let upstreams = self
+    async fn park(
+        &self,
+        upstream: UpstreamName,
+        reason: Option<String>,
+    ) -> Result<(), RegisterError> {
+        let (name, text) = (upstream.clone(), reason.unwrap_or_default());
+        let park = Park {
+            since: self.reloader.clock.now(),
+            reason: Reason {
+                text: text.clone().into(),
+                repair: None,
+            },
+        };
+        let parked = self
             .reloader
-            .relay
-            .upstreams()
-            .into_iter()
-            .map(|standing| UpstreamView {
-                name: standing.name.to_string(),
-                condition: standing.condition.to_owned(),
-                drained_to: draining
-                    .drained
-                    .stand_in(&standing.name)
-                    .map(ToString::to_string),
-                attempts: standing.attempts,
-                limit: standing.limit,
-                connections: standing.connections,
-            });
+            .park(move |register| register.park(upstream, park));
+        parked.await.map_err(RegisterError::Write)?;
+        tracing::info!(upstream = %name, reason = text, "upstream parked by an operator");
+        Ok(())
+    }
+
+    async fn resume(&self, upstream: UpstreamName) -> Result<(), RegisterError> {
+        let name = upstream.clone();
+        let ended = self
+            .reloader
+            .park(move |register| register.resume(name.as_str()));
+        let was_parked = ended.await.map_err(RegisterError::Write)?;
+        let was_paused = self.reloader.relay.resume(&upstream);
+        if !was_parked && !was_paused {
+            return Err(RegisterError::NotParked(upstream.to_string()));
+        }
+        tracing::info!(%upstream, "upstream resumed by an operator");
+        Ok(())
+    }
+
+    fn describe(&self) -> ServerView {
+        let upstreams = self.reloader.relay.upstreams().into_iter();
+        let upstreams = upstreams.map(|standing| self.upstream(standing));
         let counted = self.reloader.parts.counts.now();
         ServerView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -149,6 +174,58 @@ impl Operator for ServerOperator {
                 failed_logins: counted.failed_logins,
                 over_quota: counted.over_quota,
                 paced: counted.paced,
+            },
+            endings: self.reloader.endings().into_iter().map(ending).collect(),
+        }
+    }
+}
+
+fn ending(ending: Ending) -> EndingView {
+    EndingView {
+        what: ending.what,
+        place: ending.place,
+        ends: Time(ending.ends),
+        repair: ending.repair,
+    }
+}
+
+impl ServerOperator {
+    fn upstream(&self, standing: UpstreamStanding) -> UpstreamView {
+        let (drained_to, way) = {
+            let kept = self.reloader.kept();
+            let to = kept.register.stand_in(&standing.name);
+            let way = kept.ways.get(&standing.name).cloned();
+            (to.map(ToString::to_string), way)
+        };
+        let way = way.unwrap_or_default();
+        let view = UpstreamView {
+            name: standing.name.to_string(),
+            kind: way.kind.to_owned(),
+            place: way.place,
+            condition: standing.state.word().to_owned(),
+            drained_to,
+            attempts: standing.attempts,
+            limit: standing.limit,
+            connections: standing.connections,
+            certificate_ends: standing.certificate_ends.map(Time),
+            ..UpstreamView::default()
+        };
+        match standing.state {
+            State::Drained | State::Good => view,
+            State::ParkedByOperator(park) => UpstreamView {
+                since: Some(Time(park.since)),
+                parked_by: Some("operator".to_owned()),
+                reason: Some(park.reason.text.into()).filter(|text: &String| !text.is_empty()),
+                ..view
+            },
+            State::Troubled(troubled) => UpstreamView {
+                since: Some(Time(troubled.since)),
+                parked_by: (troubled.kind == TroubleKind::Parked).then(|| "posthouse".to_owned()),
+                reason: Some(troubled.reason.text.into()),
+                repair: troubled.reason.repair.map(Into::into),
+                failures: troubled.failures,
+                probe: troubled.probe.map(Time),
+                ..view
             },
         }
     }

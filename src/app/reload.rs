@@ -1,13 +1,17 @@
 //! Another configuration for the running server: load, check, swap. A bad file changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits, SystemMail};
+use crate::config::{
+    self, Checked, Diagnostic, Expiry, Log, Report, Server, SpoolLimits, SystemMail,
+};
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::journal;
+use crate::mta_sts::Policies;
 use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
 use crate::spool::embedded::EmbeddedSpool;
@@ -16,8 +20,10 @@ use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
-use super::drain::Drained;
+use super::build::Way;
 use super::error::AppError;
+use super::expiry::Watch;
+use super::register::Register;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -28,16 +34,25 @@ pub(super) struct Reloader {
     pub(super) tls: Arc<Reloadable>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The policies of domains, which outlive the upstreams that ask for them.
+    pub(super) policies: Arc<Policies>,
     pub(super) turn: tokio::sync::Mutex<()>,
-    /// The routes as configured, and the upstreams that are drained.
-    pub(super) draining: Mutex<Draining>,
+    pub(super) kept: Mutex<Kept>,
+    /// What operators have been told of what ends.
+    pub(super) watch: Mutex<Watch>,
     pub(super) fixed: Fixed,
 }
 
-/// What the routes are made of that mail takes.
-pub(super) struct Draining {
+/// What is known of routes and upstreams besides what the relay knows.
+pub(super) struct Kept {
+    /// As configured, without what an operator has changed.
     pub(super) routes: Table,
-    pub(super) drained: Drained,
+    /// What operators have changed, and when upstreams were parked.
+    pub(super) register: Register,
+    /// How each upstream is reached.
+    pub(super) ways: BTreeMap<UpstreamName, Way>,
+    /// What in the configuration comes to an end.
+    pub(super) expiries: Vec<Expiry>,
 }
 
 /// What the server was started with and only another start changes.
@@ -79,6 +94,7 @@ impl Reloader {
                     tracing::warn!(warning, "configuration");
                 }
                 tracing::info!("configuration reloaded");
+                self.watch_expiries();
             }
             Err(AppError::Config(report)) => log_report(report),
             Err(error) => {
@@ -109,9 +125,11 @@ impl Reloader {
         self.tls.replace(certificate);
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
         let directory = {
-            let mut draining = self.draining();
-            draining.routes = config.routes.clone();
-            build::directory(&config, &draining.drained)
+            let mut kept = self.kept();
+            kept.routes = config.routes.clone();
+            kept.ways = build::ways(&config);
+            kept.expiries.clone_from(&config.expiries);
+            build::directory(&config, &kept.register)
         };
         self.parts.replace_directory(directory);
         self.parts
@@ -132,12 +150,22 @@ impl Reloader {
     /// # Errors
     /// [`AppError::Upstream`].
     pub(super) fn lanes(&self, config: &Checked) -> Result<Vec<Lane>, AppError> {
-        build::lanes(&config.upstreams, &self.resolver, &self.clock)
+        build::lanes(
+            &config.upstreams,
+            &self.resolver,
+            &self.clock,
+            &self.policies,
+        )
     }
 
     /// Puts upstreams in place, and lets queued messages follow the routes.
     pub(super) async fn route(&self, lanes: Vec<Lane>, config: &Checked) {
-        self.relay.drain(self.draining().drained.upstreams());
+        let (drained, parked) = {
+            let register = &self.kept().register;
+            (register.drained(), register.parked())
+        };
+        self.relay.drain(drained);
+        self.relay.park(parked);
         self.relay.replace(Arrangement {
             lanes,
             plan: config.retry,
@@ -147,28 +175,68 @@ impl Reloader {
         self.reroute().await;
     }
 
-    pub(super) fn draining(&self) -> MutexGuard<'_, Draining> {
-        self.draining.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes which upstreams are drained, and lets accepted mail follow.
     pub(super) async fn drain<T>(
         &self,
-        change: impl FnOnce(&mut Drained) -> std::io::Result<T> + Send + 'static,
+        change: impl FnOnce(&mut Register) -> std::io::Result<T> + Send + 'static,
     ) -> std::io::Result<T>
     where
         T: Send + 'static,
     {
         // Not while a reload exchanges the routes.
         let _turn = self.turn.lock().await;
-        let mut drained = self.draining().drained.clone();
-        let changed = tokio::task::spawn_blocking(move || {
-            let told = change(&mut drained)?;
-            Ok::<_, std::io::Error>((told, drained))
-        });
-        let (told, drained) = changed.await.map_err(std::io::Error::other)??;
-        self.draining().drained = drained;
+        let told = self.change_register(change).await?;
         self.apply_drained().await;
+        Ok(told)
+    }
+
+    /// Changes which upstreams an operator has parked.
+    pub(super) async fn park<T>(
+        &self,
+        change: impl FnOnce(&mut Register) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T>
+    where
+        T: Send + 'static,
+    {
+        let _turn = self.turn.lock().await;
+        let told = self.change_register(change).await?;
+        let parked = self.kept().register.parked();
+        self.relay.park(parked);
+        Ok(told)
+    }
+
+    /// Keeps what the relay knows of parkings, where that is new. What cannot be written is written another time.
+    pub(super) async fn keep_histories(&self) {
+        let histories = self.relay.histories();
+        if histories == self.kept().register.histories() {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        let kept = self.change_register(move |register| register.keep(histories));
+        if let Err(error) = kept.await {
+            tracing::error!(%error, "cannot write since when upstreams are parked; it is tried again");
+        }
+    }
+
+    /// Changes what is kept of the upstreams. The caller has the turn.
+    async fn change_register<T>(
+        &self,
+        change: impl FnOnce(&mut Register) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T>
+    where
+        T: Send + 'static,
+    {
+        let mut register = self.kept().register.clone();
+        let changed = tokio::task::spawn_blocking(move || {
+            let told = change(&mut register)?;
+            Ok::<_, std::io::Error>((told, register))
+        });
+        let (told, register) = changed.await.map_err(std::io::Error::other)??;
+        self.kept().register = register;
         Ok(told)
     }
 
@@ -177,9 +245,9 @@ impl Reloader {
         let upstreams = self.relay.upstreams();
         let exists = |name: &UpstreamName| upstreams.iter().any(|known| known.name == *name);
         let (routes, drained) = {
-            let Draining { routes, drained } = &*self.draining();
-            let routes = build::routes(routes, drained, exists);
-            (routes, drained.upstreams())
+            let kept = self.kept();
+            let routes = build::routes(&kept.routes, &kept.register, exists);
+            (routes, kept.register.drained())
         };
         self.relay.drain(drained);
         self.relay.set_routes(routes.clone());

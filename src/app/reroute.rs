@@ -84,7 +84,7 @@ impl Reloader {
 
     /// Reroutes what was accepted, or reported, with the old routes while a reload or a drain took them away.
     pub(super) async fn adopt_orphans(&self) {
-        let stand_ins = self.draining().drained.stand_ins();
+        let stand_ins = self.kept().register.stand_ins();
         if !self.relay.has_orphans() && stand_ins.is_empty() {
             return;
         }

@@ -14,6 +14,7 @@ use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
 use crate::journal::Journal;
+use crate::mta_sts::Policies;
 use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
@@ -23,11 +24,12 @@ use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
-use super::drain::Drained;
 use super::error::AppError;
+use super::expiry;
 use super::operator::ServerOperator;
 use super::privileges;
-use super::reload::{Draining, Fixed, Reloader};
+use super::register::Register;
+use super::reload::{Fixed, Kept, Reloader};
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
@@ -162,7 +164,8 @@ async fn run(
     } = parts;
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
-    let keeping = JoinSet::from_iter([keeper.run(stop_keeper.clone())]);
+    let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
+    let keeping = JoinSet::from_iter([keeping]);
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -196,10 +199,21 @@ async fn run(
     stop_keeper.cancel();
     keeping.join_all().await;
     stop_relay.cancel();
-    while relaying.join_next().await.is_some() {}
+    end_relay(relaying, &reloader).await;
     spool.close().await;
     tracing::info!("stopped");
     ended
+}
+
+/// Keeps the counts of quotas on the disk, and the policies of domains fresh.
+async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) {
+    tokio::join!(keeper.run(stop.clone()), policies.keep_fresh(stop));
+}
+
+/// Waits for the relay to end, and keeps what it has learnt.
+async fn end_relay(mut relaying: JoinSet<()>, reloader: &Reloader) {
+    while relaying.join_next().await.is_some() {}
+    reloader.keep_histories().await;
 }
 
 fn open_ports(
@@ -227,7 +241,7 @@ impl Parts {
         resolver: Arc<dyn Resolver>,
         config_file: PathBuf,
     ) -> Result<Reloader, AppError> {
-        let drained = drained(&self.config.server.data_dir);
+        let register = register(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
@@ -240,8 +254,9 @@ impl Parts {
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
             Some(Arc::clone(&self.tls)),
-            build::directory(&self.config, &drained),
+            build::directory(&self.config, &register),
         );
+        relay.restore(register.histories());
         Ok(Reloader {
             config_file,
             relay,
@@ -253,29 +268,39 @@ impl Parts {
                     .with_journal(Arc::clone(&self.journal)),
             ),
             tls: Arc::clone(&self.tls),
+            policies: build::policies(&self.config, &resolver, &self.clock),
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),
-            draining: Mutex::new(Draining {
+            kept: Mutex::new(Kept {
                 routes: self.config.routes.clone(),
-                drained,
+                register,
+                ways: build::ways(&self.config),
+                expiries: self.config.expiries.clone(),
             }),
+            watch: Mutex::default(),
             fixed: Fixed::of(&self.config),
         })
     }
 }
 
-/// Reads which upstreams are drained. Where that cannot be read, mail goes on.
-fn drained(data_dir: &Path) -> Drained {
-    let loaded = Drained::load(data_dir);
-    let drained = loaded.unwrap_or_else(|error| {
-        tracing::error!(%error, "the list of drained upstreams cannot be read; none is drained");
-        Drained::none(data_dir)
+/// Reads what is kept of the upstreams. Where that cannot be read, it is put aside and mail goes on.
+fn register(data_dir: &Path) -> Register {
+    let register = Register::load(data_dir).unwrap_or_else(|error| {
+        let empty = Register::empty(data_dir);
+        let aside = empty.path().with_extension("unreadable");
+        let is_aside = std::fs::rename(empty.path(), aside).is_ok();
+        tracing::error!(%error, is_aside, "the file of upstreams cannot be read; none is drained or parked");
+        empty
     });
-    for upstream in drained.upstreams() {
+    for upstream in register.drained() {
         tracing::warn!(%upstream, "upstream is drained; it gets no mail");
     }
-    drained
+    for (upstream, park) in register.parked() {
+        let reason = &*park.reason.text;
+        tracing::warn!(%upstream, reason, since = %park.since, "upstream is parked by an operator; it gets no mail");
+    }
+    register
 }
 
 /// One line for each port: the listener's name and the address.
@@ -309,13 +334,20 @@ impl Signals {
     /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
     async fn serve_until_stop(&mut self, reloader: &Reloader) {
         let mut orphans = tokio::time::interval(ADOPT_EVERY);
+        let mut expiries = tokio::time::interval(expiry::LOOK_EVERY);
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // It has logged what came of it; there is nobody else to tell.
                     let _told = reloader.reload().await;
                 }
-                _ = orphans.tick() => reloader.adopt_orphans().await,
+                _ = orphans.tick() => {
+                    reloader.adopt_orphans().await;
+                    // Where it could not be written before.
+                    reloader.keep_histories().await;
+                }
+                _ = expiries.tick() => reloader.watch_expiries(),
+                () = reloader.relay.parkings_changed() => reloader.keep_histories().await,
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
             }

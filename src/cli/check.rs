@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::config::{self, Diagnostic, Severity};
+use crate::app::expiry;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{self, Checked, Diagnostic, Severity};
 
 use super::configuration::{self, DEFAULT_FILE};
 use super::failure::{Code, Failure};
@@ -74,9 +76,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     configuration::require(&arguments.file)?;
     let loaded = config::load(&arguments.file);
     let found = match &loaded {
-        Ok(checked) => checked.warnings.as_slice(),
-        Err(report) => report.diagnostics(),
+        Ok(checked) => warnings(checked),
+        Err(report) => report.diagnostics().to_vec(),
     };
+    let found = found.as_slice();
     if arguments.json {
         output.json(&view(arguments, found))?;
     }
@@ -89,6 +92,13 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         }
         Err(report) => Err(Failure::configuration(&arguments.file, report)),
     }
+}
+
+/// Returns what somebody should look at, also what ends soon.
+fn warnings(checked: &Checked) -> Vec<Diagnostic> {
+    let ending = expiry::warnings(checked, SystemClock.now());
+    let ending = ending.iter().map(|(expiry, words)| expiry.warning(words));
+    checked.warnings.iter().cloned().chain(ending).collect()
 }
 
 fn view<'a>(arguments: &Arguments, found: &'a [Diagnostic]) -> View<'a> {

@@ -1,14 +1,16 @@
 //! `posthouse status`.
 
+use crate::app::expiry;
 use crate::clock::{Clock as _, SystemClock};
 use crate::control::protocol::{Request, Response};
-use crate::control::view::{StatusView, SubmissionView, UpstreamView};
+use crate::control::view::{EndingView, StatusView, SubmissionView, UpstreamView};
 
 use super::configuration::ConfigurationOption;
 use super::failure::Failure;
-use super::output::{Output, octets, span};
+use super::output::{Output, Style, octets, span};
 use super::running;
 use super::table::Table;
+use super::upstream::state;
 
 /// Show what the running server is doing
 ///
@@ -71,7 +73,31 @@ fn print(status: &StatusView, output: &mut Output) -> Result<(), Failure> {
         );
         output.field("listener", text)?;
     }
-    upstreams(&server.upstreams, output)
+    upstreams(&server.upstreams, output)?;
+    endings(&server.endings, output)
+}
+
+/// Tells what ends soon.
+pub(super) fn endings(endings: &[EndingView], output: &mut Output) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    for ending in endings
+        .iter()
+        .filter(|ending| expiry::is_near(ending.ends.0, now))
+    {
+        let EndingView {
+            what,
+            place,
+            ends,
+            repair,
+        } = ending;
+        let words = expiry::words(ends.0, now);
+        output.line("")?;
+        output.styled(
+            Style::Yellow,
+            format_args!("{what} ({place}) {words}. {repair}"),
+        )?;
+    }
+    Ok(())
 }
 
 fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Failure> {
@@ -89,10 +115,7 @@ fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Fail
     for upstream in upstreams {
         table.add([
             upstream.name.clone(),
-            match &upstream.drained_to {
-                Some(to) => format!("{} to {to}", upstream.condition),
-                None => upstream.condition.clone(),
-            },
+            state(upstream),
             upstream.attempts.to_string(),
             upstream.limit.to_string(),
             upstream.connections.to_string(),

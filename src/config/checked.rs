@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
+use super::expiry::Expiry;
 use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
@@ -55,6 +56,8 @@ pub struct Checked {
     pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
+    /// Secrets, keys and certificates whose end is known.
+    pub expiries: Vec<Expiry>,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
 }
@@ -114,6 +117,47 @@ pub enum Engine {
     Maildir(maildir::Settings),
     /// By SMTP or SMTPS.
     Smtp(Box<smtp::Settings>),
+}
+
+impl Engine {
+    /// Returns the word for its kind: the name of its table.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Graph(_) => "graph",
+            Self::Maildir(_) => "maildir",
+            Self::Smtp(_) => "smtp",
+        }
+    }
+
+    /// Returns whether nothing is sent once the certificate of its server has ended.
+    pub fn is_certificate_judged(&self) -> bool {
+        match self {
+            Self::Graph(_) | Self::Maildir(_) => false,
+            Self::Smtp(settings) => {
+                let is_encrypted = match settings.tls {
+                    smtp::TlsPolicy::Disabled | smtp::TlsPolicy::Opportunistic => false,
+                    smtp::TlsPolicy::Implicit | smtp::TlsPolicy::Required => true,
+                };
+                let has_dates = match settings.verification {
+                    smtp::Verification::Authority(_) | smtp::Verification::SystemRoots => true,
+                    smtp::Verification::Fingerprint(_) | smtp::Verification::Off => false,
+                };
+                is_encrypted && has_dates
+            }
+        }
+    }
+
+    /// Returns where mail goes, in words: a host with its port, or a folder.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Graph(setup) => setup.settings.endpoint.to_string(),
+            Self::Maildir(settings) => settings.directory.display().to_string(),
+            Self::Smtp(settings) => {
+                let mx = if settings.mx { " (MX)" } else { "" };
+                format!("{}:{}{mx}", settings.host, settings.port)
+            }
+        }
+    }
 }
 
 /// The section `[spool]`.

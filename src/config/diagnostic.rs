@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use toml::de::{DeTable, DeValue};
 
+pub(super) use crate::identity::nearest;
+
 /// A file and its text. `Debug` does not show the text, since it may hold passwords.
 pub(super) struct Source {
     pub(super) path: PathBuf,
@@ -316,41 +318,10 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Returns the word of `known` that was probably meant.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
-    known
-        .iter()
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 /// Writes a list as `` `a`, `b` ``.
 pub(super) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
     words.join(", ")
-}
-
-/// Levenshtein's distance, in characters.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, c) in from.chars().enumerate() {
-        let mut diagonal = index;
-        let mut left = index + 1;
-        for (above, other) in row.iter_mut().skip(1).zip(&to) {
-            let replaced = diagonal + usize::from(c != *other);
-            diagonal = *above;
-            left = replaced.min(left + 1).min(diagonal + 1);
-            *above = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = index + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// Guesses what must not be shown of a line that may not be TOML: the text after the keys `inline` and `password`.
@@ -488,13 +459,5 @@ hint: upstreams defined here: `smarthost`, `graph`";
     fn control_characters_do_not_reach_the_terminal() {
         let shown = diagnostic("a = \x1b[31m", "=", "bad \x1b[31m").to_string();
         assert!(!shown.contains('\x1b'));
-    }
-
-    #[test]
-    fn the_nearest_word_is_the_one_meant() {
-        let known = ["hostname", "data_dir", "run_as"];
-        assert_eq!(nearest("hostnme", &known), Some("hostname"));
-        assert_eq!(nearest("datadir", &known), Some("data_dir"));
-        assert_eq!(nearest("colour", &known), None);
     }
 }

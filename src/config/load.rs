@@ -129,6 +129,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        expiries: context.take_expiries(),
         warnings: Vec::new(),
         server,
     })

@@ -7,8 +7,10 @@
 mod accounts_file;
 mod check;
 mod checked;
+mod day;
 mod diagnostic;
 mod effective;
+mod expiry;
 mod load;
 mod raw;
 mod read;
@@ -20,6 +22,7 @@ pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
 pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use effective::{Setting, SettingOrigin};
+pub use expiry::Expiry;
 pub use load::{data_dir, load};
 pub use sample::defaults_toml;
 pub use units::{ByteSize, Span, UnitError};

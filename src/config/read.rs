@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
-use super::diagnostic::{Diagnostic, Severity, Source, nearest, quoted};
+use super::diagnostic::{Diagnostic, Severity, Source, quoted};
 use super::units::HINT;
+use crate::identity::nearest;
 
 /// Faults after which reading ends.
 const MAX_FAULTS: usize = 100;

@@ -14,6 +14,10 @@ use crate::secret::Secret;
 /// The longest secret, in octets. OAuth tokens have a few thousand.
 const MAX_SECRET: u64 = 64 << 10;
 
+/// What to do before a secret ends.
+const RENEW: &str = "Have a new one made where it comes from, put it in the place of the old one with its own `expires`, and \
+                     reload.";
+
 /// Why a secret file is not used.
 #[derive(Debug, thiserror::Error)]
 enum SecretFileError {
@@ -32,7 +36,12 @@ pub(super) fn resolve(
     context: &mut Context,
     source: &Spanned<raw::SecretSource>,
 ) -> Option<Secret> {
-    let raw::SecretSource { file, env, inline } = source.get_ref();
+    let raw::SecretSource {
+        file,
+        env,
+        inline,
+        expires,
+    } = source.get_ref();
     let secret = match (file, env, inline) {
         (Some(file), None, None) => from_file(context, file)?,
         (None, Some(name), None) => from_environment(context, name)?,
@@ -56,6 +65,9 @@ pub(super) fn resolve(
         let hint = "a password is one line of text; one line break after it is left out";
         context.error(source.span(), message, hint);
         return None;
+    }
+    if let Some(day) = expires {
+        context.ends(day.span(), "the secret", day.get_ref().begins(), RENEW);
     }
     Some(secret)
 }

@@ -54,8 +54,20 @@ pub enum Request {
         /// Which.
         upstream: String,
     },
+    /// Parks an upstream until it is resumed.
+    Park {
+        /// Which.
+        upstream: String,
+        /// Why, for operators.
+        reason: Option<String>,
+    },
     /// Reads the configuration again.
     Reload,
+    /// Ends the parking of an upstream, and any pause.
+    Resume {
+        /// Which.
+        upstream: String,
+    },
     /// Sends a message as an account, on the way that its clients' messages take.
     Submit {
         /// Whose mail it counts as.

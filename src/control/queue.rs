@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::identity::{Route, UpstreamName};
+use crate::identity::{Route, UpstreamName, nearest};
 use crate::journal::{Deed, Event, Journal};
 use crate::mail::{Priority, QueueId};
 use crate::spool::{Change, Entry, EntryState, Page, Selection, SpoolAdmin, SpoolError, VerbError};
@@ -163,15 +163,22 @@ fn meant(configured: &dyn Configured, verb: Verb) -> Result<(Change, Deed), Resp
 /// Finds an upstream by its name.
 pub(super) fn find_upstream(known: &[UpstreamName], name: &str) -> Result<UpstreamName, Response> {
     let found = known.iter().find(|upstream| upstream.as_str() == name);
-    found.cloned().ok_or_else(|| {
-        let names: Vec<_> = known.iter().map(UpstreamName::as_str).collect();
-        let defined = match names.as_slice() {
-            [] => "none is defined".to_owned(),
-            names => format!("defined are: {}", names.join(", ")),
-        };
-        let message = format!("there is no upstream `{name}`; {defined}");
-        Response::failed(Reason::Upstream, message)
-    })
+    found
+        .cloned()
+        .ok_or_else(|| Response::failed(Reason::Upstream, unknown_upstream(known, name)))
+}
+
+/// Says that there is no upstream of this name, and which was probably meant.
+pub fn unknown_upstream(known: &[UpstreamName], name: &str) -> String {
+    let names: Vec<_> = known.iter().map(UpstreamName::as_str).collect();
+    let defined = match names.as_slice() {
+        [] => "none is defined".to_owned(),
+        names => format!("defined are: {}", names.join(", ")),
+    };
+    match nearest(name, &names) {
+        Some(meant) => format!("there is no upstream `{name}`; did you mean `{meant}`? {defined}"),
+        None => format!("there is no upstream `{name}`; {defined}"),
+    }
 }
 
 async fn list(

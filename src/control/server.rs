@@ -54,18 +54,34 @@ pub trait Operator: Configured {
     /// routes meanwhile.
     ///
     /// # Errors
-    /// [`DrainError`]: nothing has changed.
+    /// [`RegisterError`]: nothing has changed.
     async fn drain(
         &self,
         upstream: UpstreamName,
         to: Option<UpstreamName>,
-    ) -> Result<(), DrainError>;
+    ) -> Result<(), RegisterError>;
 
     /// Lets a drained upstream get attempts again.
     ///
     /// # Errors
-    /// [`DrainError`]: nothing has changed.
-    async fn end_drain(&self, upstream: &str) -> Result<(), DrainError>;
+    /// [`RegisterError`]: nothing has changed.
+    async fn end_drain(&self, upstream: &str) -> Result<(), RegisterError>;
+
+    /// Parks an upstream until [`Operator::resume`], also after a restart.
+    ///
+    /// # Errors
+    /// [`RegisterError`]: nothing has changed.
+    async fn park(
+        &self,
+        upstream: UpstreamName,
+        reason: Option<String>,
+    ) -> Result<(), RegisterError>;
+
+    /// Ends the parking of an upstream by an operator, and any pause it is in: the next attempt is made at once.
+    ///
+    /// # Errors
+    /// [`RegisterError`]: nothing has changed.
+    async fn resume(&self, upstream: UpstreamName) -> Result<(), RegisterError>;
 
     /// Sends a message as an account, on the way that its clients' messages take.
     ///
@@ -87,14 +103,17 @@ pub struct ReloadError(pub String);
 #[error("{0}")]
 pub struct SubmitError(pub String);
 
-/// Why upstreams are drained as they were.
+/// Why upstreams are drained and parked as they were.
 #[derive(Debug, thiserror::Error)]
-pub enum DrainError {
+pub enum RegisterError {
     /// The upstream is not drained.
     #[error("upstream `{0}` is not drained")]
     NotDrained(String),
-    /// The list of drained upstreams cannot be written.
-    #[error("cannot write the list of drained upstreams")]
+    /// The upstream is neither parked nor paused.
+    #[error("upstream `{0}` is not parked; `posthouse upstream list` shows how it fares")]
+    NotParked(String),
+    /// The file of upstreams cannot be written.
+    #[error("cannot write the file of upstreams")]
     Write(#[source] io::Error),
 }
 
@@ -264,12 +283,14 @@ impl Services {
         };
         match request {
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
-            Request::EndDrain { upstream } => drained(self.operator.end_drain(&upstream).await),
+            Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
+            Request::Park { upstream, reason } => self.park(&upstream, reason).await,
             Request::Queue(request) => queue::answer(&desk, request).await,
             Request::Reload => match self.operator.reload().await {
                 Ok(warnings) => Response::Reloaded { warnings },
                 Err(error) => Response::failed(Reason::Configuration, error.to_string()),
             },
+            Request::Resume { upstream } => self.resume(&upstream).await,
             Request::Submit {
                 account,
                 sender,
@@ -296,7 +317,21 @@ impl Services {
                 let message = "an upstream cannot take its own place";
                 Response::failed(Reason::Request, message)
             }
-            Ok((upstream, to)) => drained(self.operator.drain(upstream, to).await),
+            Ok((upstream, to)) => registered(self.operator.drain(upstream, to).await),
+            Err(response) => response,
+        }
+    }
+
+    async fn park(&self, upstream: &str, reason: Option<String>) -> Response {
+        match queue::find_upstream(&self.operator.upstreams(), upstream) {
+            Ok(upstream) => registered(self.operator.park(upstream, reason).await),
+            Err(response) => response,
+        }
+    }
+
+    async fn resume(&self, upstream: &str) -> Response {
+        match queue::find_upstream(&self.operator.upstreams(), upstream) {
+            Ok(upstream) => registered(self.operator.resume(upstream).await),
             Err(response) => response,
         }
     }
@@ -335,13 +370,13 @@ fn submitted(result: Result<Submitted, SubmitError>) -> Response {
     }
 }
 
-fn drained(result: Result<(), DrainError>) -> Response {
+fn registered(result: Result<(), RegisterError>) -> Response {
     match result {
         Ok(()) => Response::Done,
-        Err(error @ DrainError::NotDrained(_)) => {
+        Err(error @ (RegisterError::NotDrained(_) | RegisterError::NotParked(_))) => {
             Response::failed(Reason::Upstream, error.to_string())
         }
-        Err(error @ DrainError::Write(_)) => {
+        Err(error @ RegisterError::Write(_)) => {
             Response::failed(Reason::Spool, telemetry::chain(&error))
         }
     }

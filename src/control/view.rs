@@ -241,6 +241,22 @@ pub struct ServerView {
     pub upstreams: Vec<UpstreamView>,
     /// What clients did since the start.
     pub submission: SubmissionView,
+    /// What comes to an end, as far as that is known.
+    #[serde(default)]
+    pub endings: Vec<EndingView>,
+}
+
+/// A secret, key or certificate that comes to an end.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct EndingView {
+    /// What it is.
+    pub what: String,
+    /// Where it stands: a place in a file, or an upstream's host.
+    pub place: String,
+    /// When it ends.
+    pub ends: Time,
+    /// What a person must do before.
+    pub repair: String,
 }
 
 /// What clients did since the start.
@@ -281,12 +297,39 @@ pub struct ListenerView {
 }
 
 /// An upstream.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct UpstreamView {
     /// Its name.
     pub name: String,
-    /// How it fares, in one word or two: `good`, `throttled`, `unreachable`, `parked`, `drained`.
+    /// The name of its table: `smtp`.
+    #[serde(default)]
+    pub kind: String,
+    /// Where mail goes: `smtp.example.com:587`.
+    #[serde(default)]
+    pub place: String,
+    /// How it fares, in one word: `good`, `throttled`, `unreachable`, `parked`, `drained`; `stopped` where no server runs.
     pub condition: String,
+    /// Since when, unless it is good or drained.
+    #[serde(default)]
+    pub since: Option<Time>,
+    /// Who has parked it: `operator` or `posthouse`.
+    #[serde(default)]
+    pub parked_by: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What a person must do, where that is known.
+    #[serde(default)]
+    pub repair: Option<String>,
+    /// How many attempts have failed since then.
+    #[serde(default)]
+    pub failures: u32,
+    /// When an attempt is made again; none where the next message is one, or where an operator decides.
+    #[serde(default)]
+    pub probe: Option<Time>,
+    /// When the certificate ends that it has shown last.
+    #[serde(default)]
+    pub certificate_ends: Option<Time>,
     /// Which other upstream takes its place while it is drained.
     pub drained_to: Option<String>,
     /// Attempts that run now.

@@ -1,15 +1,15 @@
 //! One attempt: body, upstream, judgement, record, log.
 
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::Instrument as _;
 
 use crate::body::Body;
 use crate::journal::Event;
-use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, ReversePath, Stage};
-use crate::schedule::{Change, RetryPlan};
-use crate::spool::{Fate, Lease, Settlement, SpoolError, Warned};
+use crate::mail::{Attempt, Cause, Failure, RecipientIndex, ReversePath, Stage};
+use crate::schedule::RetryPlan;
+use crate::spool::{Fate, Lease, Message, Settlement, SpoolError, Warned};
 use crate::telemetry;
 use crate::upstream::Order;
 
@@ -37,7 +37,7 @@ impl Relay {
     }
 
     async fn attempt_in_span(&self, lane: &Lane, mut lease: Lease) {
-        let judgement = self.judgement(lane.plan);
+        let judgement = self.judgement(lane.plan, &lease.message);
         if judgement.has_lapsed(&lease) {
             // Recorded or owed, nobody relays it any more.
             let _recorded = self.attend_in_span(&judgement, lease).await;
@@ -50,7 +50,7 @@ impl Relay {
         let began = self.clock.instant();
         let attempt = self.hand_over(lane, &mut lease, body).await;
         self.note_health(lane, &attempt, began);
-        let judgement = self.judgement(lane.plan);
+        let judgement = self.judgement(lane.plan, &lease.message);
         let via = attempt.via;
         let verdict = judgement.verdict(&lease, attempt);
         log_fates(&lease, &verdict.fates);
@@ -86,40 +86,6 @@ impl Relay {
         }
     }
 
-    fn note_health(&self, lane: &Lane, attempt: &Attempt, began: Instant) {
-        let name = lane.upstream.name();
-        let now = self.clock.instant();
-        let noted = self.board().record(name, attempt, began, now);
-        if noted.has_grown {
-            self.changed.notify_one();
-        }
-        let pause = match noted.change {
-            Change::None => return,
-            Change::Recovered => return tracing::info!("upstream works again"),
-            Change::Paused { pause } => pause.as_secs(),
-        };
-        let reason = attempt
-            .outcomes
-            .iter()
-            .find_map(|(_, outcome)| match outcome {
-                Outcome::Relayed(..) => None,
-                Outcome::Deferred(failure)
-                | Outcome::Rejected(failure)
-                | Outcome::Unknown(failure) => Some(failure.to_string()),
-            });
-        let error = reason.unwrap_or_default();
-        match attempt.health {
-            Health::Unusable => tracing::error!(
-                error,
-                pause_s = pause,
-                "upstream cannot be used as configured; its mail waits until this is repaired"
-            ),
-            Health::Good | Health::Throttled { .. } | Health::Unreachable => {
-                tracing::warn!(error, pause_s = pause, "upstream is left alone for a while");
-            }
-        }
-    }
-
     async fn unreadable(&self, judgement: &Judgement, lease: Lease, error: &SpoolError) {
         tracing::error!(error = telemetry::chain(error), "cannot read the message");
         if matches!(error, SpoolError::Corrupt(_)) {
@@ -146,7 +112,8 @@ impl Relay {
     /// Looks after a message that nobody attempts: ends it where its lifetime is over, or the deadline after which it must
     /// not be relayed, and warns its sender where it is late. Gives the lease back where there is nothing to do.
     pub(super) async fn attend(&self, plan: RetryPlan, lease: Lease) -> Recorded {
-        let (judgement, span) = (self.judgement(plan), waiting_span(&lease));
+        let judgement = self.judgement(plan, &lease.message);
+        let span = waiting_span(&lease);
         self.attend_in_span(&judgement, lease)
             .instrument(span)
             .await
@@ -167,11 +134,15 @@ impl Relay {
         self.settle(judgement, lease, verdict).await
     }
 
-    fn judgement(&self, plan: RetryPlan) -> Judgement {
+    fn judgement(&self, plan: RetryPlan, message: &Message) -> Judgement {
+        self.note_moves();
+        let now = self.clock.now();
+        let standstill = self.board().standstill(&message.route, now);
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
         Judgement {
             plan,
-            now: self.clock.now(),
+            now,
+            stood: standstill.since(message.begins()),
             spread: chance.next_fraction(),
         }
     }

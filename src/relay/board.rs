@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::identity::{Route, UpstreamName};
 use crate::mail::{Attempt, Priority};
-use crate::schedule::{Allowance, Availability, Bounds, Capacity, Change, RetryPlan, Taken};
+use crate::schedule::{
+    Allowance, Availability, Bounds, Capacity, Change, Condition, Moment, Parkings, Reason, Report,
+    RetryPlan, Taken,
+};
 use crate::spool::Backlog;
 use crate::upstream::Upstream;
 
-use super::fate;
+use super::parking::Park;
+use super::{fate, health};
 
 /// An upstream with the rules for its mail.
 #[derive(Clone)]
@@ -36,36 +40,28 @@ pub struct Arrangement {
     pub ageing: Option<Duration>,
 }
 
-/// How an upstream fares, for operators.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct UpstreamStanding {
-    /// Its name.
-    pub name: UpstreamName,
-    /// `good`, `throttled`, `unreachable`, `parked` or `drained`.
-    pub condition: &'static str,
-    /// Attempts that run now.
-    pub attempts: usize,
-    /// Attempts that may run at once now.
-    pub limit: usize,
-    /// Attempts that may run at once when it copes well.
-    pub connections: usize,
-}
-
 /// All lanes and how they fare.
 #[derive(Default)]
 pub(super) struct Board {
-    places: BTreeMap<UpstreamName, Place>,
+    pub(super) places: BTreeMap<UpstreamName, Place>,
     /// Upstreams that an operator keeps from being given anything.
-    drained: BTreeSet<UpstreamName>,
+    pub(super) drained: BTreeSet<UpstreamName>,
+    /// Those that an operator has parked.
+    pub(super) parked: BTreeMap<UpstreamName, Park>,
+    /// When upstreams were parked, by whomever.
+    pub(super) parkings: BTreeMap<UpstreamName, Parkings>,
+    /// Those that were parked for a failure when the process before ended, until they are there.
+    pub(super) remembered: BTreeMap<UpstreamName, Park>,
     /// The routes on which messages waited when the dispatcher last looked, by each upstream they name.
     routes: BTreeMap<UpstreamName, Vec<Route>>,
-    plan: RetryPlan,
+    pub(super) plan: RetryPlan,
     ageing: Option<Duration>,
 }
 
-struct Place {
-    lane: Lane,
-    capacity: Capacity,
+/// One upstream.
+pub(super) struct Place {
+    pub(super) lane: Lane,
+    pub(super) capacity: Capacity,
 }
 
 /// On which terms messages are claimed for an upstream.
@@ -121,7 +117,7 @@ impl Wake {
 
 impl Board {
     /// Takes over a new arrangement. What runs, and what counts for rates, still does; what was known of the upstreams'
-    /// condition is forgotten.
+    /// condition is forgotten, but for those that are parked: they are probed now.
     pub(super) fn replace(&mut self, arrangement: Arrangement, now: Now) {
         self.plan = arrangement.plan;
         self.ageing = arrangement.ageing;
@@ -129,13 +125,17 @@ impl Board {
         for lane in arrangement.lanes {
             let name = lane.upstream.name().clone();
             let fresh = Capacity::new(lane.bounds.clone(), now.instant);
-            let capacity = match self.places.get(&name) {
-                Some(before) => fresh.after(&before.capacity, now.steady),
-                None => fresh,
+            let capacity = match (self.places.get(&name), self.remembered.remove(&name)) {
+                (Some(before), _) => fresh.after(&before.capacity, now.instant, now.steady),
+                (None, Some(Park { since, reason })) => {
+                    fresh.with_condition(Condition::parked(since, reason, now.instant))
+                }
+                (None, None) => fresh,
             };
             places.insert(name, Place { lane, capacity });
         }
         self.places = places;
+        self.note_parkings(now.civil);
     }
 
     /// Keeps these upstreams from being given anything, and no others.
@@ -157,22 +157,6 @@ impl Board {
             .values()
             .map(|place| place.lane.clone())
             .collect()
-    }
-
-    /// Returns how each upstream fares, sorted by name.
-    pub(super) fn standings(&self) -> Vec<UpstreamStanding> {
-        let standing = |(name, place): (&UpstreamName, &Place)| UpstreamStanding {
-            name: name.clone(),
-            condition: if self.drained.contains(name) {
-                "drained"
-            } else {
-                place.capacity.condition().word()
-            },
-            attempts: place.capacity.busy(),
-            limit: place.capacity.limit(),
-            connections: place.lane.bounds.connections,
-        };
-        self.places.iter().map(standing).collect()
     }
 
     pub(super) fn lane(&self, name: &UpstreamName) -> Option<Lane> {
@@ -229,6 +213,11 @@ impl Board {
         here.cloned().collect()
     }
 
+    /// Returns whether an operator keeps an upstream from being given anything.
+    fn is_closed(&self, name: &UpstreamName) -> bool {
+        self.drained.contains(name) || self.parked.contains_key(name)
+    }
+
     fn has_any(&self, route: &Route) -> bool {
         route
             .upstreams()
@@ -243,7 +232,7 @@ impl Board {
             let Some(place) = self.places.get(name) else {
                 continue;
             };
-            if self.drained.contains(name) {
+            if self.is_closed(name) {
                 continue;
             }
             match place.capacity.availability(instant) {
@@ -263,7 +252,7 @@ impl Board {
         at_most: usize,
         now: Now,
     ) -> Option<Allowance> {
-        if self.drained.contains(name) {
+        if self.is_closed(name) {
             return None;
         }
         let place = self.places.get_mut(name)?;
@@ -306,27 +295,44 @@ impl Board {
         name: &UpstreamName,
         attempt: &Attempt,
         began: Instant,
-        now: Instant,
+        now: Now,
     ) -> Noted {
         let Some(place) = self.places.get_mut(name) else {
             return Noted {
                 change: Change::None,
+                reason: Reason::default(),
                 has_grown: false,
             };
         };
         let (load, limit) = (fate::load(attempt), place.capacity.limit());
-        let change = place.capacity.record(&attempt.health, load, began, now);
+        let reason = health::reason(name, attempt);
+        let report = Report {
+            health: attempt.health.clone(),
+            reason: reason.clone(),
+            began,
+        };
+        let moment = Moment {
+            civil: now.civil,
+            instant: now.instant,
+        };
+        let change = place.capacity.record(report, load, moment);
+        let has_grown =
+            place.capacity.limit() > limit || matches!(change, Change::Recovered { .. });
+        self.note_parking(name, now.civil);
         Noted {
             change,
-            has_grown: place.capacity.limit() > limit || change == Change::Recovered,
+            reason,
+            has_grown,
         }
     }
 }
 
 /// What an attempt has changed for its upstream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Noted {
     pub(super) change: Change,
+    /// Why it is not well; empty where it is.
+    pub(super) reason: Reason,
     /// Whether more attempts may run than before.
     pub(super) has_grown: bool,
 }
@@ -337,13 +343,24 @@ enum Choice<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use async_trait::async_trait;
 
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
-    use crate::mail::Health;
+    use crate::mail::{Cause, Failure, Health, Outcome, RecipientIndex, Stage};
     use crate::upstream::Order;
+
+    impl Board {
+        /// Returns what it was given.
+        pub(in crate::relay) fn arrangement(&self) -> Arrangement {
+            Arrangement {
+                lanes: self.lanes(),
+                plan: self.plan,
+                ageing: self.ageing,
+            }
+        }
+    }
 
     struct Still(UpstreamName);
 
@@ -364,17 +381,17 @@ mod tests {
         async fn tidy(&self, _: Instant) {}
     }
 
-    const T0: Timestamp = Timestamp::from_unix_millis(1_000_000);
+    pub(in crate::relay) const T0: Timestamp = Timestamp::from_unix_millis(1_000_000);
 
-    fn name(text: &str) -> UpstreamName {
+    pub(in crate::relay) fn name(text: &str) -> UpstreamName {
         UpstreamName::parse(text).unwrap()
     }
 
-    fn route(names: &[&str]) -> Route {
+    pub(in crate::relay) fn route(names: &[&str]) -> Route {
         Route::new(names.iter().map(|text| name(text)).collect()).unwrap()
     }
 
-    fn board(names: &[&str]) -> Board {
+    pub(in crate::relay) fn board(names: &[&str]) -> Board {
         let mut board = Board::default();
         let lane = |text: &&str| Lane {
             upstream: Arc::new(Still(name(text))),
@@ -392,7 +409,7 @@ mod tests {
         board
     }
 
-    fn at(instant: Instant) -> Now {
+    pub(in crate::relay) fn at(instant: Instant) -> Now {
         Now {
             civil: T0,
             steady: T0,
@@ -400,7 +417,7 @@ mod tests {
         }
     }
 
-    fn attempt(health: Health) -> Attempt {
+    pub(in crate::relay) fn attempt(health: Health) -> Attempt {
         Attempt {
             via: None,
             outcomes: Vec::new(),
@@ -409,7 +426,7 @@ mod tests {
         }
     }
 
-    fn due(route: Route) -> Backlog {
+    pub(in crate::relay) fn due(route: Route) -> Backlog {
         Backlog {
             route,
             next_due: T0,
@@ -423,7 +440,7 @@ mod tests {
         let backlog = [due(route(&["main", "spare"]))];
         let first = |board: &mut Board, now| board.work(&backlog, at(now)).claims[0].0.clone();
         assert_eq!(first(&mut board, now), name("main"));
-        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        board.record(&name("main"), &attempt(Health::Unreachable), now, at(now));
         assert_eq!(first(&mut board, now), name("spare"));
         let later = now + Duration::from_secs(6);
         assert_eq!(first(&mut board, later), name("main"));
@@ -433,7 +450,7 @@ mod tests {
     fn while_an_upstream_is_probed_the_others_take_the_next() {
         let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
         let backlog = [due(route(&["main", "spare"]))];
-        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        board.record(&name("main"), &attempt(Health::Unreachable), now, at(now));
         let later = at(now + Duration::from_secs(6));
         let mut probe = board.allow(&name("main"), 9, later).unwrap();
         assert_eq!(probe.at_most, 1);
@@ -448,14 +465,14 @@ mod tests {
         let (mut board, now) = (board(&["main"]), SystemClock.instant());
         let mut allowance = board.allow(&name("main"), 1, at(now)).unwrap();
         let _runs = board.begin(&name("main"), &mut allowance, Priority::Normal);
-        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        board.record(&name("main"), &attempt(Health::Unreachable), now, at(now));
         let later = now + Duration::from_secs(6);
         // Nor does its own failure, that comes late, begin a second pause.
         board.record(
             &name("main"),
             &attempt(Health::Unreachable),
             now.checked_sub(Duration::from_secs(9)).unwrap(),
-            later,
+            at(later),
         );
         drop(allowance);
         assert_eq!(
@@ -491,7 +508,7 @@ mod tests {
     #[test]
     fn a_route_without_a_working_upstream_waits_for_the_first_to_be_probed() {
         let (mut board, now) = (board(&["main"]), SystemClock.instant());
-        board.record(&name("main"), &attempt(Health::Unreachable), now, now);
+        board.record(&name("main"), &attempt(Health::Unreachable), now, at(now));
         let work = board.work(&[due(route(&["main", "gone"]))], at(now));
         assert_eq!(work.claims, []);
         assert_eq!(work.stranded, [route(&["main", "gone"])]);
@@ -519,5 +536,29 @@ mod tests {
         let work = board.work(&backlog, now);
         assert_eq!(work.claims, []);
         assert_eq!(work.wake.due, Some(T0.after(Duration::from_secs(9))));
+    }
+
+    #[test]
+    fn a_throttling_upstream_hands_its_route_to_the_next() {
+        let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
+        let backlog = [due(route(&["main", "spare"]))];
+        let throttled = attempt(Health::Throttled { pause: None });
+        board.record(&name("main"), &throttled, now, at(now));
+        assert_eq!(board.work(&backlog, at(now)).claims[0].0, name("spare"));
+    }
+
+    #[test]
+    fn a_message_that_was_put_off_stays_with_its_upstream() {
+        let (mut board, now) = (board(&["main", "spare"]), SystemClock.instant());
+        let backlog = [due(route(&["main", "spare"]))];
+        let put_off = Attempt {
+            outcomes: vec![(
+                RecipientIndex(0),
+                Outcome::Deferred(Failure::new(Stage::Recipient, Cause::Timeout)),
+            )],
+            ..attempt(Health::Good)
+        };
+        board.record(&name("main"), &put_off, now, at(now));
+        assert_eq!(board.work(&backlog, at(now)).claims[0].0, name("main"));
     }
 }

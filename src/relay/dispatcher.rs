@@ -18,7 +18,7 @@ use crate::schedule::{Allowance, Chance, Taken};
 use crate::spool::{Claim, Lease, Spool, Wanted};
 use crate::telemetry;
 
-use super::board::{Arrangement, Board, Now, UpstreamStanding, Wake, Work};
+use super::board::{Arrangement, Board, Now, Wake, Work};
 use super::neglect::{Neglect, Neglected};
 
 /// How long a lease lasts unless it is extended; it is extended at half of it.
@@ -56,6 +56,7 @@ pub struct Relay {
     pub(super) neglect: Mutex<Neglect>,
     steady: Steady,
     pub(super) changed: Notify,
+    pub(super) parkings_changed: Notify,
     has_orphans: AtomicBool,
 }
 
@@ -79,6 +80,7 @@ impl Relay {
             routes: Mutex::new(Arc::new(Table::default())),
             neglect: Mutex::default(),
             changed: Notify::new(),
+            parkings_changed: Notify::new(),
             has_orphans: AtomicBool::new(false),
         })
     }
@@ -86,6 +88,7 @@ impl Relay {
     /// Gives the relay another arrangement. Running attempts end with the upstream they began with.
     pub fn replace(&self, arrangement: Arrangement) {
         self.board().replace(arrangement, self.now());
+        self.parkings_changed.notify_one();
         self.changed.notify_one();
     }
 
@@ -111,11 +114,6 @@ impl Relay {
     /// theirs away, and want [`SpoolAdmin::reroute`](crate::spool::SpoolAdmin::reroute).
     pub fn has_orphans(&self) -> bool {
         self.has_orphans.load(Ordering::Relaxed)
-    }
-
-    /// Returns how each upstream fares, sorted by name.
-    pub fn upstreams(&self) -> Vec<UpstreamStanding> {
-        self.board().standings()
     }
 
     /// Relays until `stop`, then lets running attempts end within the grace time and breaks off the rest, which the
@@ -297,7 +295,7 @@ impl Relay {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let instant = self.clock.instant();
         Now {
             civil: self.clock.now(),

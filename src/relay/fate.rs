@@ -1,5 +1,7 @@
 //! From what an attempt gave to what is recorded. Pure.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::mail::{
     Attempt, Cause, DeliverByMode, Failure, Handover, Health, Outcome, RecipientIndex, Stage,
@@ -14,6 +16,8 @@ use super::news::News;
 pub(super) struct Judgement {
     pub(super) plan: RetryPlan,
     pub(super) now: Timestamp,
+    /// How much of the message's time did not count, since its upstreams were parked.
+    pub(super) stood: Duration,
     /// From 0.0 to 1.0: how far within its spread the next attempt lies.
     pub(super) spread: f64,
 }
@@ -139,7 +143,7 @@ impl Judgement {
         if self.has_lapsed(lease) {
             return Fate::Expire(failure);
         }
-        let begins = lease.message.begins();
+        let begins = self.begins(lease);
         let next = self
             .plan
             .after_deferral(begins, lease.attempts + 1, self.now, self.spread);
@@ -160,7 +164,7 @@ impl Judgement {
     /// Returns the verdict over a message that waits although its lifetime or its deadline is over; `None` while neither
     /// is.
     pub(super) fn overdue(&self, lease: &Lease) -> Option<Verdict> {
-        let is_over = self.has_lapsed(lease) || self.now >= self.plan.end(lease.message.begins());
+        let is_over = self.has_lapsed(lease) || self.now >= self.end(lease);
         if !is_over {
             return None;
         }
@@ -174,6 +178,16 @@ impl Judgement {
         let fates = lease.pending.iter();
         let fates = fates.map(|index| (*index, Fate::Expire(reason(index))));
         Some(Verdict::unattempted(fates.collect()))
+    }
+
+    /// Returns when the lifetime of a message ends: later by as much as it stood still.
+    pub(super) fn end(&self, lease: &Lease) -> Timestamp {
+        self.plan.end(self.begins(lease))
+    }
+
+    /// Returns since when a message would have lived had its lifetime never stood still.
+    fn begins(&self, lease: &Lease) -> Timestamp {
+        lease.message.begins().after(self.stood)
     }
 
     /// Returns whether a message must not be relayed any more: its deadline is over, and it was to be returned then

@@ -102,8 +102,14 @@ impl Relay {
 
     /// Ends messages whose lifetime is over while their upstreams are not even tried.
     async fn end_overdue(&self, route: &Route, stop: &CancellationToken) -> Progress {
-        let plan = self.board().plan(route);
-        let Some(before) = plan.oldest_alive(self.clock.now()) else {
+        self.note_moves();
+        let before = {
+            let board = self.board();
+            let standstill = board.standstill(route, self.clock.now());
+            // So none is looked at, each second again, whose lifetime only seems to be over.
+            standstill.began(board.plan(route).lifetime())
+        };
+        let Some(before) = before else {
             return Ok(());
         };
         let (from, which) = (QueueId::from_number(0), Which::Any);

@@ -86,7 +86,7 @@ impl Judgement {
         waiting: Waiting<'a>,
         warned: Warned,
     ) -> impl Iterator<Item = (RecipientIndex, Action<'a>)> {
-        let until = Date::from(self.plan.end(lease.message.begins()));
+        let until = Date::from(self.end(lease));
         let is_told = warned != Warned::default();
         let is_wanted = move |index| {
             is_told && recipient(lease, index).is_some_and(Recipient::wants_delay_report)

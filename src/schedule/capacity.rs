@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
-use crate::mail::{Health, Priority};
+use crate::mail::Priority;
 
 use super::concurrency::{Concurrency, Load};
-use super::condition::{Availability, Change, Condition};
+use super::condition::{Availability, Change, Condition, Moment, Report};
 use super::rate::Rate;
 use super::window::{Room, Window};
 
@@ -97,9 +97,10 @@ impl Capacity {
         }
     }
 
-    /// Takes over what runs, and what counts for rates, from the capacity that this one replaces.
+    /// Takes over what runs, what counts for rates, and that it is parked, from the capacity that this one replaces.
     #[must_use]
-    pub fn after(mut self, before: &Self, steady: Timestamp) -> Self {
+    pub fn after(mut self, before: &Self, now: Instant, steady: Timestamp) -> Self {
+        self.condition = before.condition.reloaded(now);
         self.busy = before.busy;
         for window in &mut self.windows {
             let span = window.rate().span();
@@ -119,6 +120,17 @@ impl Capacity {
     /// Returns how many attempts may run at once now.
     pub fn limit(&self) -> usize {
         self.concurrency.limit().min(self.bounds.connections)
+    }
+
+    /// Takes over what is known of the upstream from the process before.
+    #[must_use]
+    pub fn with_condition(self, condition: Condition) -> Self {
+        Self { condition, ..self }
+    }
+
+    /// Lets the next attempt be made at once: see [`Condition::hurry`].
+    pub fn hurry(&mut self, now: Instant) {
+        self.condition.hurry(now);
     }
 
     /// Returns how the upstream fares.
@@ -249,13 +261,14 @@ impl Capacity {
         self.is_probed &= taken.purpose == Purpose::Work;
     }
 
-    /// Takes in what an attempt that began at `began` said of the upstream.
-    pub fn record(&mut self, health: &Health, load: Load, began: Instant, now: Instant) -> Change {
+    /// Takes in what an attempt said of the upstream.
+    pub fn record(&mut self, report: Report, load: Load, now: Moment) -> Change {
         // What is reserved is in use: other mail has no more than the rest, and fills that to the full.
         let kept = self.reserved().saturating_sub(self.busy.urgent);
         let busy = self.busy() + kept;
-        self.concurrency.record(load, busy, began, now);
-        let change = self.condition.record(health, began, now);
+        self.concurrency
+            .record(load, busy, report.began, now.instant);
+        let change = self.condition.record(report, now);
         if change != Change::None {
             self.is_probed = false;
         }
@@ -310,6 +323,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 mod tests {
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
+    use crate::mail::Health;
+    use crate::schedule::condition::Reason;
 
     const T0: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
@@ -323,6 +338,18 @@ mod tests {
                 .collect(),
         };
         Capacity::new(bounds, SystemClock.instant())
+    }
+
+    fn report(health: Health, began: Instant) -> Report {
+        Report {
+            health,
+            reason: Reason::default(),
+            began,
+        }
+    }
+
+    fn moment(instant: Instant) -> Moment {
+        Moment { civil: T0, instant }
     }
 
     /// Begins all that may begin with messages of this priority; returns the attempts.
@@ -378,7 +405,7 @@ mod tests {
         let (mut capacity, now) = (capacity(20, 1, &[]), SystemClock.instant());
         let mut running = fill(&mut capacity, Priority::Normal, T0);
         for _ in 0..20 {
-            let _change = capacity.record(&Health::Good, Load::Borne, now, now);
+            let _change = capacity.record(report(Health::Good, now), Load::Borne, moment(now));
             running.extend(fill(&mut capacity, Priority::Normal, T0));
         }
         assert_eq!((capacity.limit(), running.len()), (20, 19));
@@ -389,7 +416,7 @@ mod tests {
         let (mut capacity, now) = (capacity(20, 1, &[]), SystemClock.instant());
         let mut running = fill(&mut capacity, Priority::Normal, T0);
         end(&mut capacity, running.split_off(2));
-        let _change = capacity.record(&Health::Good, Load::Borne, now, now);
+        let _change = capacity.record(report(Health::Good, now), Load::Borne, moment(now));
         assert_eq!(capacity.limit(), 4);
     }
 
@@ -439,7 +466,7 @@ mod tests {
     fn a_probe_is_one_attempt() {
         let mut capacity = capacity(4, 0, &[]);
         let t0 = SystemClock.instant();
-        capacity.record(&Health::Unreachable, Load::Strained, t0, t0);
+        let _change = capacity.record(report(Health::Unreachable, t0), Load::Strained, moment(t0));
         assert!(capacity.allow(4, t0, T0).is_none());
         let later = t0 + Duration::from_secs(5);
         let allowance = capacity.allow(4, later, T0).unwrap();
@@ -454,7 +481,7 @@ mod tests {
         let mut before = capacity(4, 0, &["10/m"]);
         let taken = fill(&mut before, Priority::Normal, T0);
         assert_eq!(taken.len(), 4);
-        let mut after = capacity(4, 0, &["5/m"]).after(&before, T0);
+        let mut after = capacity(4, 0, &["5/m"]).after(&before, SystemClock.instant(), T0);
         assert_eq!(after.busy(), 4);
         end(&mut after, taken);
         assert_eq!(fill(&mut after, Priority::Normal, T0).len(), 1);

@@ -101,12 +101,6 @@ impl RetryPlan {
         accepted.after(self.lifetime)
     }
 
-    /// Returns the time before which a message must have been accepted to be over its lifetime now; `None` while
-    /// the clock stands before the first such time.
-    pub fn oldest_alive(&self, now: Timestamp) -> Option<Timestamp> {
-        before(now, self.lifetime)
-    }
-
     /// Returns the delay before the second attempt.
     pub const fn first(&self) -> Duration {
         self.first

@@ -15,6 +15,7 @@ use crate::mail::{Priority, QueueId, RecipientIndex};
 mod operate;
 
 use super::lanes::{Lanes, RouteKey, Wait};
+use super::moves::Moves;
 use super::parties::{Parties, PartyKey};
 use super::standing::{Recipients, Standing};
 use super::times::{Deadlines, Times};
@@ -170,6 +171,7 @@ impl<P> Slot<P> {
 pub(super) struct Index<P> {
     slots: BTreeMap<QueueId, Box<Slot<P>>>,
     lanes: Lanes,
+    moves: Moves,
     parties: Parties,
     leases: BTreeSet<(Instant, QueueId)>,
     deadlines: Deadlines,
@@ -190,6 +192,7 @@ impl<P> Default for Index<P> {
         Self {
             slots: BTreeMap::new(),
             lanes: Lanes::default(),
+            moves: Moves::default(),
             parties: Parties::default(),
             leases: BTreeSet::new(),
             deadlines: Deadlines::default(),
@@ -208,7 +211,9 @@ impl<P: Clone> Index<P> {
     /// Adds a message; one of the same id must not be there.
     pub(super) fn insert(&mut self, arrival: Arrival<P>, now: Timestamp) {
         let route = arrival.standing.route.as_ref();
-        let route = self.lanes.enter(route.unwrap_or(&arrival.route));
+        let route = route.unwrap_or(&arrival.route);
+        self.moves.note(&arrival.route, route);
+        let route = self.lanes.enter(route);
         let slot = Box::new(Slot {
             place: arrival.place,
             size: arrival.size,
@@ -466,6 +471,9 @@ impl<P: Clone> Index<P> {
         if let Some(route) = &standing.route
             && self.lanes.route(slot.route) != Some(route)
         {
+            if let Some(before) = self.lanes.route(slot.route) {
+                self.moves.note(before, route);
+            }
             self.lanes.leave(slot.route);
             slot.route = self.lanes.enter(route);
         }
@@ -515,6 +523,11 @@ impl<P: Clone> Index<P> {
         })
     }
 
+    /// Returns which routes messages have been moved from and to since the last call.
+    pub(super) fn take_moves(&mut self) -> Vec<(Route, Route)> {
+        self.moves.take()
+    }
+
     /// Gives up to `limit` messages after `after` the route of their account. Returns the last one seen, `None` at
     /// the end. In portions, so that a long queue does not stop the mail.
     pub(super) fn reroute(
@@ -541,6 +554,9 @@ impl<P: Clone> Index<P> {
             let waits = slot.phase == Phase::Idle && !slot.standing.is_held;
             if waits {
                 self.lanes.remove(slot.wait(*id));
+            }
+            if let Some(before) = self.lanes.route(slot.route) {
+                self.moves.note(before, &route);
             }
             self.lanes.leave(slot.route);
             slot.route = self.lanes.enter(&route);

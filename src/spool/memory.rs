@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::body::{Body, InMemory};
 use crate::clock::{Clock, Timestamp};
+use crate::identity::Route;
 use crate::mail::{Priority, QueueId};
 
 use super::index::{Arrival, Claimed, Index, Listed, Moment, Outcome};
@@ -241,6 +242,10 @@ impl Spool for MemorySpool {
 
     async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    fn take_moves(&self) -> Vec<(Route, Route)> {
+        self.state().index.take_moves()
     }
 
     fn pressure(&self, priority: Priority) -> Option<Pressure> {

@@ -25,6 +25,7 @@ pub mod embedded;
 mod index;
 mod lanes;
 pub mod memory;
+mod moves;
 pub mod operators;
 mod parties;
 mod pressure;
@@ -104,6 +105,10 @@ pub trait Spool: Send + Sync {
     /// Waits until a message may have become claimable since the last call. Spurious returns are allowed; a commit,
     /// a settlement with a retry, a release or a `give_back` is never missed. Cancel safe.
     async fn changed(&self);
+
+    /// Returns from which routes messages have been moved and to which, by whomever, since the last call: each once, also
+    /// those that an operator had moved when they were read at the start. Cheap.
+    fn take_moves(&self) -> Vec<(Route, Route)>;
 
     /// Returns why new mail of this priority must be answered 452 now, if it must: as the store fills up, low
     /// priorities are refused first. Cheap: no I/O, no waiting.

@@ -2,7 +2,8 @@
 //!
 //! Messages are constant phrases; values are fields, and a field means one thing everywhere: `session`, `peer`,
 //! `local_port`, `account`, `reverse_path`, `forward_path`, `queue_id`, `message_id`, `size`, `priority`,
-//! `upstream`, `attempt`, `code`, `reply`, `due`, `verb`, `by`, `error`.
+//! `upstream`, `attempt`, `code`, `reply`, `due`, `verb`, `by`, `error`; `alert` names what an operator must hear at once, and
+//! `repair` says what to do about it.
 
 mod chain;
 mod output;

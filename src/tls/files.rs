@@ -108,7 +108,7 @@ fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     })
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FilesError> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FilesError> {
     let chain = CertificateDer::pem_slice_iter(&read(path)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| FilesError::Damaged {

@@ -12,7 +12,11 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 
-use super::files::{FilesError, certified_key};
+use super::files::{FilesError, certified_key, read_chain};
+
+use crate::clock::Timestamp;
+
+use super::client::PeerCertificate;
 
 /// Sessions that can be resumed without a ticket (TLS 1.2 session ids).
 const RESUMABLE: usize = 10_000;
@@ -125,6 +129,13 @@ impl Reloadable {
 /// [`FilesError`] names the file and what is wrong with it.
 pub fn check_files(certificate: &Path, key: &Path) -> Result<(), FilesError> {
     certified_key(certificate, key, &aws_lc_rs::default_provider()).map(drop)
+}
+
+/// Returns until when the certificate in a PEM file is valid, where that can be read.
+pub fn not_after(certificate: &Path) -> Option<Timestamp> {
+    let chain = read_chain(certificate).ok()?;
+    let own = PeerCertificate::parse(chain.first()?)?;
+    Some(own.not_after)
 }
 
 fn load(settings: &Settings, resumption: &Resumption) -> Result<Arc<ServerConfig>, ServerTlsError> {

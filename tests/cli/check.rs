@@ -65,6 +65,28 @@ fn warnings_do_no_harm() {
 }
 
 #[test]
+fn a_secret_that_has_expired_is_warned_of() {
+    let with = |day: &str| {
+        let text = std::fs::read_to_string(Configured::new().path("posthouse.toml")).unwrap();
+        let login = format!(
+            "host = \"smtp.example.net\"\nusername = \"a\"\npassword = {{ env = \"PATH\", expires = \"{day}\" }}\n"
+        );
+        let text = text.replace("host = \"smtp.example.net\"\n", &login);
+        check(&Configured::with(&text, ACCOUNTS), &[])
+            .exits(0)
+            .stdout
+    };
+    let past = with("2020-02-29");
+    assert!(
+        past.contains("the secret of upstream main has expired on 2020-02-29"),
+        "{past}"
+    );
+    assert!(past.contains("hint: Have a new one made"), "{past}");
+    assert!(past.ends_with("with 1 warning\n"), "{past}");
+    assert!(with("2999-12-31").ends_with("is fine\n"));
+}
+
+#[test]
 fn a_missing_configuration_is_no_input() {
     run(&["check", "/nowhere/posthouse.toml"])
         .exits(66)

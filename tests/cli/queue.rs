@@ -359,7 +359,7 @@ fn an_upstream_is_drained_for_the_next_start() {
     drain(&["--end", "main"]).exits(66).says("is not drained");
     let done = drain(&["main"]).exits(0).stdout;
     assert!(done.contains("counts from the next start"), "{done}");
-    let file = std::fs::read_to_string(configured.path("data/drained")).unwrap();
+    let file = std::fs::read_to_string(configured.path("data/upstreams")).unwrap();
     assert!(file.contains("\"main\""), "{file}");
     drain(&["--end", "main"]).exits(0);
 }
@@ -383,4 +383,33 @@ fn stats_are_by_priority_upstream_and_account() {
     assert!(stats["oldest"].is_string(), "{stats}");
     let text = configured.run(&["queue", "stats"]).exits(0).stdout;
     assert!(text.contains("account\tbob\t2\t28 B\n"), "{text}");
+}
+
+#[test]
+fn an_upstream_is_parked_for_the_next_start() {
+    let configured = Configured::new();
+    std::fs::create_dir_all(configured.path("data/spool")).unwrap();
+    let list = || {
+        let run = configured.run(&["upstream", "list", "--json"]);
+        run.exits(0).json()[0].clone()
+    };
+    assert_eq!(list()["condition"], "stopped");
+    configured
+        .run(&["upstream", "park", "maim"])
+        .exits(66)
+        .says("did you mean `main`?");
+    configured
+        .run(&["upstream", "resume", "main"])
+        .exits(66)
+        .says("is not parked");
+    let done = configured.run(&["upstream", "park", "main", "--reason", "moving"]);
+    let done = done.exits(0).stdout;
+    assert!(done.contains("counts from the next start"), "{done}");
+    let main = list();
+    assert_eq!(
+        (&main["condition"], &main["reason"]),
+        (&"parked".into(), &"moving".into())
+    );
+    configured.run(&["upstream", "resume", "main"]).exits(0);
+    assert_eq!(list()["condition"], "stopped");
 }

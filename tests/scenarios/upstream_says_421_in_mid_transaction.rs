@@ -7,9 +7,9 @@ use crate::support::fake_upstream::Script;
 fn each_message_is_sent_again_and_arrives_once() {
     let script = Script::default()
         .extensions(&["PIPELINING", "8BITMIME"])
-        .reply_times("RCPT TO:<recipient@", "421 4.3.2 closing", 1)
-        .reply_times("DATA", "421 4.3.2 closing", 1)
-        .reply_times(". the dot", "421 4.3.2 closing", 1);
+        .reply_times("RCPT TO:<recipient@", "421 4.4.2 closing", 1)
+        .reply_times("DATA", "421 4.4.2 closing", 1)
+        .reply_times(". the dot", "421 4.4.2 closing", 1);
     let upstream = Server::start(script);
     let relay = Setup::to(&upstream)
         .with("upstream.main.smtp.connections", "1")

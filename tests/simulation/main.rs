@@ -21,6 +21,7 @@ mod chance;
 mod clock;
 mod ledger;
 mod operator;
+mod parked;
 mod rules;
 mod spool;
 mod upstream;

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthouse::clock::Clock as _;
 use posthouse::identity::{AccountName, Route, UpstreamName};
-use posthouse::relay::Relay;
+use posthouse::relay::{Park, Relay};
+use posthouse::schedule::Reason;
 use posthouse::spool::SpoolAdmin as _;
 
 use crate::chance::Dice;
@@ -20,7 +22,7 @@ pub(crate) async fn interfere(
 ) {
     let entries = machine.entries().await;
     let id = (!entries.is_empty()).then(|| dice.one_of(&entries).id);
-    match (dice.between(0, 8), id) {
+    match (dice.between(0, 11), id) {
         (0, Some(id)) => {
             let done = machine.disk.hold(id).await;
             machine.note(|| format!("hold {id}: {}", done.is_ok()));
@@ -48,6 +50,8 @@ pub(crate) async fn interfere(
             machine.note(|| "drain none".to_owned());
             relay.drain(BTreeSet::new());
         }
+        (7, _) => park(machine, relay, dice.one_of(upstreams)),
+        (8, _) => resume(machine, relay, dice.one_of(upstreams)),
         (6, _) if machine.fairness.is_none() => {
             let route = Route::new(vec![dice.one_of(upstreams).clone()]).unwrap();
             machine.note(|| format!("all mail takes {route}"));
@@ -65,4 +69,24 @@ pub(crate) async fn interfere(
             }
         }
     }
+}
+
+fn park(machine: &Machine, relay: &Arc<Relay>, upstream: &UpstreamName) {
+    machine.note(|| format!("park {upstream}"));
+    let park = Park {
+        since: machine.clock.now(),
+        reason: Reason::default(),
+    };
+    let mut observer = machine.observer.lock().unwrap();
+    observer.parks.insert(upstream.clone(), park);
+    relay.park(observer.parks.clone());
+}
+
+fn resume(machine: &Machine, relay: &Arc<Relay>, upstream: &UpstreamName) {
+    machine.note(|| format!("resume {upstream}"));
+    let mut observer = machine.observer.lock().unwrap();
+    observer.parks.remove(upstream);
+    relay.park(observer.parks.clone());
+    drop(observer);
+    relay.resume(upstream);
 }

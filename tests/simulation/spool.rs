@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chance::Dice;
 use crate::clock::SimulatedClock;
 use crate::ledger::Ledger;
+use crate::parked::Observer;
 use crate::rules::{Fairness, check_order};
 
 /// What outlives a process.
@@ -29,6 +30,7 @@ pub(crate) struct Machine {
     /// Present in worlds where all mail takes one route, so that the whole of it is one queue.
     pub(crate) fairness: Option<Mutex<Fairness>>,
     pub(crate) has_ageing: bool,
+    pub(crate) observer: Mutex<Observer>,
     /// Whether events are written down.
     pub(crate) is_told: bool,
 }
@@ -210,6 +212,13 @@ impl Spool for ProcessSpool {
         for report in &settlement.reports {
             assert_eq!(report.message.envelope.reverse_path, ReversePath::Null);
         }
+        if fates
+            .iter()
+            .any(|(_, fate)| matches!(fate, Fate::Expire(_)))
+        {
+            let observer = self.machine.observer.lock().unwrap();
+            observer.check_expired(&settlement.lease, self.machine.clock.now());
+        }
         let settled = self.machine.disk.settle(settlement).await;
         let mut told = Vec::new();
         if settled.is_ok() {
@@ -266,6 +275,10 @@ impl Spool for ProcessSpool {
 
     async fn changed(&self) {
         self.machine.disk.changed().await;
+    }
+
+    fn take_moves(&self) -> Vec<(Route, Route)> {
+        self.machine.disk.take_moves()
     }
 
     fn pressure(&self, _priority: Priority) -> Option<Pressure> {

@@ -11,7 +11,7 @@ use posthouse::journal::Journal;
 use posthouse::mail::{
     BodyType, Domain, Envelope, ForwardPath, Mailbox, Priority, QueueId, Recipient, ReversePath,
 };
-use posthouse::relay::{Arrangement, Lane, Relay, Settings};
+use posthouse::relay::{Arrangement, History, Lane, Relay, Settings, State};
 use posthouse::schedule::{Chance, RetryPlan};
 use posthouse::spool::memory::MemorySpool;
 use posthouse::spool::{EntryState, Message, Spool as _, SpoolAdmin as _};
@@ -52,6 +52,8 @@ struct World {
     arrangement: Arrangement,
     dice: Dice,
     crashes_left: u64,
+    /// What is kept of parkings over restarts, as of the last step.
+    histories: BTreeMap<UpstreamName, History>,
     /// Messages that wait though they could be sent, and for how many steps.
     idle: BTreeMap<QueueId, u32>,
 }
@@ -86,6 +88,8 @@ pub(crate) async fn run(seed: u64, is_told: bool) -> Vec<String> {
         world.check_idle(&process).await;
     }
     process.relay.drain(BTreeSet::new());
+    world.machine.observer.lock().unwrap().parks.clear();
+    process.relay.park(BTreeMap::new());
     world.run_dry(process).await;
     let mut ledger = world.machine.ledger.lock().unwrap();
     ledger.check_end();
@@ -123,6 +127,7 @@ impl World {
             ledger: Mutex::new(Ledger::default()),
             fairness: is_one_route.then(Mutex::default),
             has_ageing,
+            observer: Mutex::default(),
             is_told,
         });
         let upstreams: Vec<_> = names
@@ -139,9 +144,17 @@ impl World {
             })
             .collect();
         let senders = senders(&names, is_one_route, &mut dice);
-        let arrangement = arrangement(&upstreams, has_ageing);
+        // Where messages live for less than the trouble lasts, some expire, and some would while their upstream is parked.
+        let lifetime = if dice.once_in(3) {
+            Duration::from_secs(dice.between(20, 200))
+        } else {
+            Duration::from_hours(12)
+        };
+        machine.observer.lock().unwrap().lifetime = lifetime;
+        let arrangement = arrangement(&upstreams, has_ageing, lifetime);
         Self {
             crashes_left: dice.between(0, 4),
+            histories: BTreeMap::new(),
             machine,
             upstreams,
             senders,
@@ -156,8 +169,21 @@ impl World {
         tokio::select! {
             biased;
             () = process.spool.crashed.cancelled() => self.crash(process).await,
-            () = tokio::time::sleep(STEP) => process,
+            () = tokio::time::sleep(STEP) => {
+                self.observe(&process).await;
+                process
+            }
         }
+    }
+
+    /// Looks which upstreams are parked, and keeps what must be known after a crash.
+    async fn observe(&mut self, process: &Process) {
+        self.histories = process.relay.histories();
+        let (now, standings) = (self.machine.clock.now(), process.relay.upstreams());
+        let entries = self.machine.entries().await;
+        let observer = self.machine.observer.lock();
+        let mut observer = observer.unwrap_or_else(PoisonError::into_inner);
+        observer.look(now, &standings, &entries);
     }
 
     /// Lets an operator interfere now and then, and restarts the process.
@@ -221,6 +247,8 @@ impl World {
                 journal,
             )
         };
+        relay.restore(self.histories.clone());
+        relay.park(self.machine.observer.lock().unwrap().parks.clone());
         relay.replace(self.arrangement.clone());
         self.reroute(&spool).await;
         let stop = CancellationToken::new();
@@ -344,7 +372,7 @@ impl World {
             .filter(|(upstream, standing)| {
                 let limit = standing.limit;
                 let for_all = limit - upstream.bounds.reserved.min(limit - 1);
-                standing.condition == "good"
+                standing.state == State::Good
                     && upstream.bounds.rates.is_empty()
                     && standing.attempts < for_all
             })
@@ -442,12 +470,12 @@ fn senders(names: &[UpstreamName], is_one_route: bool, dice: &mut Dice) -> Vec<S
         .collect()
 }
 
-fn arrangement(upstreams: &[Arc<SimulatedUpstream>], has_ageing: bool) -> Arrangement {
-    let plan = RetryPlan::new(
-        Duration::from_secs(10),
-        Duration::from_mins(2),
-        Duration::from_hours(12),
-    );
+fn arrangement(
+    upstreams: &[Arc<SimulatedUpstream>],
+    has_ageing: bool,
+    lifetime: Duration,
+) -> Arrangement {
+    let plan = RetryPlan::new(Duration::from_secs(10), Duration::from_mins(2), lifetime);
     let plan = plan.unwrap();
     let lane = |upstream: &Arc<SimulatedUpstream>| Lane {
         upstream: Arc::clone(upstream) as _,

@@ -14,7 +14,7 @@ use posthouse::mail::{
     TlsRequest,
 };
 use posthouse::oauth::{self, Audience, Authentication, ClientCredentials, Grant, Tokens};
-use posthouse::schedule::{Availability, Condition};
+use posthouse::schedule::{Availability, Condition, Moment, Reason, Report};
 use posthouse::secret::Secret;
 use posthouse::upstream::Upstream;
 use posthouse::upstream::graph::{
@@ -680,8 +680,17 @@ async fn a_wished_pause_closes_the_upstream_for_as_long() {
     graph.answer("429 ApplicationThrottled", &[("Retry-After", "77")]);
     let attempt = relay_one(&start(&graph)).await;
     let (mut condition, now) = (Condition::default(), SystemClock.instant());
+    let report = Report {
+        health: attempt.health,
+        reason: Reason::default(),
+        began: now,
+    };
     let pause = Duration::from_secs(77);
-    condition.record(&attempt.health, now, now);
+    let moment = Moment {
+        civil: SystemClock.now(),
+        instant: now,
+    };
+    condition.record(report, moment);
     let until = now + pause;
     assert_eq!(
         condition.availability(now + Duration::from_secs(76)),

@@ -18,9 +18,13 @@ mod fake_graph;
 #[path = "../support/fake_proxy.rs"]
 mod fake_proxy;
 
+#[path = "../support/policy_server.rs"]
+mod policy_server;
+
 mod client_certificate;
 mod connecting;
 mod content;
+mod domain_policies;
 mod fault_matrix;
 mod graph;
 mod next_try;
@@ -30,6 +34,7 @@ mod pooling;
 mod probing;
 mod proxying;
 mod relaying;
+mod requiring_tls;
 mod services;
 mod support;
 mod tokens;

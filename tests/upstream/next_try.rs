@@ -97,7 +97,7 @@ async fn watch_relay(attempt: &Attempt) -> Next {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let entries = spool.list(None, 9).await.unwrap();
     let counted = entries.first().map_or(0, |entry| entry.attempts);
-    let condition = relay.upstreams()[0].condition;
+    let condition = relay.upstreams()[0].state.word();
     upstream.wait_for(2).await;
     stop.cancel();
     running.join_all().await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::app::Drained;
+use crate::app::Register;
 use crate::config::Checked;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Request, Response};
@@ -15,7 +15,7 @@ use crate::cli::configuration::ConfigurationOption;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 
-use super::source::check_owner;
+use super::source::{check_owner, exists};
 
 /// How often the server is asked what still runs.
 const LOOK: Duration = Duration::from_millis(500);
@@ -23,7 +23,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Let an upstream get no new attempts, while somebody works on it
 ///
 /// Its mail takes the next upstream of its route, or the one that --to names, or waits. Attempts that run end first:
-/// the command shows how many, and returns when none is left. It lasts over restarts, until --end.
+/// the command shows how many, and returns when none is left. It lasts over restarts, until --end. The lifetime of mail
+/// that waits goes on: for more than a few hours, or where nobody knows when it ends, `posthouse upstream park` keeps mail
+/// without letting it expire.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthouse queue drain main
@@ -118,31 +120,25 @@ fn find(client: &mut Client, name: &UpstreamName) -> Result<Option<UpstreamView>
 fn without_server(config: &Checked, data_dir: &Path, arguments: &Arguments) -> Result<(), Failure> {
     check_owner(&config.spool.directory)?;
     let failed = |error: std::io::Error| {
-        let path = data_dir.join("drained");
+        let path = Register::empty(data_dir).path().to_owned();
         Failure::file(Code::CannotCreate, "change", &path, &error)
     };
-    let mut drained = Drained::load(data_dir).map_err(failed)?;
+    let mut register = Register::load(data_dir).map_err(failed)?;
     if arguments.end {
-        if drained.end(arguments.upstream.as_str()).map_err(failed)? {
+        let ended = register.end_drain(arguments.upstream.as_str());
+        if ended.map_err(failed)? {
             return Ok(());
         }
         let message = format!("upstream `{}` is not drained", arguments.upstream);
         return Err(Failure::new(Code::NoInput, message));
     }
     for name in std::iter::once(&arguments.upstream).chain(&arguments.to) {
-        if !config.upstreams.contains_key(name) {
-            let known: Vec<_> = config.upstreams.keys().map(UpstreamName::as_str).collect();
-            let message = format!(
-                "there is no upstream `{name}`; defined are: {}",
-                known.join(", ")
-            );
-            return Err(Failure::new(Code::NoInput, message));
-        }
+        exists(config, name)?;
     }
     if arguments.to.as_ref() == Some(&arguments.upstream) {
         let message = "an upstream cannot take its own place";
         return Err(Failure::new(Code::Usage, message));
     }
     let (upstream, to) = (arguments.upstream.clone(), arguments.to.clone());
-    drained.begin(upstream, to).map_err(failed)
+    register.drain(upstream, to).map_err(failed)
 }

@@ -16,4 +16,4 @@ mod target;
 pub(super) use command::{Arguments, run};
 pub(super) use filter::queue_id;
 pub(super) use list::{due, state};
-pub(super) use source::Source;
+pub(super) use source::{Source, check_owner, exists};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{self, Runtime};
 
-use crate::app::{Drained, placement, reroute};
+use crate::app::{Register, placement, reroute};
 use crate::clock::SystemClock;
 use crate::config::{Checked, SpoolLimits};
 use crate::control::client::{Client, ClientError};
@@ -107,8 +107,8 @@ impl Offline {
         let spool = opened.map_err(|error| failed(&error))?;
         let journal = Journal::open(config.journal, Arc::new(SystemClock));
         let journal = journal.map_err(|error| Failure::of(Code::Unavailable, &error))?;
-        let drained = Drained::load(&config.server.data_dir);
-        let stand_ins = drained.map(|drained| drained.stand_ins());
+        let register = Register::load(&config.server.data_dir);
+        let stand_ins = register.map(|register| register.stand_ins());
         let configured = OfflineConfiguration {
             // A server that cannot read which upstreams are drained drains none.
             routes: config.routes.with_stand_ins(&stand_ins.unwrap_or_default()),
@@ -141,8 +141,18 @@ impl Drop for Offline {
     }
 }
 
+/// Refuses names of upstreams that are not configured.
+pub(in crate::cli) fn exists(config: &Checked, name: &UpstreamName) -> Result<(), Failure> {
+    if config.upstreams.contains_key(name) {
+        return Ok(());
+    }
+    let known: Vec<_> = config.upstreams.keys().cloned().collect();
+    let message = queue::unknown_upstream(&known, name.as_str());
+    Err(Failure::new(Code::NoInput, message))
+}
+
 /// Refuses to make files that the server could not write afterwards.
-pub(super) fn check_owner(directory: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn check_owner(directory: &Path) -> Result<(), Failure> {
     let owner = match fs::metadata(directory) {
         Ok(metadata) => metadata.uid(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -5,14 +5,19 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::config::diagnostic::{Diagnostic, Severity, Source};
 use crate::config::effective::{Row, Setting, effective};
+use crate::config::expiry::Expiry;
 use crate::config::read;
 
 /// A file that is being checked.
 pub(in crate::config) struct Context {
     source: Arc<Source>,
     diagnostics: Vec<Diagnostic>,
+    /// What the values that are checked belong to, in words.
+    subject: String,
+    expiries: Vec<Expiry>,
     /// Keys that are there but wrong; they have been reported.
     removed: HashSet<read::Path>,
     /// Whether users other than owner and group can read the file.
@@ -30,6 +35,8 @@ impl Context {
         Self {
             source: Arc::clone(source),
             diagnostics: Vec::new(),
+            subject: String::new(),
+            expiries: Vec::new(),
             removed,
             is_readable_by_others,
             data_dir: PathBuf::new(),
@@ -54,6 +61,29 @@ impl Context {
         hint: impl Into<String>,
     ) {
         self.record(Severity::Warning, place, message.into(), hint.into());
+    }
+
+    /// Says what the values that follow belong to: `upstream main`.
+    pub(in crate::config) fn turn_to(&mut self, subject: impl Into<String>) {
+        self.subject = subject.into();
+    }
+
+    /// Records when something ends that belongs to what was turned to last: `the secret`.
+    pub(in crate::config) fn ends(
+        &mut self,
+        place: Range<usize>,
+        what: &str,
+        ends: Timestamp,
+        repair: &'static str,
+    ) {
+        let what = format!("{what} of {}", self.subject);
+        let expiry = Expiry::new(what, ends, repair, (&self.source, place));
+        self.expiries.push(expiry);
+    }
+
+    /// Gives out what ends.
+    pub(in crate::config) fn take_expiries(&mut self) -> Vec<Expiry> {
+        std::mem::take(&mut self.expiries)
     }
 
     /// Records that a key is missing in the table at `place`, unless it is there and wrong.

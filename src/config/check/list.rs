@@ -6,8 +6,9 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::context::Context;
-use crate::config::diagnostic::{nearest, quoted};
+use crate::config::diagnostic::quoted;
 use crate::config::raw::List;
+use crate::identity::nearest;
 use crate::identity::{Route, UpstreamName};
 
 /// An entry and its place.

@@ -17,7 +17,7 @@ use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
 use crate::submission::ConnectionLimits;
 use crate::telemetry::chain;
-use crate::tls::server::{Settings as TlsSettings, check_files};
+use crate::tls::server::{Settings as TlsSettings, check_files, not_after};
 
 /// Returns the section `[server]`, or `None` after an error.
 pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Option<Server> {
@@ -157,6 +157,10 @@ pub(in crate::config) fn tls(
     }
 }
 
+/// What to do before the certificate ends.
+const RENEW: &str = "Have it renewed, put the new one in its place, and reload: a running server goes on with the old one \
+                     until then.";
+
 fn files(
     context: &mut Context,
     certificate: &Spanned<std::path::PathBuf>,
@@ -177,6 +181,10 @@ fn files(
         return None;
     }
     warn_of_exposed_key(context, key.span(), &key_path);
+    if let Some(ends) = not_after(&certificate_path) {
+        context.turn_to("the listeners");
+        context.ends(certificate.span(), "the certificate", ends, RENEW);
+    }
     Some(TlsSettings::Files {
         certificate: certificate_path,
         key: key_path,

@@ -11,6 +11,7 @@ mod shown;
 mod smtp;
 mod trust;
 mod values;
+mod vouching;
 
 use std::ops::Range;
 
@@ -47,6 +48,7 @@ pub(in crate::config) fn upstreams(
                 continue;
             }
         };
+        context.turn_to(format!("upstream {name}"));
         let checked = upstream_of_kind(context, &name, key.span(), upstream.get_ref(), base);
         found.push((name, checked));
     }

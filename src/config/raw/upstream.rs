@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Graph, Hidden, OAuth, Rates, Smtputf8, TlsPolicy, Unfit};
+use crate::config::day::Day;
 use crate::config::units::{BitRate, Number, Span};
 
 /// What an upstream has of [`Retry`]; the rest is that of `[relay]`.
@@ -47,6 +48,8 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) verify: Spanned<bool>,
     pub(in crate::config) ca_file: Option<Spanned<PathBuf>>,
     pub(in crate::config) fingerprint: Option<Spanned<String>>,
+    pub(in crate::config) dane: Option<Spanned<bool>>,
+    pub(in crate::config) mta_sts: Option<Spanned<bool>>,
     pub(in crate::config) username: Option<Spanned<String>>,
     pub(in crate::config) password: Option<Spanned<SecretSource>>,
     pub(in crate::config) oauth: Option<Spanned<OAuth>>,
@@ -103,4 +106,5 @@ pub(in crate::config) struct SecretSource {
     pub(in crate::config) file: Option<Spanned<PathBuf>>,
     pub(in crate::config) env: Option<Spanned<String>>,
     pub(in crate::config) inline: Option<Spanned<Hidden>>,
+    pub(in crate::config) expires: Option<Spanned<Day>>,
 }

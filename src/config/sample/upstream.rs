@@ -32,7 +32,8 @@ pub(super) fn upstream(sample: &mut Sample, smtp: &raw::Smtp) {
     sample.set(
         "password",
         "{ inline = \"change me\" }",
-        "Better than inline: { file = \"secrets/main\" }, a file of mode 600, or { env = \"MAIN_PASSWORD\" }. FILL IN.",
+        "Better than inline: { file = \"secrets/main\" }, a file of mode 600, or { env = \"MAIN_PASSWORD\" }. FILL IN.\n\
+         In each of them, expires = \"2027-05-01\" gives warning 30, 14, 7, 3 and 1 days before the secret ends, at midnight UTC.",
     );
     sample.shown(
         "tls",
@@ -85,6 +86,19 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
         "fingerprint",
         text("00".repeat(32)),
         "SHA-256 of the one certificate to trust; names and dates do not count then (example).",
+    );
+    sample.shown(
+        "dane",
+        true,
+        "Whether the zones of the servers are asked which certificates they show (DANE: TLSA records that DNSSEC proves).\n\
+         Where there are any, TLS is required and they decide. By default they are asked where mx is true and the system's\n\
+         authorities judge, as long as the name servers pass signatures on; with true, mail waits where they do not (example).",
+    );
+    sample.shown(
+        "mta_sts",
+        true,
+        "Whether the domain is asked for its policy (MTA-STS): which servers take its mail, and that they must prove it over\n\
+         TLS. Only where mx is true, and then by default where the system's authorities judge (example).",
     );
     sample.shown(
         "plain_text_login",

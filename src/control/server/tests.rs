@@ -47,13 +47,26 @@ impl Operator for FakeOperator {
         &self,
         upstream: UpstreamName,
         to: Option<UpstreamName>,
-    ) -> Result<(), DrainError> {
+    ) -> Result<(), RegisterError> {
         let told = format!("{upstream} to {to:?}");
-        Err(DrainError::Write(io::Error::other(told)))
+        Err(RegisterError::Write(io::Error::other(told)))
     }
 
-    async fn end_drain(&self, upstream: &str) -> Result<(), DrainError> {
-        Err(DrainError::NotDrained(upstream.to_owned()))
+    async fn end_drain(&self, upstream: &str) -> Result<(), RegisterError> {
+        Err(RegisterError::NotDrained(upstream.to_owned()))
+    }
+
+    async fn park(
+        &self,
+        upstream: UpstreamName,
+        reason: Option<String>,
+    ) -> Result<(), RegisterError> {
+        let told = format!("{upstream} for {reason:?}");
+        Err(RegisterError::Write(io::Error::other(told)))
+    }
+
+    async fn resume(&self, upstream: UpstreamName) -> Result<(), RegisterError> {
+        Err(RegisterError::NotParked(upstream.to_string()))
     }
 
     async fn reload(&self) -> Result<Vec<String>, ReloadError> {
@@ -81,6 +94,7 @@ impl Operator for FakeOperator {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             submission: SubmissionView::default(),
+            endings: Vec::new(),
         }
     }
 }
@@ -308,6 +322,33 @@ async fn only_upstreams_that_exist_are_drained() {
     let upstream = "main".to_owned();
     let response = running.ask(Request::EndDrain { upstream }).await;
     assert_eq!(reason(&response), Reason::Upstream);
+}
+
+#[tokio::test]
+async fn only_upstreams_that_exist_are_parked_and_resumed() {
+    let running = Running::start();
+    let park = |upstream: &str| Request::Park {
+        upstream: upstream.to_owned(),
+        reason: Some("invoice".to_owned()),
+    };
+    let resume = |upstream: &str| Request::Resume {
+        upstream: upstream.to_owned(),
+    };
+    for (request, expected) in [
+        (park("nowhere"), Reason::Upstream),
+        (park("main"), Reason::Spool),
+        (resume("nowhere"), Reason::Upstream),
+        (resume("main"), Reason::Upstream),
+    ] {
+        assert_eq!(reason(&running.ask(request).await), expected);
+    }
+    let Response::Failed(refusal) = running.ask(park("maim")).await else {
+        panic!("it is parked");
+    };
+    assert_eq!(
+        refusal.message,
+        "there is no upstream `maim`; did you mean `main`? defined are: main, spare"
+    );
 }
 
 #[tokio::test]

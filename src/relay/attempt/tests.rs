@@ -1,19 +1,23 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{Route, UpstreamName};
 use crate::journal::Journal;
 use crate::mail::{
-    DeliverBy, DeliverByMode, DeliverByTrace, Domain, Duty, Envelope, Handover, Mailbox, Priority,
-    QueueId, Recipient, Response,
+    DeliverBy, DeliverByMode, DeliverByTrace, Domain, Duty, Envelope, Handover, Health, Mailbox,
+    Outcome, Priority, QueueId, Recipient, Response,
 };
-use crate::relay::Settings;
-use crate::schedule::{Bounds, Chance};
+use crate::relay::neglect::Neglected;
+use crate::relay::{Arrangement, Park, Settings};
+use crate::schedule::{Bounds, Chance, Reason};
 use crate::spool::memory::MemorySpool;
 use crate::spool::{Claim, Message, Spool, Wanted, Which};
 use crate::upstream::Upstream;
@@ -220,4 +224,54 @@ async fn what_is_to_be_returned_at_its_deadline_is_not_relayed_any_more() {
     let last = bench.text(reports.last().unwrap()).await;
     assert!(last.contains("Status: 5.4.7\r\n"), "{last}");
     assert_eq!(reports.len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_does_not_expire_for_time_in_which_its_upstream_was_parked() {
+    let (bench, day) = (Bench::new(), Duration::from_hours(24));
+    let main = UpstreamName::parse("main").unwrap();
+    let upstream = Willing {
+        name: main.clone(),
+        taken: AtomicUsize::new(0),
+    };
+    bench.relay.replace(Arrangement {
+        lanes: vec![Lane {
+            upstream: Arc::new(upstream),
+            plan: RetryPlan::default(),
+            bounds: Bounds::default(),
+        }],
+        ..Arrangement::default()
+    });
+    bench.commit(None).await;
+    let look = async || {
+        let neglected = Neglected {
+            waiting: Vec::new(),
+            stranded: vec![route()],
+        };
+        let relay = Arc::clone(&bench.relay);
+        relay.look_after(neglected, CancellationToken::new()).await;
+        let leases = bench.claim().await;
+        let is_there = leases
+            .iter()
+            .any(|lease| lease.message.envelope.reverse_path != ReversePath::Null);
+        bench.give_back(leases).await;
+        is_there
+    };
+    bench.clock.advance(day);
+    let park = Park {
+        since: bench.clock.now(),
+        reason: Reason::default(),
+    };
+    bench.relay.park([(main, park)].into());
+    bench.clock.advance(30 * day);
+    assert!(look().await, "while it is parked");
+    // Nor is it looked at again and again.
+    let standstill = bench.relay.board().standstill(&route(), bench.clock.now());
+    assert!(standstill.began(RetryPlan::default().lifetime()) < Some(START));
+    bench.relay.park(BTreeMap::new());
+    assert!(look().await, "right after the end");
+    bench.clock.advance(4 * day);
+    assert!(look().await, "when five days of use are not quite over");
+    bench.clock.advance(Duration::from_secs(1));
+    assert!(!look().await, "then");
 }

@@ -56,6 +56,7 @@ fn at(now: Timestamp) -> Judgement {
     Judgement {
         plan: RetryPlan::default(),
         now,
+        stood: Duration::ZERO,
         spread: 0.0,
     }
 }

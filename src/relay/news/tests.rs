@@ -84,6 +84,7 @@ fn judgement(since: Duration) -> Judgement {
     Judgement {
         plan: RetryPlan::default(),
         now: T0.after(since),
+        stood: Duration::ZERO,
         spread: 0.0,
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::body::{Body, InMemory};
 use crate::clock::Timestamp;
+use crate::identity::Route;
 use crate::mail::{Priority, QueueId};
 use crate::spool::index::{Claimed, Moment};
 use crate::spool::standing::Standing;
@@ -221,6 +222,10 @@ impl Spool for EmbeddedSpool {
 
     async fn changed(&self) {
         self.shared.changed.notified().await;
+    }
+
+    fn take_moves(&self) -> Vec<(Route, Route)> {
+        self.shared.state().index.take_moves()
     }
 
     fn pressure(&self, priority: Priority) -> Option<Pressure> {

@@ -10,6 +10,7 @@ use crate::mail::Domain;
 
 use super::picked::{Origin, Picked};
 use super::values::Values;
+use super::vouching::is_default;
 
 /// What is shown for a key that has no value.
 const NONE: &str = "none";
@@ -20,6 +21,7 @@ pub(super) fn rows(
     values: &Values,
     (retry, hostname): (&raw::Retry, &Domain),
 ) -> Vec<Row> {
+    let vouched = is_default(smtp, values);
     let mut rows = vec![default("profile", NONE)];
     rows.extend(servers(smtp, values));
     rows.extend([
@@ -27,6 +29,8 @@ pub(super) fn rows(
         default("verify", smtp.verify.get_ref()),
         default("ca_file", NONE),
         default("fingerprint", NONE),
+        default("dane", if vouched { "where possible" } else { "false" }),
+        default("mta_sts", vouched),
         default("username", NONE),
         default("password", NONE),
         default("oauth", NONE),

@@ -20,6 +20,7 @@ use super::proxy::proxy;
 use super::servers::{host, services};
 use super::trust::{client_certificate, verification};
 use super::values::Values;
+use super::vouching::vouching;
 
 /// Returns how much an upstream is given, or `None` after an error.
 pub(super) fn bounds(context: &mut Context, smtp: &raw::Smtp, values: &Values) -> Option<Bounds> {
@@ -62,6 +63,7 @@ pub(super) fn settings(
     };
     let host = host(context, name, raw, values);
     let verification = verification(context, smtp, values);
+    let vouching = vouching(context, smtp, values);
     let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
     let own = client_certificate(context, name, smtp, values);
@@ -84,6 +86,7 @@ pub(super) fn settings(
         helo: helo?,
         tls,
         verification: verification?,
+        vouching: vouching.ok()?,
         login: login.ok()?,
         client_certificate: own.ok()?,
         envelope_sender: envelope_sender.ok()?,

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use tokio::time::timeout;
-
 use crate::dns::{self, Host, ResolveError, Service};
 use crate::mail::{Defect, Stage, Unusable};
 use crate::schedule::Chance;
@@ -48,9 +46,6 @@ impl fmt::Display for Way<'_> {
     }
 }
 
-/// The most addresses tried for one connection.
-const MAX_ADDRESSES: usize = 8;
-
 /// The most servers that are looked up for one domain.
 const MAX_SERVERS: usize = 10;
 
@@ -58,35 +53,19 @@ const SUBMISSION: &str = "_submission._tcp";
 const SUBMISSIONS: &str = "_submissions._tcp";
 
 impl Connector {
-    /// Returns the servers in the order to try them.
-    ///
-    /// A proxy looks up the name of a host. What MX and SRV records name is looked up here, as the records are.
-    pub(super) async fn servers(&self) -> Result<Vec<Server>, Judgement> {
+    /// Returns servers with the port and the policy of the settings.
+    pub(super) fn of_settings(&self, hosts: Vec<Host>) -> Vec<Server> {
         let server = |host| Server {
             host,
             port: self.settings.port,
             tls: self.settings.tls,
         };
-        if let Some(services) = self.settings.srv {
-            let limit = self.settings.timeouts.connect;
-            let found = timeout(limit, self.services(services)).await;
-            let found = found.map_err(|_| classify::broken(Stage::Resolve, Break::Timeout))?;
-            return found.map_err(|error| not_found(&error));
-        }
-        if self.settings.proxy.is_some() && !self.settings.mx {
-            let host = Host {
-                name: self.settings.host.as_str().into(),
-                addresses: Vec::new(),
-            };
-            return Ok(vec![server(host)]);
-        }
-        let hosts = self.look_up().await?;
-        Ok(hosts.into_iter().map(server).collect())
+        hosts.into_iter().map(server).collect()
     }
 
     /// Looks services up and the hosts that they name (RFC 6186 §3.4). One that has no address is left out, as long as
     /// another has.
-    async fn services(&self, services: Services) -> Result<Vec<Server>, ResolveError> {
+    pub(super) async fn services(&self, services: Services) -> Result<Vec<Server>, ResolveError> {
         let domain = self.settings.host.as_str();
         let mut found = self.records(services, domain).await?;
         found.truncate(MAX_SERVERS);
@@ -145,31 +124,22 @@ impl Connector {
         }
     }
 
-    /// Returns the ways to the servers, in order, as far as the local address can take them.
-    pub(super) fn candidates<'a>(
-        &self,
-        servers: &'a [Server],
-    ) -> impl Iterator<Item = (&'a Server, Way<'a>)> {
+    /// Returns the ways to a server, in order, as far as the local address can take them.
+    pub(super) fn ways<'a>(&self, server: &'a Server) -> impl Iterator<Item = Way<'a>> + use<'a> {
         // Where there is a proxy, the local address is that of the way to it.
         let local = self.settings.local_address;
         let local = local.filter(|_| self.settings.proxy.is_none());
         let is_usable =
             move |address: &IpAddr| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
-        servers
+        let Host { name, addresses } = &server.host;
+        let by_name = addresses.is_empty().then_some(Way::Name(name, server.port));
+        let by_address = addresses
             .iter()
-            .flat_map(|server| ways(server).map(move |way| (server, way)))
-            .filter(move |(_, way)| way.address().is_none_or(|address| is_usable(&address.ip())))
-            .take(MAX_ADDRESSES)
+            .map(|&address| Way::Address(SocketAddr::new(address, server.port)));
+        by_address
+            .chain(by_name)
+            .filter(move |way| way.address().is_none_or(|address| is_usable(&address.ip())))
     }
-}
-
-fn ways(server: &Server) -> impl Iterator<Item = Way<'_>> {
-    let Host { name, addresses } = &server.host;
-    let by_name = addresses.is_empty().then_some(Way::Name(name, server.port));
-    let by_address = addresses
-        .iter()
-        .map(|&address| Way::Address(SocketAddr::new(address, server.port)));
-    by_address.chain(by_name)
 }
 
 /// Returns the name that the certificate of a server found by SRV must be for.
