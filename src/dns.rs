@@ -147,7 +147,30 @@ pub async fn host(resolver: &dyn Resolver, name: &str) -> Result<Host, ResolveEr
 /// # Errors
 /// [`ResolveError`].
 pub async fn exchangers(resolver: &dyn Resolver, domain: &str) -> Result<Vec<Host>, ResolveError> {
-    let names = match resolver.mail_exchangers(domain).await {
+    servers(resolver, domain, resolver.mail_exchangers(domain).await).await
+}
+
+/// Does what [`exchangers`] does, and tells whether DNSSEC proves the names.
+///
+/// # Errors
+/// [`ResolveError`].
+pub async fn proved_exchangers(
+    resolver: &dyn Resolver,
+    domain: &str,
+) -> Result<(Vec<Host>, Proof), ResolveError> {
+    let (names, proof) = match resolver.proved_exchangers(domain).await {
+        Ok((names, proof)) => (Ok(names), proof),
+        Err(error) => (Err(error), Proof::Insecure),
+    };
+    Ok((servers(resolver, domain, names).await?, proof))
+}
+
+async fn servers(
+    resolver: &dyn Resolver,
+    domain: &str,
+    names: Result<Vec<Box<str>>, ResolveError>,
+) -> Result<Vec<Host>, ResolveError> {
+    let names = match names {
         Ok(names) => names,
         Err(ResolveError::NotFound(_)) => return Ok(vec![host(resolver, domain).await?]),
         Err(error @ (ResolveError::NullMx(_) | ResolveError::Temporary { .. })) => {

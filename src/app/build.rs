@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
+use crate::mta_sts::{self, Policies};
 use crate::quota::{self, Quotas};
 use crate::relay::{self, Lane};
 use crate::route::Table;
@@ -125,15 +126,27 @@ pub(super) fn relay_settings(config: &Checked) -> relay::Settings {
     }
 }
 
+/// Makes what keeps the policies of domains (RFC 8461). Reads the file of those that are known, asks nobody.
+pub(super) fn policies(
+    config: &Checked,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Policies> {
+    let source = mta_sts::Source::direct(Arc::clone(resolver), Arc::clone(clock));
+    let file = config.server.data_dir.join("mta-sts.json");
+    Arc::new(Policies::kept_in(source, file))
+}
+
 /// Makes the upstreams. Reads certificate authorities, connects to nothing.
 pub(super) fn lanes(
     upstreams: &std::collections::BTreeMap<UpstreamName, Upstream>,
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
+    policies: &Arc<Policies>,
 ) -> Result<Vec<Lane>, AppError> {
     upstreams
         .values()
-        .map(|upstream| lane(upstream, resolver, clock))
+        .map(|upstream| lane(upstream, resolver, clock, policies))
         .collect()
 }
 
@@ -141,6 +154,7 @@ fn lane(
     upstream: &Upstream,
     resolver: &Arc<dyn Resolver>,
     clock: &Arc<dyn Clock>,
+    policies: &Arc<Policies>,
 ) -> Result<Lane, AppError> {
     let clock = Arc::clone(clock);
     let engine: Arc<dyn crate::upstream::Upstream> = match &upstream.engine {
@@ -148,7 +162,8 @@ fn lane(
         Engine::Maildir(settings) => Arc::new(MaildirUpstream::new(settings.clone(), clock)),
         Engine::Smtp(settings) => {
             let settings = settings.as_ref().clone();
-            Arc::new(SmtpUpstream::new(settings, Arc::clone(resolver), clock)?)
+            let upstream = SmtpUpstream::new(settings, Arc::clone(resolver), clock)?;
+            Arc::new(upstream.with_policies(Arc::clone(policies)))
         }
     };
     Ok(Lane {

@@ -8,6 +8,7 @@ use crate::config::{self, Checked, Diagnostic, Log, Report, Server, SpoolLimits,
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::journal;
+use crate::mta_sts::Policies;
 use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
 use crate::spool::embedded::EmbeddedSpool;
@@ -28,6 +29,8 @@ pub(super) struct Reloader {
     pub(super) tls: Arc<Reloadable>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The policies of domains, which outlive the upstreams that ask for them.
+    pub(super) policies: Arc<Policies>,
     pub(super) turn: tokio::sync::Mutex<()>,
     /// The routes as configured, and the upstreams that are drained.
     pub(super) draining: Mutex<Draining>,
@@ -132,7 +135,12 @@ impl Reloader {
     /// # Errors
     /// [`AppError::Upstream`].
     pub(super) fn lanes(&self, config: &Checked) -> Result<Vec<Lane>, AppError> {
-        build::lanes(&config.upstreams, &self.resolver, &self.clock)
+        build::lanes(
+            &config.upstreams,
+            &self.resolver,
+            &self.clock,
+            &self.policies,
+        )
     }
 
     /// Puts upstreams in place, and lets queued messages follow the routes.

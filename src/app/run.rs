@@ -14,6 +14,7 @@ use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
 use crate::journal::Journal;
+use crate::mta_sts::Policies;
 use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
@@ -162,7 +163,8 @@ async fn run(
     } = parts;
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
-    let keeping = JoinSet::from_iter([keeper.run(stop_keeper.clone())]);
+    let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
+    let keeping = JoinSet::from_iter([keeping]);
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -200,6 +202,11 @@ async fn run(
     spool.close().await;
     tracing::info!("stopped");
     ended
+}
+
+/// Keeps the counts of quotas on the disk, and the policies of domains fresh.
+async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) {
+    tokio::join!(keeper.run(stop.clone()), policies.keep_fresh(stop));
 }
 
 fn open_ports(
@@ -253,6 +260,7 @@ impl Parts {
                     .with_journal(Arc::clone(&self.journal)),
             ),
             tls: Arc::clone(&self.tls),
+            policies: build::policies(&self.config, &resolver, &self.clock),
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),

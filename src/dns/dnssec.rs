@@ -180,3 +180,6 @@ fn is_bogus(error: &NetError) -> bool {
         NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. } | DnsError::NoRecordsFound(_))
     )
 }
+
+#[cfg(test)]
+mod tests;

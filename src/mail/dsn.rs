@@ -17,7 +17,7 @@ use memchr::memmem;
 
 use super::address::{Domain, Mailbox};
 use super::date::Date;
-use super::envelope::{BodyType, DsnReturn, Envelope, Recipient};
+use super::envelope::{BodyType, Envelope, Recipient};
 use super::header::Header;
 use super::outcome::{Duty, Failure, RecipientIndex, Response};
 use super::queue_id::QueueId;
@@ -229,33 +229,32 @@ impl<'a> Dsn<'a> {
         let is_given_up = self.kind().is_given_up();
         // Where the way back is not international, what has an international header is hidden from it (RFC 6533 §5).
         let is_global = smtputf8 || self.envelope.smtputf8 && !self.original.header().is_ascii();
-        let (description, content_type, content) = match (self.envelope.ret, self.original) {
-            (Some(DsnReturn::Full), Original::Whole(octets))
-                if is_given_up && is_of_lines(octets) =>
-            {
-                let content_type = if is_global {
-                    "message/global"
-                } else {
-                    "message/rfc822"
-                };
-                let octets = Bytes::copy_from_slice(octets);
-                ("Undelivered message", content_type, octets)
-            }
-            _ => {
-                let content_type = if is_global {
-                    "message/global-headers"
-                } else {
-                    "text/rfc822-headers"
-                };
-                let description = if is_given_up {
-                    "Header of the undelivered message"
-                } else {
-                    "Header of the message"
-                };
-                let header = returned_header(self.original.header());
-                (description, content_type, header)
-            }
-        };
+        let (description, content_type, content) =
+            match (self.envelope.wants_whole_message(), self.original) {
+                (true, Original::Whole(octets)) if is_given_up && is_of_lines(octets) => {
+                    let content_type = if is_global {
+                        "message/global"
+                    } else {
+                        "message/rfc822"
+                    };
+                    let octets = Bytes::copy_from_slice(octets);
+                    ("Undelivered message", content_type, octets)
+                }
+                _ => {
+                    let content_type = if is_global {
+                        "message/global-headers"
+                    } else {
+                        "text/rfc822-headers"
+                    };
+                    let description = if is_given_up {
+                        "Header of the undelivered message"
+                    } else {
+                        "Header of the message"
+                    };
+                    let header = returned_header(self.original.header());
+                    (description, content_type, header)
+                }
+            };
         Part {
             description,
             content_type,

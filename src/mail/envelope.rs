@@ -32,6 +32,12 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Returns whether a report of a failure returns the whole message. With REQUIRETLS, RET=FULL is disregarded
+    /// (RFC 8689 §5).
+    pub fn wants_whole_message(&self) -> bool {
+        self.ret == Some(DsnReturn::Full) && self.tls != TlsRequest::Required
+    }
+
     /// Makes an envelope without parameters and, as yet, without recipients.
     pub fn new(reverse_path: ReversePath) -> Self {
         Self {

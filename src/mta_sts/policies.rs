@@ -30,6 +30,18 @@ pub struct Source {
     pub clock: Arc<dyn Clock>,
 }
 
+impl Source {
+    /// Makes one that connects directly, and trusts whom the operating system trusts.
+    pub fn direct(resolver: Arc<dyn Resolver>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            dialer: Arc::new(http::Direct::new(Arc::clone(&resolver), None)),
+            resolver,
+            trust: http::Trust::SystemRoots,
+            clock,
+        }
+    }
+}
+
 /// The policies of domains. Shared by all upstreams, so that each is fetched once.
 pub struct Policies {
     source: Source,
@@ -82,6 +94,11 @@ const PAUSE: Duration = Duration::from_mins(5);
 const ROUND: Duration = Duration::from_mins(15);
 
 impl Policies {
+    /// Makes an empty memory of policies that asks as [`Source::direct`] does, for one look at an upstream.
+    pub fn direct(resolver: Arc<dyn Resolver>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self::new(Source::direct(resolver, clock)))
+    }
+
     /// Makes an empty memory of policies.
     pub fn new(source: Source) -> Self {
         Self {
@@ -135,7 +152,7 @@ impl Policies {
     }
 
     /// Fetches policies anew before their time is over, until it is stopped.
-    pub async fn keep_fresh(&self, stop: CancellationToken) {
+    pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
         let pause = || tokio::time::sleep(ROUND);
         while stop.run_until_cancelled(pause()).await.is_some() {
             if stop.run_until_cancelled(self.refresh()).await.is_none() {

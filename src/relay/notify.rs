@@ -2,9 +2,7 @@
 
 use crate::identity::Route;
 use crate::mail::dsn::{Action, Dsn, MAX_RETURNED_HEADER, Original};
-use crate::mail::{
-    Date, DsnReturn, Envelope, Mailbox, Notify, Priority, Recipient, ReversePath, TlsRequest,
-};
+use crate::mail::{Date, Envelope, Mailbox, Notify, Priority, Recipient, ReversePath, TlsRequest};
 use crate::spool::{Lease, Message, Report};
 use crate::telemetry;
 
@@ -129,9 +127,7 @@ fn returned(lease: &Lease, news: &News<'_>) -> usize {
         | Action::Late { .. }
         | Action::Relayed { .. } => false,
     };
-    let envelope = &lease.message.envelope;
-    // RFC 8689 §5: with REQUIRETLS, RET=FULL is disregarded.
-    let wants_all = envelope.ret == Some(DsnReturn::Full) && envelope.tls != TlsRequest::Required;
+    let wants_all = lease.message.envelope.wants_whole_message();
     if wants_all && news.told.iter().any(|(_, action)| is_lost(action)) {
         MAX_RETURNED
     } else {

@@ -91,9 +91,10 @@ impl Session {
 
     fn submit(&mut self, number: u64) -> io::Result<String> {
         let recipients = parts(number).iter();
-        let recipients: String = recipients
+        let recipients: Vec<_> = recipients
             .map(|domain| format!("RCPT TO:<n{number}@{domain}>\r\n"))
             .collect();
+        let recipients = recipients.concat();
         let group = format!("MAIL FROM:<load@sender.example>\r\n{recipients}DATA\r\n");
         self.output.write_all(group.as_bytes())?;
         let accepted = vec!["250"; 1 + parts(number).len()];

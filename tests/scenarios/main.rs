@@ -51,6 +51,7 @@ mod message_asks_for_a_priority;
 mod message_has_many_recipients;
 mod message_is_scheduled;
 mod message_must_not_be_late;
+mod message_requires_tls;
 mod nobody_reads_the_log;
 mod one_message_poisons_its_attempts;
 mod one_upstream_hangs;

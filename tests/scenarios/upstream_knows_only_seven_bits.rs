@@ -68,7 +68,10 @@ fn a_signed_message_goes_as_it_is() {
         );
     }
     for message in upstream.wait_for(2) {
-        assert!(!message.octets.is_ascii());
+        assert!(
+            message.octets.ends_with(b"\xc3\xbcr\r\n")
+                || message.octets.ends_with(large().as_bytes())
+        );
     }
     relay.stop();
 }

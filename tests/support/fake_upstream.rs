@@ -13,6 +13,7 @@
 #![allow(
     dead_code,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "test code, of which each test binary uses a part"
 )]
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{Certificate, CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -151,6 +152,8 @@ pub(crate) struct FakeUpstream {
     pub(crate) certificate: String,
     /// The SHA-256 of the certificate, in hexadecimal digits.
     pub(crate) fingerprint: String,
+    /// The certificates it shows, its own first.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
     state: Arc<State>,
     _tasks: JoinSet<()>,
 }
@@ -268,13 +271,19 @@ impl FakeUpstream {
 
     /// Starts a server that shows this certificate, signed by itself.
     pub(crate) async fn start_showing(script: Script, certificate: CertificateParams) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::serve(listener, script, &certificate)
+        let identity = Identity::own(&certificate);
+        Self::start_as(script, "127.0.0.1:0", identity).await
+    }
+
+    /// Starts a server at an address that shows these certificates.
+    pub(crate) async fn start_as(script: Script, address: &str, identity: Identity) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        Self::serve(listener, script, identity)
     }
 
     /// Must be called inside a runtime.
-    fn serve(listener: TcpListener, script: Script, certificate: &CertificateParams) -> Self {
-        let (certificate, acceptor) = sign(certificate);
+    fn serve(listener: TcpListener, script: Script, identity: Identity) -> Self {
+        let acceptor = identity.acceptor();
         let state = Arc::new(State {
             script: watch::Sender::new(script),
             messages: watch::Sender::new(Vec::new()),
@@ -288,8 +297,9 @@ impl FakeUpstream {
         tasks.spawn(accept(listener, Arc::clone(&state)));
         Self {
             address,
-            certificate: certificate.pem(),
-            fingerprint: fingerprint(certificate.der()),
+            certificate: identity.authority,
+            fingerprint: fingerprint(&identity.chain[0]),
+            chain: identity.chain,
             state,
             _tasks: tasks,
         }
@@ -353,7 +363,7 @@ impl ReservedPort {
         self.socket.listen(64).unwrap();
         self.socket.set_nonblocking(true).unwrap();
         let listener = TcpListener::from_std(self.socket.into()).unwrap();
-        FakeUpstream::serve(listener, script, &usual_certificate())
+        FakeUpstream::serve(listener, script, Identity::own(&usual_certificate()))
     }
 }
 
@@ -362,19 +372,53 @@ pub(crate) fn usual_certificate() -> CertificateParams {
     CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned)).unwrap()
 }
 
-/// Makes a certificate that is its own authority, and an acceptor that shows it.
-fn sign(params: &CertificateParams) -> (Certificate, TlsAcceptor) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    (certificate, TlsAcceptor::from(Arc::new(config)))
+/// What a server shows.
+pub(crate) struct Identity {
+    /// Its certificate, and the one that this is issued by.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Whoever trusts this, as PEM, trusts the server.
+    pub(crate) authority: String,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Makes a certificate that is its own authority.
+    pub(crate) fn own(params: &CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            chain: vec![certificate.der().clone()],
+            authority: certificate.pem(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+
+    /// Makes a certificate that is issued by an authority of its own.
+    pub(crate) fn issued(params: &CertificateParams) -> Self {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        Self {
+            chain: vec![certificate.der().clone(), authority.der().clone()],
+            authority: authority.pem(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+
+    /// Returns what shakes hands with it.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
 }
 
 fn fingerprint(certificate: &[u8]) -> String {
@@ -725,13 +769,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             None => self.challenge("").await?,
         };
         let (user, _) = self.script().login;
-        let token = match mechanism {
-            "XOAUTH2" => response.strip_prefix(&format!("user={user}\u{1}auth=Bearer ")),
-            _ => {
-                let rest = response.strip_prefix(&format!("n,a={user},\u{1}host="));
-                let port = format!("\u{1}port={}\u{1}auth=Bearer ", self.state.port);
-                rest.and_then(|rest| Some(rest.split_once(&port)?.1))
-            }
+        let token = if mechanism == "XOAUTH2" {
+            response.strip_prefix(&format!("user={user}\u{1}auth=Bearer "))
+        } else {
+            let rest = response.strip_prefix(&format!("n,a={user},\u{1}host="));
+            let port = format!("\u{1}port={}\u{1}auth=Bearer ", self.state.port);
+            rest.and_then(|rest| Some(rest.split_once(&port)?.1))
         };
         let token = token.and_then(|rest| rest.strip_suffix("\u{1}\u{1}"));
         let accepted = self.script().tokens;

@@ -19,7 +19,6 @@ use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
@@ -33,6 +32,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use posthouse::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -149,7 +149,7 @@ impl TokenServer {
         });
         let (end, ended) = oneshot::channel();
         let serving = Arc::clone(&state);
-        let thread = std::thread::spawn(move || serve(listener, serving, ended));
+        let thread = std::thread::spawn(move || serve(listener, &serving, ended));
         Self {
             address,
             state,
@@ -218,7 +218,7 @@ impl Drop for TokenServer {
     }
 }
 
-fn serve(listener: TcpListener, state: Arc<State>, mut ended: oneshot::Receiver<()>) {
+fn serve(listener: TcpListener, state: &Arc<State>, mut ended: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -231,7 +231,7 @@ fn serve(listener: TcpListener, state: Arc<State>, mut ended: oneshot::Receiver<
                 _ = &mut ended => return,
                 accepted = listener.accept() => accepted.unwrap().0,
             };
-            let state = Arc::clone(&state);
+            let state = Arc::clone(state);
             connections.spawn(async move {
                 let service = service_fn(move |request| answer(Arc::clone(&state), request));
                 let http = hyper::server::conn::http1::Builder::new();
@@ -338,11 +338,11 @@ impl State {
         let microsoft = format!("/{}/oauth2/v2.0/", registration.tenant);
         match path {
             "/introspect" => self.introspect(form),
-            "/device" => self.device(&registration, form),
+            "/device" => Self::device(&registration, form),
             "/token" => self.token(&registration, form, (path, authorization)),
             _ => match path.strip_prefix(&microsoft) {
                 Some("token") => self.token(&registration, form, (path, "")),
-                Some("devicecode") => self.device(&registration, form),
+                Some("devicecode") => Self::device(&registration, form),
                 Some(_) => Reply::new(404, &json!({})),
                 None => refusal(400, "invalid_request", 90_002, "tenant not found"),
             },
@@ -394,17 +394,7 @@ impl State {
         form: &Form,
         (path, authorization): (&str, &str),
     ) -> Result<(), Reply> {
-        let basic = authorization.strip_prefix("Basic ").map(|text| {
-            let text = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
-            let (id, secret) = text.split_once(':').unwrap();
-            let plain = |text: &str| {
-                let parsed = url::form_urlencoded::parse(text.as_bytes()).next();
-                parsed
-                    .map(|(name, _)| name.into_owned())
-                    .unwrap_or_default()
-            };
-            (plain(id), plain(secret))
-        });
+        let basic = basic(authorization);
         if basic.is_some() && form.contains_key("client_secret") {
             return Err(refusal(
                 400,
@@ -553,7 +543,7 @@ impl State {
         self.grant("person", Some(next))
     }
 
-    fn device(&self, known: &Registration, form: &Form) -> Reply {
+    fn device(known: &Registration, form: &Form) -> Reply {
         if form.get("client_id") != Some(&known.client_id) {
             return refusal(
                 400,
@@ -638,6 +628,22 @@ impl State {
     }
 }
 
+/// Reads the name and the secret of a program from the header field.
+fn basic(authorization: &str) -> Option<(String, String)> {
+    let text = STANDARD
+        .decode(authorization.strip_prefix("Basic ")?)
+        .ok()?;
+    let text = String::from_utf8(text).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let plain = |text: &str| {
+        let parsed = url::form_urlencoded::parse(text.as_bytes()).next();
+        parsed
+            .map(|(name, _)| name.into_owned())
+            .unwrap_or_default()
+    };
+    Some((plain(id), plain(secret)))
+}
+
 /// A signed assertion whose signature is right.
 struct Jwt {
     header: Value,
@@ -666,13 +672,11 @@ impl Jwt {
 
     /// Returns whether it is valid now, and for an hour at most.
     fn is_timely(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let time = |claim: &str| self.claims[claim].as_u64().map(Duration::from_secs);
+        let now = SystemClock.now().unix_seconds();
+        let time = |claim: &str| self.claims[claim].as_u64();
         let Some((issued, end)) = time("iat").zip(time("exp")) else {
             return false;
         };
-        issued <= now + Duration::from_secs(60)
-            && end > now
-            && end - issued <= Duration::from_hours(1)
+        issued <= now + 60 && end > now && end.saturating_sub(issued) <= 3600
     }
 }

@@ -15,8 +15,12 @@ mod token_server;
 #[path = "../support/fake_graph.rs"]
 mod fake_graph;
 
+#[path = "../support/policy_server.rs"]
+mod policy_server;
+
 mod connecting;
 mod content;
+mod domain_policies;
 mod fault_matrix;
 mod graph;
 mod next_try;
@@ -25,5 +29,6 @@ mod pacing;
 mod pooling;
 mod probing;
 mod relaying;
+mod requiring_tls;
 mod support;
 mod tokens;

@@ -16,7 +16,7 @@ use posthouse::mail::{
 use posthouse::secret::Secret;
 use posthouse::upstream::smtp::{
     Credential, Line, Login, PlainTextLogin, Settings, SmtpUpstream, Smtputf8, Timeouts, TlsPolicy,
-    Transcript, Unfit, Verification,
+    Transcript, Unfit, Verification, Vouching,
 };
 use posthouse::upstream::{Order, Upstream};
 
@@ -35,6 +35,7 @@ pub(crate) fn settings(upstream: &FakeUpstream) -> Settings {
         helo: Domain::parse("relay.example").unwrap(),
         tls: TlsPolicy::Disabled,
         verification: Verification::SystemRoots,
+        vouching: Vouching::default(),
         login: None,
         envelope_sender: None,
         local_address: None,

@@ -240,7 +240,7 @@ async fn a_certificate_proves_the_program() {
     // The server refuses an assertion that it has seen before.
     text(&tokens).await;
     assert_eq!(rig.server.token_requests(), 2);
-    let other = CertificateParams::new(["app.example".to_owned()]).unwrap();
+    let other = CertificateParams::new(["other.example".to_owned()]).unwrap();
     let other = other.self_signed(&key).unwrap();
     rig.server
         .change(|known| known.certificate = Some(other.der().to_vec()));

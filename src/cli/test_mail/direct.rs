@@ -10,6 +10,7 @@ use crate::config::{Checked, Engine};
 use crate::dns::{Resolver, SystemResolver};
 use crate::identity::UpstreamName;
 use crate::mail::{self, Attempt, Health, Outcome, Priority, RecipientIndex};
+use crate::mta_sts::Policies;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 use crate::upstream::{Order, Upstream as _};
@@ -162,8 +163,11 @@ impl<'a> Test<'a> {
                 .attempt(order)
                 .await),
             Engine::Smtp(settings) => {
-                let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver()?, clock)
-                    .map_err(|error| Failure::of(Code::Configuration, &error))?;
+                let resolver = resolver()?;
+                let policies = Policies::direct(Arc::clone(&resolver), Arc::clone(&clock));
+                let upstream = SmtpUpstream::new(settings.as_ref().clone(), resolver, clock)
+                    .map_err(|error| Failure::of(Code::Configuration, &error))?
+                    .with_policies(policies);
                 Ok(upstream.attempt_observed(order, watch).await)
             }
         }

@@ -11,6 +11,7 @@ use crate::config::{Engine, Span};
 use crate::dns::{Resolver, SystemResolver};
 use crate::identity::UpstreamName;
 use crate::mail::Health;
+use crate::mta_sts::Policies;
 use crate::telemetry;
 use crate::upstream::graph::Setup;
 use crate::upstream::probe::Trouble;
@@ -190,8 +191,10 @@ fn probe(
 ) -> Result<Result<(), Box<Trouble>>, Failure> {
     let (runtime, resolver) = (started()?, resolver()?);
     runtime.block_on(async {
+        let policies = Policies::direct(Arc::clone(&resolver), Arc::clone(&clock));
         let upstream = SmtpUpstream::new(settings, resolver, clock)
-            .map_err(|error| Failure::of(Code::Configuration, &error))?;
+            .map_err(|error| Failure::of(Code::Configuration, &error))?
+            .with_policies(policies);
         Ok(upstream.probe(transcript).await)
     })
 }

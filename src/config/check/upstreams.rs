@@ -8,6 +8,7 @@ mod retry;
 mod smtp;
 mod trust;
 mod values;
+mod vouching;
 
 use std::ops::Range;
 

@@ -12,7 +12,9 @@ use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
 use crate::secret::Secret;
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::tls::server::Settings as TlsSettings;
-use crate::upstream::smtp::{Credential, PlainTextLogin, Settings, TlsPolicy, Verification};
+use crate::upstream::smtp::{
+    Credential, Dane, MtaSts, PlainTextLogin, Settings, TlsPolicy, Verification,
+};
 
 const POSTHOUSE: &str = r#"
 [server]
@@ -162,6 +164,37 @@ fn an_upstream_may_be_an_address_with_a_pinned_certificate() {
         panic!("{:?}", spare.verification)
     };
     assert_eq!((digest[0], digest[1], digest[31]), (0xab, 0xab, 1));
+}
+
+#[test]
+fn domains_are_asked_by_default_where_mx_records_name_the_servers() {
+    let vouching = |more: &str| {
+        let text = format!(
+            "[server]\nhostname = \"relay.example\"\n[relay]\nupstream = [\"main\"]\n\
+             [upstream.main.smtp]\nhost = \"a.example\"\n{more}\n[accounts]\nfile = \"accounts.toml\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("posthouse.toml");
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let checked = load(&path).unwrap();
+        let vouching = smtp(&checked.upstreams[&upstream("main")]).vouching;
+        (vouching.dane, vouching.mta_sts)
+    };
+    for (more, expected) in [
+        ("", (Dane::Off, MtaSts::Off)),
+        ("mx = true", (Dane::WherePossible, MtaSts::On)),
+        ("mx = true\ndane = true", (Dane::On, MtaSts::On)),
+        (
+            "mx = true\ndane = false\nmta_sts = false",
+            (Dane::Off, MtaSts::Off),
+        ),
+        ("dane = true", (Dane::On, MtaSts::Off)),
+        ("mx = true\ntls = \"disabled\"", (Dane::Off, MtaSts::Off)),
+        ("mx = true\nverify = false", (Dane::Off, MtaSts::Off)),
+    ] {
+        assert_eq!(vouching(more), expected, "{more}");
+    }
 }
 
 #[test]

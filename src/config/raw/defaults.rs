@@ -142,6 +142,8 @@ impl Default for Smtp {
             verify: unplaced(true),
             ca_file: None,
             fingerprint: None,
+            dane: None,
+            mta_sts: None,
             username: None,
             password: None,
             oauth: None,

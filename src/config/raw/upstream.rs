@@ -46,6 +46,8 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) verify: Spanned<bool>,
     pub(in crate::config) ca_file: Option<Spanned<PathBuf>>,
     pub(in crate::config) fingerprint: Option<Spanned<String>>,
+    pub(in crate::config) dane: Option<Spanned<bool>>,
+    pub(in crate::config) mta_sts: Option<Spanned<bool>>,
     pub(in crate::config) username: Option<Spanned<String>>,
     pub(in crate::config) password: Option<Spanned<SecretSource>>,
     pub(in crate::config) oauth: Option<Spanned<OAuth>>,

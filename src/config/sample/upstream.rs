@@ -79,6 +79,19 @@ fn upstream_trust(sample: &mut Sample, smtp: &raw::Smtp) {
         "SHA-256 of the one certificate to trust; names and dates do not count then (example).",
     );
     sample.shown(
+        "dane",
+        true,
+        "Whether the zones of the servers are asked which certificates they show (DANE: TLSA records that DNSSEC proves).\n\
+         Where there are any, TLS is required and they decide. By default they are asked where mx is true and the system's\n\
+         authorities judge, as long as the name servers pass signatures on; with true, mail waits where they do not (example).",
+    );
+    sample.shown(
+        "mta_sts",
+        true,
+        "Whether the domain is asked for its policy (MTA-STS): which servers take its mail, and that they must prove it over\n\
+         TLS. Only where mx is true, and then by default where the system's authorities judge (example).",
+    );
+    sample.shown(
         "plain_text_login",
         smtp.plain_text_login.get_ref(),
         "Whether the password may be sent without TLS. Dangerous.",

@@ -5,7 +5,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::mail::address::{ForwardPath, ReversePath};
 use crate::mail::deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
-use crate::mail::envelope::OriginalRecipient;
+use crate::mail::envelope::{DsnReturn, OriginalRecipient, TlsRequest};
 use crate::mail::outcome::{Cause, Stage};
 use crate::mail::status::EnhancedStatusCode;
 
@@ -471,6 +471,20 @@ fn recipients_outside_the_envelope_are_left_out() {
     let failure = refused("no");
     let recipients = [(RecipientIndex(1), Action::Failed(&failure))];
     assert_eq!(fixture.dsn(&recipients).write(), None);
+}
+
+#[test]
+fn a_protected_message_is_never_returned_whole() {
+    let failure = refused("no such user");
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    fixture.envelope.ret = Some(DsnReturn::Full);
+    let is_whole = |fixture: &Fixture| {
+        let report = fixture.of_first(Action::Failed(&failure));
+        String::from_utf8_lossy(&report.octets).contains("Content-Type: message/rfc822")
+    };
+    assert!(is_whole(&fixture));
+    fixture.envelope.tls = TlsRequest::Required;
+    assert!(!is_whole(&fixture));
 }
 
 #[test]

@@ -15,34 +15,48 @@
 mod dial;
 mod enter;
 mod secure;
+mod security;
+mod target;
 mod token;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::clock::Clock;
-use crate::dns::{self, Host, ResolveError, Resolver};
+use crate::dns::{Host, Resolver};
 use crate::mail::{Cause, Defect, Failure, Outcome, Stage, Unusable};
+use crate::mta_sts::Policies;
 use crate::oauth::TokenSource;
 use crate::tls::client::{self, ClientTlsError, PeerCertificate};
-use crate::upstream::classify::{self, Break, Judgement};
+use crate::upstream::classify::{self, Judgement};
 use crate::upstream::probe::Passed;
 
+use security::{By, Security};
+use target::{Rules, Target};
+
+use super::assurance::Need;
 use super::connection::Connection;
 use super::pacing::Pacing;
 use super::settings::{PlainTextLogin, Settings, TlsPolicy, Verification};
 use super::tls_problem::TlsProblem;
 use super::transcript::Observer;
-use super::wire::Wire;
+use super::wire::{ReplyWanted, Wire};
 
 /// Opens connections to one upstream.
 pub(super) struct Connector {
     pub(super) settings: Settings,
     tls: Option<TlsConnector>,
+    /// Judges certificates where `tls` does not; made when a message or a domain asks for it.
+    strict: OnceLock<TlsConnector>,
     pub(super) resolver: Arc<dyn Resolver>,
+    /// The policies of domains, where they are asked for.
+    policies: Option<Arc<Policies>>,
+    /// Whether it has been told that nothing can be proved here.
+    has_told: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
     /// What all connections share, where the bandwidth is limited.
     pacing: Option<Arc<Pacing>>,
@@ -62,6 +76,7 @@ const CONNECT_ROUNDS: u32 = 3;
 pub(super) struct Unconnected {
     pub(super) judgement: Judgement,
     pub(super) address: Option<SocketAddr>,
+    cause: By,
 }
 
 impl Connector {
@@ -94,7 +109,10 @@ impl Connector {
             tls: tls.map(TlsConnector::from),
             tokens: token::source(&settings, &resolver, &clock)?,
             settings,
+            strict: OnceLock::new(),
             resolver,
+            policies: None,
+            has_told: AtomicBool::new(false),
             clock,
             pacing,
             certificate: Mutex::new(None),
@@ -113,124 +131,168 @@ impl Connector {
         *seen.unwrap_or_else(PoisonError::into_inner) = own;
     }
 
-    /// Opens a connection: tries all addresses in order until one greets. A token that was kept and is refused is tried
-    /// once more as a new one, over a new connection.
-    pub(super) async fn connect(&self, observer: &Observer) -> Result<Connection, Unconnected> {
+    /// Asks domains for their policies too (RFC 8461).
+    pub(super) fn with_policies(mut self, policies: Arc<Policies>) -> Self {
+        self.policies = Some(policies);
+        self
+    }
+
+    /// Opens a connection that does for a message. A token that was kept and is refused is tried once more as a new one,
+    /// over a new connection.
+    pub(super) async fn connect(
+        &self,
+        need: Need,
+        observer: &Observer,
+    ) -> Result<Connection, Unconnected> {
         let kept = self.kept_token();
-        match self.connect_once(observer).await {
+        match self.connect_once(need, observer).await {
             Err(refused) if self.is_token_dropped(kept.as_ref(), &refused.judgement) => {
                 observer.note(format_args!("the token was refused; trying with a new one"));
-                self.connect_once(observer).await
+                self.connect_once(need, observer).await
             }
             tried => tried,
         }
     }
 
-    async fn connect_once(&self, observer: &Observer) -> Result<Connection, Unconnected> {
-        let nowhere = |judgement| Unconnected {
-            judgement,
-            address: None,
-        };
-        let hosts = self.look_up().await.map_err(nowhere)?;
-        observer.passed(|| Passed::Resolved {
-            hosts: hosts.clone(),
-        });
-        let limit = self.settings.timeouts.connect;
-        let deadline = self.clock.instant() + limit * CONNECT_ROUNDS;
-        let mut problem = None;
-        for (host, address) in self.candidates(&hosts) {
-            if problem.is_some() && self.clock.instant() >= deadline {
-                break;
+    /// A message that waives what domains ask for gets it all the same where that works.
+    async fn connect_once(
+        &self,
+        need: Need,
+        observer: &Observer,
+    ) -> Result<Connection, Unconnected> {
+        let connected = self.connect_by(Rules::Applied, need, observer).await;
+        match connected {
+            Err(Unconnected {
+                cause: By::Domain(_),
+                ..
+            }) if need == Need::Lenient => {
+                observer.note(format_args!("going on without what the domain asks for"));
+                let connected = self.connect_by(Rules::Waived, need, observer).await;
+                connected.map(Connection::for_one_message)
             }
-            let judgement = match self.open(host, address, observer).await {
-                Ok(mut connection) => {
-                    connection.host = host.name.clone();
-                    connection.known = self.settings.known();
-                    return Ok(connection);
-                }
-                Err(judgement) => judgement,
-            };
-            let is_over = !is_about_the_address(&judgement);
-            let unconnected = Unconnected {
-                judgement,
-                address: Some(address),
-            };
-            if is_over {
-                return Err(unconnected);
-            }
-            observer.note(format_args!("{address} cannot be used"));
-            observer.passed(|| passed_over(address, &unconnected.judgement));
-            problem = Some(unconnected);
+            connected => connected,
         }
-        Err(problem.unwrap_or_else(|| {
+    }
+
+    /// Tries all addresses in order until one greets.
+    async fn connect_by(
+        &self,
+        rules: Rules,
+        need: Need,
+        observer: &Observer,
+    ) -> Result<Connection, Unconnected> {
+        let mut search = Search::new(self);
+        let found = match self.find(rules).await {
+            Ok(found) => found,
+            // Perhaps it is found without what the domain asks for.
+            Err(unfound) => return Err(Unconnected::refused(unfound)),
+        };
+        observer.passed(|| Passed::Resolved {
+            hosts: found.hosts.clone(),
+        });
+        for host in &found.hosts {
+            let target = match self.target(&found, host).await {
+                Ok(target) => target,
+                Err(judgement) => {
+                    search.failed(Unconnected::refused(judgement), observer);
+                    continue;
+                }
+            };
+            if let Some(connection) = self
+                .try_target(&target, need, &mut search, observer)
+                .await?
+            {
+                return Ok(connection);
+            }
+        }
+        Err(search.problem.unwrap_or_else(|| {
             let text = "no address of the upstream can be reached from the local address";
             let unusable = Unusable::new(Defect::LocalAddress, text);
-            nowhere(classify::unusable(Stage::Connect, unusable))
+            Unconnected::nowhere(classify::unusable(Stage::Connect, unusable))
         }))
     }
 
-    async fn look_up(&self) -> Result<Vec<Host>, Judgement> {
-        let (resolver, name) = (&*self.resolver, self.settings.host.as_str());
-        let looking = async {
-            if self.settings.mx {
-                dns::exchangers(resolver, name).await
-            } else {
-                dns::host(resolver, name).await.map(|host| vec![host])
+    /// Tries the addresses of one server. `None` where others may do better; an error where not.
+    async fn try_target(
+        &self,
+        target: &Target<'_>,
+        need: Need,
+        search: &mut Search,
+        observer: &Observer,
+    ) -> Result<Option<Connection>, Unconnected> {
+        let security = match self.security(target, need) {
+            Ok(security) => security,
+            Err(judgement) => {
+                search.failed(Unconnected::nowhere(judgement), observer);
+                return Ok(None);
             }
         };
-        let limit = self.settings.timeouts.connect;
-        let found = timeout(limit, looking)
-            .await
-            .map_err(|_| classify::broken(Stage::Resolve, Break::Timeout))?;
-        found.map_err(|error| {
-            let text = error.to_string();
-            match error {
-                ResolveError::NullMx(_) => {
-                    classify::unusable(Stage::Resolve, Unusable::new(Defect::NullMx, text))
-                }
-                ResolveError::NotFound(_) | ResolveError::Temporary { .. } => {
-                    classify::broken(Stage::Resolve, Break::Closed(text.into()))
-                }
+        for address in self.addresses(target.host) {
+            if search.is_over(self.clock.instant()) {
+                break;
             }
-        })
+            let judgement = match self.open(&security, address, observer).await {
+                Ok(connection) => {
+                    let mut connection = connection.with(&target.host.name, security.assurance);
+                    connection.known = self.settings.known();
+                    match connection.lack().filter(|_| need == Need::Verified) {
+                        None => return Ok(Some(connection)),
+                        Some(lack) => {
+                            connection.quit(ReplyWanted::No).await;
+                            lack.judgement()
+                        }
+                    }
+                }
+                Err(judgement) => security.judge(judgement),
+            };
+            let may_go_on = is_about_the_address(&judgement) || security.must_encrypt();
+            let is_refused = matches!(judgement.outcome, Outcome::Rejected(_));
+            let unconnected = Unconnected {
+                judgement,
+                address: Some(address),
+                cause: security.by,
+            };
+            if !may_go_on && !is_refused {
+                return Err(unconnected);
+            }
+            search.failed(unconnected, observer);
+        }
+        Ok(None)
     }
 
-    fn candidates<'a>(&self, hosts: &'a [Host]) -> impl Iterator<Item = (&'a Host, SocketAddr)> {
+    fn addresses<'a>(&self, host: &'a Host) -> impl Iterator<Item = SocketAddr> + use<'a> {
         let (port, local) = (self.settings.port, self.settings.local_address);
         let is_usable =
-            move |address: &IpAddr| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
-        hosts
-            .iter()
-            .flat_map(|host| host.addresses.iter().map(move |&address| (host, address)))
-            .filter(move |(_, address)| is_usable(address))
-            .map(move |(host, address)| (host, SocketAddr::new(address, port)))
-            .take(MAX_ADDRESSES)
+            move |address: &&IpAddr| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
+        let addresses = host.addresses.iter().filter(is_usable);
+        addresses.map(move |&address| SocketAddr::new(address, port))
     }
 
     async fn open(
         &self,
-        host: &Host,
+        security: &Security<'_>,
         address: SocketAddr,
         observer: &Observer,
     ) -> Result<Connection, Judgement> {
         let tcp = self.tcp(address, observer).await?;
-        match (self.settings.tls, &self.tls) {
+        match (self.settings.tls, security.tls) {
             (TlsPolicy::Disabled, _) | (_, None) => self.plain(tcp, observer).await,
             (TlsPolicy::Implicit, Some(tls)) => {
-                let stream = self.handshake(tls, host, tcp.client, observer).await;
-                let stream = stream.map_err(TlsProblem::judgement)?;
+                let stream = self.handshake(tls, security.name, tcp.client, observer);
+                let stream = stream.await.map_err(TlsProblem::judgement)?;
                 let via = secure::encrypted(&stream, address);
                 let mut wire = Wire::new(stream, via, observer.clone());
                 self.greet(&mut wire).await?;
                 self.enter(wire).await
             }
             (TlsPolicy::Opportunistic | TlsPolicy::Required, Some(tls)) => {
-                let failure = match self.start_tls(tls, host, tcp, observer).await {
+                let failure = match self.start_tls(tls, security, tcp, observer).await {
                     Ok(connection) => return Ok(connection),
                     Err(failure) => failure,
                 };
                 let is_agreed = self.settings.tls == TlsPolicy::Opportunistic
-                    && may_login_in_plain_text(&self.settings);
+                    && may_login_in_plain_text(&self.settings)
+                    && !security.must_encrypt();
                 if !failure.is_harmless || !is_agreed {
                     return Err(failure.judgement);
                 }
@@ -238,6 +300,62 @@ impl Connector {
                 let tcp = self.tcp(address, observer).await?;
                 self.plain(tcp, observer).await
             }
+        }
+    }
+}
+
+/// What came of the addresses tried so far.
+struct Search {
+    deadline: Instant,
+    tried: usize,
+    problem: Option<Unconnected>,
+}
+
+impl Search {
+    fn new(connector: &Connector) -> Self {
+        let limit = connector.settings.timeouts.connect;
+        Self {
+            deadline: connector.clock.instant() + limit * CONNECT_ROUNDS,
+            tried: 0,
+            problem: None,
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.tried >= MAX_ADDRESSES || (self.tried > 0 && now >= self.deadline)
+    }
+
+    /// Keeps the last problem; but what makes mail wait counts more than what refuses it, since the one server that would
+    /// have taken it may be the one that could not be reached.
+    fn failed(&mut self, unconnected: Unconnected, observer: &Observer) {
+        if let Some(address) = unconnected.address {
+            self.tried += 1;
+            observer.note(format_args!("{address} cannot be used"));
+            observer.passed(|| passed_over(address, &unconnected.judgement));
+        }
+        let is_refused = matches!(unconnected.judgement.outcome, Outcome::Rejected(_));
+        let waits = |known: &Unconnected| matches!(known.judgement.outcome, Outcome::Deferred(_));
+        if !is_refused || !self.problem.as_ref().is_some_and(waits) {
+            self.problem = Some(unconnected);
+        }
+    }
+}
+
+impl Unconnected {
+    const fn nowhere(judgement: Judgement) -> Self {
+        Self {
+            judgement,
+            address: None,
+            cause: By::Settings,
+        }
+    }
+
+    /// What the server's domain says, or cannot be asked for, forbids to connect.
+    const fn refused(judgement: Judgement) -> Self {
+        Self {
+            judgement,
+            address: None,
+            cause: By::Domain("DANE or MTA-STS"),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::mail::{Envelope, Health, Mailbox, Priority, RecipientIndex, Via};
+use crate::mail::{Channel, Envelope, Health, Mailbox, Priority, RecipientIndex, Via};
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::{Answer, Break};
 
+use super::assurance::{Assurance, Lack};
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
 use super::outgoing::{Message, Outgoing, Rules, unreadable};
 use super::pacing::{Pace, Pacing};
@@ -26,6 +27,9 @@ pub(super) struct Connection {
     after: After,
     /// The name of the server, as it was looked up.
     pub(super) host: Box<str>,
+    /// What is known of the server.
+    assurance: Assurance,
+    allowed: Use,
     /// What its answers mean, before what everybody's mean.
     pub(super) known: &'static [Answer],
     /// Transactions so far.
@@ -33,6 +37,14 @@ pub(super) struct Connection {
     /// When it was last used.
     pub(super) idle_since: Instant,
     out: Vec<u8>,
+}
+
+/// What a connection may be used for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Use {
+    Any,
+    /// It is less secure than others may be.
+    OneMessage,
 }
 
 /// Envelope and recipients of one transaction.
@@ -70,11 +82,34 @@ impl Connection {
             pacing,
             after: After::Clean,
             host: Box::default(),
+            assurance: Assurance::Unproved,
+            allowed: Use::Any,
             known: &[],
             messages: 0,
             idle_since: now,
             out: Vec::new(),
         }
+    }
+
+    /// Says which server it leads to, and what is known of that after a handshake.
+    pub(super) fn with(mut self, host: &str, after_handshake: Assurance) -> Self {
+        self.host = host.into();
+        self.assurance = match self.via().channel {
+            Channel::Tls(_) => after_handshake,
+            Channel::Failed | Channel::Plain => Assurance::Unproved,
+        };
+        self
+    }
+
+    /// Makes it one that nothing but the next message may use.
+    pub(super) fn for_one_message(mut self) -> Self {
+        self.allowed = Use::OneMessage;
+        self
+    }
+
+    /// Returns what it lacks for messages with REQUIRETLS.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        Lack::of(self.assurance, self.extensions.require_tls)
     }
 
     /// Runs one transaction.
@@ -119,6 +154,7 @@ impl Connection {
         };
         let task = Task {
             envelope: transfer.envelope,
+            assurance: self.assurance,
             envelope_sender: transfer.envelope_sender,
             recipients: transfer.recipients,
             priority: transfer.priority,
@@ -183,7 +219,7 @@ impl Connection {
 
     /// Returns whether it is good for another transaction.
     pub(super) fn is_reusable(&self) -> bool {
-        self.after != After::Close
+        self.after != After::Close && self.allowed == Use::Any
     }
 
     /// Returns whether it is still open and silent. Does not wait.
@@ -193,7 +229,7 @@ impl Connection {
 
     /// Says QUIT, as far as that is possible in a short time.
     pub(super) async fn quit(mut self, reply: ReplyWanted) {
-        if self.is_reusable() {
+        if self.after != After::Close {
             self.wire.quit(PARTING, reply).await;
         }
     }

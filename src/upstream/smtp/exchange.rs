@@ -21,6 +21,7 @@ use crate::mail::{
 use crate::smtp::extension::Extensions;
 use crate::upstream::classify::{self, Answer, Break};
 
+use super::assurance::Assurance;
 use super::framing::{Encoder, Framing};
 
 /// What is to be handed over in one transaction.
@@ -28,6 +29,8 @@ use super::framing::{Encoder, Framing};
 pub(super) struct Task<'a> {
     /// The envelope with all recipients of the message.
     pub(super) envelope: &'a Envelope,
+    /// What is known of the server.
+    pub(super) assurance: Assurance,
     /// The reverse-path in the place of the envelope's, unless that is null.
     pub(super) envelope_sender: Option<&'a Mailbox>,
     /// Those this transaction is for.

@@ -7,6 +7,7 @@
 //! `outgoing` is what a message goes through last, once it is known what the upstream takes: what it cannot take is
 //! encoded, and then the message is signed.
 
+mod assurance;
 mod bearer;
 mod censor;
 mod connect;
@@ -26,7 +27,8 @@ mod upstream;
 mod wire;
 
 pub use settings::{
-    Credential, Login, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy, Unfit, Verification,
+    Credential, Dane, Login, MtaSts, PlainTextLogin, Settings, Smtputf8, Timeouts, TlsPolicy,
+    Unfit, Verification, Vouching,
 };
 pub use transcript::{Line, Transcript};
 pub use upstream::SmtpUpstream;

@@ -152,7 +152,7 @@ async fn streamed<'m>(
     };
     let mut reader = Reader::new(signers);
     if plan.is_none() && !reader.is_needed() {
-        return Ok(Box::new(AsStored(body)));
+        return as_stored(body);
     }
     let mut pass = Pass::new(body, plan.clone())?;
     let (mut size, mut out) = (0, Vec::new());
@@ -168,10 +168,7 @@ async fn streamed<'m>(
     let body = pass.into_body();
     let signatures = match reader.finish() {
         Some(unsigned) => sign(unsigned, now).await?,
-        None if plan.is_none() => {
-            body.rewind()?;
-            return Ok(Box::new(AsStored(body)));
-        }
+        None if plan.is_none() => return as_stored(body),
         None => Vec::new(),
     };
     Ok(Box::new(Changed {
@@ -336,6 +333,12 @@ impl Body for Changed<'_> {
     fn rewind(&mut self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+/// Gives a body out as it is, from its first octet on: it may have been looked at.
+fn as_stored(body: &mut dyn Body) -> io::Result<Box<dyn Body + '_>> {
+    body.rewind()?;
+    Ok(Box::new(AsStored(body)))
 }
 
 /// A message as it is stored.

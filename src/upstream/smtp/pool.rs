@@ -31,14 +31,20 @@ impl Pool {
         self.permits.acquire().await
     }
 
-    /// Takes the connection used last that is still open, closing those that are not.
-    pub(super) async fn take(&self) -> Option<Connection> {
+    /// Takes the connection used last that is still open and `does`, closing those that are not open.
+    pub(super) async fn take(&self, does: impl Fn(&Connection) -> bool) -> Option<Connection> {
         loop {
-            let mut connection = self.idle().pop()?;
+            let mut connection = self.pop(&does)?;
             if connection.is_idle().await {
                 return Some(connection);
             }
         }
+    }
+
+    fn pop(&self, does: impl Fn(&Connection) -> bool) -> Option<Connection> {
+        let mut idle = self.idle();
+        let place = idle.iter().rposition(does)?;
+        Some(idle.remove(place))
     }
 
     /// Puts a connection back.

@@ -6,8 +6,9 @@ use crate::mail::{Cause, Defect, Failure, Outcome, Stage};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::probe::{Passed, Step, Trouble};
 
+use super::assurance::Need;
 use super::connect::{Connector, Unconnected};
-use super::settings::{Settings, Verification};
+use super::settings::{Settings, Verification, Vouching};
 use super::transcript::{Line, Observer, Transcript};
 use super::upstream::SmtpUpstream;
 use super::wire::ReplyWanted;
@@ -23,13 +24,15 @@ impl SmtpUpstream {
     /// Where it failed and why.
     pub async fn probe(&self, transcript: Arc<dyn Transcript>) -> Result<(), Box<Trouble>> {
         let observer = Observer::new(transcript, Arc::clone(&self.clock));
-        match self.connector.connect(&observer).await {
+        match self.connector.connect(Need::Any, &observer).await {
             Ok(connection) => {
                 connection.quit(ReplyWanted::Yes).await;
                 observer.passed(|| Passed::Left);
                 Ok(())
             }
-            Err(Unconnected { judgement, address }) => {
+            Err(Unconnected {
+                judgement, address, ..
+            }) => {
                 let health = judgement.health;
                 let (Outcome::Deferred(failure)
                 | Outcome::Rejected(failure)
@@ -57,6 +60,7 @@ impl SmtpUpstream {
     async fn certificates(&self) -> Vec<PeerCertificate> {
         let settings = Settings {
             verification: Verification::Off,
+            vouching: Vouching::default(),
             login: None,
             ..self.settings().clone()
         };
@@ -65,7 +69,7 @@ impl SmtpUpstream {
         let watching = Arc::<Seen>::clone(&seen);
         let observer = Observer::new(watching, Arc::clone(&self.clock));
         if let Some(connector) = connector
-            && let Ok(connection) = connector.connect(&observer).await
+            && let Ok(connection) = connector.connect(Need::Any, &observer).await
         {
             connection.quit(ReplyWanted::No).await;
         }

@@ -32,6 +32,8 @@ pub struct Settings {
     pub tls: TlsPolicy,
     /// How the certificate is judged.
     pub verification: Verification,
+    /// What is asked about the servers besides.
+    pub vouching: Vouching,
     /// The login, where the server needs one.
     pub login: Option<Login>,
     /// The reverse-path that every message has there, in the place of its own; the null one stays. Reports of servers
@@ -92,6 +94,37 @@ pub enum Verification {
     Off,
     /// It must be issued by an authority that the operating system trusts, for the host.
     SystemRoots,
+}
+
+/// Who is asked about the servers of an upstream before they are spoken to. The default asks nobody.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Vouching {
+    /// Their own zones, for TLSA records (RFC 7672). Not where a certificate is pinned, or none judged.
+    pub dane: Dane,
+    /// The domain whose MX records name them, for its policy (RFC 8461). The same.
+    pub mta_sts: MtaSts,
+}
+
+/// Whether TLSA records are looked up.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Dane {
+    /// They are not.
+    #[default]
+    Off,
+    /// They are; mail waits where nothing can be proved.
+    On,
+    /// They are, unless the name servers pass no DNSSEC signatures on.
+    WherePossible,
+}
+
+/// Whether policies of domains are kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MtaSts {
+    /// They are not asked for.
+    #[default]
+    Off,
+    /// They are asked for, and kept.
+    On,
 }
 
 /// Who logs in, and how.

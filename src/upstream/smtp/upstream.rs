@@ -9,10 +9,12 @@ use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Channel, Health, Via};
+use crate::mta_sts::Policies;
 use crate::oauth::TokenSource;
 use crate::tls::client::{ClientTlsError, PeerCertificate};
 use crate::upstream::{Order, Upstream};
 
+use super::assurance::Need;
 use super::connect::{Connector, Unconnected};
 use super::connection::{Connection, Transfer};
 use super::exchange::Ended;
@@ -47,6 +49,13 @@ impl SmtpUpstream {
             connector: Connector::new(settings, resolver, Arc::clone(&clock))?,
             clock,
         })
+    }
+
+    /// Makes it keep the policies of domains (RFC 8461), where its settings say so.
+    #[must_use]
+    pub fn with_policies(mut self, policies: Arc<Policies>) -> Self {
+        self.connector = self.connector.with_policies(policies);
+        self
     }
 
     /// Logs in with tokens from this source instead of one of its own, so that several upstreams share them.
@@ -105,8 +114,10 @@ impl SmtpUpstream {
         message: &mut Message,
         observer: Option<&Observer>,
     ) -> Attempt {
+        let need = Need::of(transfer.envelope);
+        let does = |connection: &Connection| need != Need::Verified || connection.lack().is_none();
         if observer.is_none()
-            && let Some(mut connection) = self.pool.take().await
+            && let Some(mut connection) = self.pool.take(does).await
         {
             let ended = connection.transact(transfer, message).await;
             // An upstream may close an idle connection at any time, and sometimes that shows only now.
@@ -116,8 +127,19 @@ impl SmtpUpstream {
                 return attempt;
             }
         }
+        if observer.is_none()
+            && need == Need::Verified
+            && let Some(other) = self.pool.take(|_| true).await
+        {
+            // There are never more connections than permits, so one that does not do makes room.
+            other.quit(ReplyWanted::No).await;
+        }
         let silent = Observer::default();
-        match self.connector.connect(observer.unwrap_or(&silent)).await {
+        match self
+            .connector
+            .connect(need, observer.unwrap_or(&silent))
+            .await
+        {
             Ok(mut connection) => {
                 let ended = connection.transact(transfer, message).await;
                 let attempt = attempt_over(&connection, ended);
@@ -128,7 +150,9 @@ impl SmtpUpstream {
                 }
                 attempt
             }
-            Err(Unconnected { judgement, address }) => {
+            Err(Unconnected {
+                judgement, address, ..
+            }) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
                 Attempt {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
@@ -145,7 +169,7 @@ impl SmtpUpstream {
 
     async fn put_back(&self, connection: Connection) {
         if !connection.is_reusable() {
-            return;
+            return connection.quit(ReplyWanted::No).await;
         }
         if connection.messages >= self.settings().messages_per_connection {
             connection.quit(ReplyWanted::No).await;

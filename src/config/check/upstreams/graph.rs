@@ -245,6 +245,7 @@ fn submission_settings(
         helo: hostname.clone(),
         tls: TlsPolicy::Required,
         verification,
+        vouching: smtp::Vouching::default(),
         login: Some(Login {
             username: String::new(),
             credential: Credential::Token(Box::new(for_smtp(tokens, cloud_of(graph.cloud)))),

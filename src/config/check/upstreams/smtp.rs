@@ -19,6 +19,7 @@ use super::Reported;
 use super::login::login;
 use super::trust::verification;
 use super::values::Values;
+use super::vouching::vouching;
 
 /// Returns how much an upstream is given, or `None` after an error.
 pub(super) fn bounds(context: &mut Context, smtp: &raw::Smtp, values: &Values) -> Option<Bounds> {
@@ -61,6 +62,7 @@ pub(super) fn settings(
     };
     let host = host(context, name, raw, values);
     let verification = verification(context, smtp, values);
+    let vouching = vouching(context, smtp, values);
     let login = login(context, name, smtp, values);
     let helo = helo(context, smtp, hostname);
     let envelope_sender = envelope_sender(context, smtp);
@@ -75,6 +77,7 @@ pub(super) fn settings(
         helo: helo?,
         tls,
         verification: verification?,
+        vouching: vouching.ok()?,
         login: login.ok()?,
         envelope_sender: envelope_sender.ok()?,
         local_address: local_address.ok()?,

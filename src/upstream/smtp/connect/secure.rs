@@ -7,7 +7,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::dns::Host;
 use crate::mail::{Channel, Defect, Stage, Unusable, Via};
 use crate::tls::client::PeerCertificate;
 use crate::upstream::classify::{self, Break, Judgement};
@@ -21,6 +20,7 @@ use crate::upstream::smtp::wire::{Socket, Wire};
 
 use super::Connector;
 use super::dial::Dialed;
+use super::security::Security;
 
 /// Why STARTTLS did not lead to a connection.
 pub(super) struct StartTlsFailure {
@@ -42,11 +42,11 @@ impl Connector {
     pub(super) async fn handshake(
         &self,
         tls: &TlsConnector,
-        host: &Host,
+        name: &str,
         client: SmtpClient<TcpStream>,
         observer: &Observer,
     ) -> Result<TlsStream<TcpStream>, TlsProblem> {
-        let done = client.into_tls(tls, &host.name).await;
+        let done = client.into_tls(tls, name).await;
         let client = done.map_err(TlsProblem::from)?;
         let connection = client.tls_connection();
         observer.note(format_args!("{}", tls_problem::facts(connection)));
@@ -76,7 +76,7 @@ impl Connector {
     pub(super) async fn start_tls(
         &self,
         tls: &TlsConnector,
-        host: &Host,
+        security: &Security<'_>,
         tcp: Dialed,
         observer: &Observer,
     ) -> Result<Connection, StartTlsFailure> {
@@ -86,7 +86,7 @@ impl Connector {
         self.greet(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         if !extensions.starttls {
-            if self.settings.tls == TlsPolicy::Required {
+            if self.settings.tls == TlsPolicy::Required || security.must_encrypt() {
                 let text = "the upstream does not offer STARTTLS, which is required";
                 let unusable = Unusable::new(Defect::StartTls, text);
                 return Err(classify::unusable(Stage::Tls, unusable).into());
@@ -111,7 +111,7 @@ impl Connector {
             stream: wire.into_stream(),
             timeout: self.settings.timeouts.connect,
         };
-        let stream = self.handshake(tls, host, client, observer).await;
+        let stream = self.handshake(tls, security.name, client, observer).await;
         let stream = stream.map_err(|problem| StartTlsFailure {
             is_harmless: !problem.is_about_certificate(),
             judgement: problem.judgement(),

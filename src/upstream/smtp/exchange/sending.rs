@@ -5,9 +5,10 @@ use std::io::Write as _;
 
 use crate::mail::{
     BodyType, Cause, DeliverByMode, Failure, Mailbox, MtPriority, Outcome, Priority, Recipient,
-    Stage,
+    Stage, TlsRequest,
 };
 use crate::smtp::timing::By;
+use crate::upstream::smtp::assurance::{Lack, Need};
 use crate::upstream::smtp::framing::{Encoder, Framing};
 use crate::upstream::smtp::parameter;
 
@@ -29,6 +30,11 @@ impl Exchange<'_> {
         if !self.reverse_path().is_none_or(is_sendable) {
             return lacks(Stage::Sender, "SMTPUTF8");
         }
+        if Need::of(envelope) == Need::Verified
+            && let Some(lack) = self.lack()
+        {
+            return Fate::Settled(Outcome::Rejected(lack.failure()));
+        }
         if let Some(cause) = self.lateness() {
             let failure = Failure::new(Stage::Sender, cause);
             return Fate::Settled(Outcome::Rejected(failure));
@@ -41,6 +47,11 @@ impl Exchange<'_> {
                 Cause::Broken("the envelope has no such recipient".into()),
             ))),
         }
+    }
+
+    /// Returns what the connection lacks for REQUIRETLS.
+    fn lack(&self) -> Option<Lack> {
+        Lack::of(self.task.assurance, self.offer.require_tls)
     }
 
     /// Returns why the upstream must not get a message that is to be returned rather than delivered late: whoever does
@@ -154,6 +165,9 @@ impl Exchange<'_> {
             && let Some(priority) = self.mt_priority()
         {
             put(out, format_args!(" MT-PRIORITY={priority}"));
+        }
+        if envelope.tls == TlsRequest::Required && self.lack().is_none() {
+            put(out, format_args!(" REQUIRETLS"));
         }
         put(out, format_args!("\r\n"));
         self.asked.push_back(Command::Sender);

@@ -121,6 +121,7 @@ impl Scene {
             .collect();
         let task = Task {
             envelope: &envelope,
+            assurance: Assurance::Unproved,
             envelope_sender: None,
             recipients: &recipients,
             priority: Priority::Normal,
@@ -421,6 +422,7 @@ fn what_was_not_written_to_its_end_is_not_unknown() {
     let envelope = envelope(&["r@example.net"]);
     let task = Task {
         envelope: &envelope,
+        assurance: Assurance::Unproved,
         envelope_sender: None,
         recipients: &[RecipientIndex(0)],
         priority: Priority::Normal,
@@ -548,6 +550,7 @@ fn an_mt_priority_is_passed_on_as_it_was_asked_for() {
 fn with_envelope_sender(envelope: &Envelope, sender: &str, offer: &Extensions) -> (String, Duty) {
     let sender = Mailbox::parse(sender).unwrap();
     let task = Task {
+        assurance: Assurance::Unproved,
         envelope,
         envelope_sender: Some(&sender),
         known: &[],
@@ -652,6 +655,7 @@ proptest! {
         let envelope = envelope(&[&address]);
         let task = Task {
             envelope: &envelope,
+            assurance: Assurance::Unproved,
             envelope_sender: None,
             recipients: &[RecipientIndex(0)],
             priority: Priority::Normal,

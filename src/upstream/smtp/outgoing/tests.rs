@@ -223,6 +223,21 @@ async fn a_large_message_of_which_nothing_is_known_is_looked_at() {
 }
 
 #[tokio::test]
+async fn what_must_not_change_leaves_whole_after_it_has_been_looked_at() {
+    let signed = format!("DKIM-Signature: v=1\r\n{EIGHT_BIT}");
+    for lines in [Lines::Short, Lines::Unknown] {
+        let fixture = Fixture::new(&[]).known(BodyType::EightBitMime, lines);
+        for message in [&*signed, "no header \u{fc}\r\n"] {
+            let left = fixture.whole(message.as_bytes()).await;
+            assert!(left.is_as_stored && left.octets == message.as_bytes());
+            let left = fixture.streamed(message.as_bytes(), 7).await;
+            assert!(left.is_as_stored && left.octets == message.as_bytes());
+            assert!(left.reads > 0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn signatures_cover_what_leaves() {
     let fixture = Fixture::new(&[]).signed_by(&[Algorithm::Rsa, Algorithm::Ed25519]);
     let without_end = EIGHT_BIT.strip_suffix("\r\n").unwrap();
