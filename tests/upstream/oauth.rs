@@ -324,12 +324,15 @@ async fn a_probe_tells_where_the_token_comes_from_and_how_long_it_lasts() {
     let relay = start(logged_in(&upstream, &tokens));
     relay.probe(watching).await.unwrap();
     let steps = steps.0.lock().unwrap();
-    let found = steps.iter().find_map(|passed| match passed {
-        Passed::Token {
+    let found = steps.iter().find_map(|passed| {
+        let Passed::Token {
             endpoint,
             remaining,
-        } => Some((endpoint.clone(), *remaining)),
-        _ => None,
+        } = passed
+        else {
+            return None;
+        };
+        Some((endpoint.clone(), *remaining))
     });
     let (endpoint, remaining) = found.unwrap();
     assert_eq!(&*endpoint, "127.0.0.1");
