@@ -4,11 +4,7 @@
 //! span that begins with one of [`FOLDERS`] must be a file or a folder; `path::name` must be a function in that file.
 //! Patterns are not understood. A relative link must lead to a file, and to a heading where it names one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is how a test fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::io::Write as _;
