@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_counts_no_more_is_forgotten() {
         let mut cache = with("a.example", 60);
-        let fetched = START.after(Duration::from_secs(60));
+        let fetched = START.after(Duration::from_mins(1));
         cache.put(
             "b.example",
             Entry {

@@ -443,7 +443,7 @@ mod tests {
             names in proptest::collection::vec("(\\*\\.)?[a-z0-9]{1,9}(\\.[a-z]{1,9}){0,2}", 1..5),
             age in 0_u64..40_000_000,
         ) {
-            let names: String = names.iter().map(|name| format!("mx: {name}\n")).collect();
+            let names = names.iter().fold(String::new(), |text, name| text + "mx: " + name + "\n");
             let policy = parse(&format!("version: STSv1\nmode: {mode}\n{names}max_age: {age}\n")).unwrap();
             prop_assert_eq!(parse(&policy.to_string()), Ok(policy));
         }

@@ -138,6 +138,11 @@ mod tests {
         assert_eq!(load(&path).unwrap(), cache);
     }
 
+    fn put(path: &Path, text: &str) {
+        let mut file = File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
     #[test]
     fn a_damaged_file_and_a_newer_one_are_not_used() {
         let folder = tempfile::tempdir().unwrap();
@@ -148,14 +153,11 @@ mod tests {
             r#"{"posthouse": "refresh token", "version": 1}"#,
             r#"{"posthouse": "mta-sts policies", "version": 1, "policies": [{"domain": "a", "id": "1", "fetched": 1, "policy": ""}]}"#,
         ] {
-            fs::write(&path, text).unwrap();
+            put(&path, text);
             assert!(matches!(load(&path), Err(LoadError::Damaged)), "{text}");
         }
-        fs::write(
-            &path,
-            r#"{"posthouse": "mta-sts policies", "version": 2, "new": 1}"#,
-        )
-        .unwrap();
+        let newer = r#"{"posthouse": "mta-sts policies", "version": 2, "new": 1}"#;
+        put(&path, newer);
         assert!(matches!(load(&path), Err(LoadError::Version(2))));
     }
 }

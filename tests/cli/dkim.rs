@@ -29,12 +29,12 @@ fn with_key(kind: &str) -> (Configured, serde_json::Value) {
 
 #[test]
 fn a_key_is_written_for_its_owner_alone_and_never_over_another() {
-    let (configured, made) = with_key("rsa");
+    let (configured, key) = with_key("rsa");
     let file = configured.path("key.pem");
-    let mode = fs::metadata(&file).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let permissions = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(permissions & 0o777, 0o600);
     let before = fs::read(&file).unwrap();
-    assert_eq!(made["name"], "2026a._domainkey.xn--bcher-kva.example");
+    assert_eq!(key["name"], "2026a._domainkey.xn--bcher-kva.example");
     let arguments = [
         "dkim",
         "keygen",

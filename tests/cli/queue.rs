@@ -224,11 +224,10 @@ fn a_sender_that_the_account_may_not_use_is_told_before_anything_is_sent() {
         "--to",
         "b@example.net",
     ];
-    let failed = configured
+    configured
         .run(&arguments)
         .exits(77)
         .says("a@evil.example in MAIL FROM is not allowed");
-    assert_eq!(failed.field("authorization"), "refused");
 }
 
 #[test]

@@ -148,27 +148,8 @@ async fn socks(
     script: &Script,
     asked: &Mutex<Vec<String>>,
 ) -> std::io::Result<Option<Vec<u8>>> {
-    client.read_u8().await?;
-    let count = client.read_u8().await?;
-    let methods = octets(client, count.into()).await?;
-    if let Some((user, password)) = &script.login {
-        if !methods.contains(&2) {
-            client.write_all(&[5, 0xff]).await?;
-            return Ok(None);
-        }
-        client.write_all(&[5, 2]).await?;
-        client.read_u8().await?;
-        let length = client.read_u8().await?;
-        let given_user = octets(client, length.into()).await?;
-        let length = client.read_u8().await?;
-        let given_password = octets(client, length.into()).await?;
-        let is_right = given_user == user.as_bytes() && given_password == password.as_bytes();
-        client.write_all(&[1, u8::from(!is_right)]).await?;
-        if !is_right {
-            return Ok(None);
-        }
-    } else {
-        client.write_all(&[5, 0]).await?;
+    if !is_admitted(client, script).await? {
+        return Ok(None);
     }
     let head = octets(client, 4).await?;
     let host = match head[3] {
@@ -192,6 +173,30 @@ async fn socks(
     answer.extend(name);
     answer.extend([0, 80]);
     Ok(Some(answer))
+}
+
+/// Agrees on a login, and takes it (RFC 1928 §3, RFC 1929 §2).
+async fn is_admitted(client: &mut TcpStream, script: &Script) -> std::io::Result<bool> {
+    client.read_u8().await?;
+    let count = client.read_u8().await?;
+    let methods = octets(client, count.into()).await?;
+    let Some((user, password)) = &script.login else {
+        client.write_all(&[5, 0]).await?;
+        return Ok(true);
+    };
+    if !methods.contains(&2) {
+        client.write_all(&[5, 0xff]).await?;
+        return Ok(false);
+    }
+    client.write_all(&[5, 2]).await?;
+    client.read_u8().await?;
+    let length = client.read_u8().await?;
+    let given_user = octets(client, length.into()).await?;
+    let length = client.read_u8().await?;
+    let given_password = octets(client, length.into()).await?;
+    let is_right = given_user == user.as_bytes() && given_password == password.as_bytes();
+    client.write_all(&[1, u8::from(!is_right)]).await?;
+    Ok(is_right)
 }
 
 async fn octets(client: &mut TcpStream, count: usize) -> std::io::Result<Vec<u8>> {

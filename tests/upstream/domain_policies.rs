@@ -310,7 +310,8 @@ impl Scene {
 
     fn policies(&self, resolver: StaticResolver) -> Arc<Policies> {
         let trusted = self.files.path().join("web.pem");
-        std::fs::write(&trusted, &self.web.authority).unwrap();
+        let mut file = std::fs::File::create(&trusted).unwrap();
+        std::io::Write::write_all(&mut file, self.web.authority.as_bytes()).unwrap();
         let source = Source {
             resolver: Arc::new(resolver),
             dialer: self.web.dialer(),

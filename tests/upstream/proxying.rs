@@ -18,13 +18,13 @@ use crate::support::{
     trusting,
 };
 
-fn proxy(scheme: &str, address: SocketAddr, password: Option<&str>) -> Option<Proxy> {
+fn proxy(scheme: &str, address: SocketAddr, password: Option<&str>) -> Proxy {
     let login = password.map(|password| ProxyLogin {
         username: "relay".to_owned(),
         password: Secret::new(password.to_owned()),
     });
     let proxy = Proxy::parse(&format!("{scheme}://{address}")).unwrap();
-    Some(Proxy { login, ..proxy })
+    Proxy { login, ..proxy }
 }
 
 /// An upstream that knows no name by itself.
@@ -43,7 +43,7 @@ async fn mail_goes_through_a_proxy_that_looks_the_name_up() {
         let (trusting, _file) = trusting(&server, TlsPolicy::Required);
         let upstream = start(Settings {
             port: 2525,
-            proxy: proxy(scheme, proxy_server.address, None),
+            proxy: Some(proxy(scheme, proxy_server.address, None)),
             ..trusting
         });
         let attempt = relay_one(&upstream).await;
@@ -63,7 +63,7 @@ async fn implicit_tls_goes_through_a_proxy() {
         let upstream = start(Settings {
             host: "192.0.2.1".to_owned(),
             port: 465,
-            proxy: proxy(scheme, proxy_server.address, None),
+            proxy: Some(proxy(scheme, proxy_server.address, None)),
             ..settings(&server)
         });
         let attempt = relay_one(&upstream).await;
@@ -83,7 +83,7 @@ async fn what_mx_records_name_is_looked_up_here() {
         host: "a.example".to_owned(),
         port: 25,
         mx: true,
-        proxy: proxy("http", proxy_server.address, None),
+        proxy: Some(proxy("http", proxy_server.address, None)),
         ..settings(&server)
     };
     let upstream = SmtpUpstream::new(settings, Arc::new(resolver), Arc::new(SystemClock)).unwrap();
@@ -98,7 +98,7 @@ async fn a_proxy_gets_the_login_it_wants_and_nobody_else_sees_it() {
         let script = ProxyScript::to(server.address).login("relay", "hunter2");
         let proxy_server = FakeProxy::start(script).await;
         let with = |password| Settings {
-            proxy: proxy(scheme, proxy_server.address, password),
+            proxy: Some(proxy(scheme, proxy_server.address, password)),
             ..settings(&server)
         };
         let envelope = envelope(&["r@example.net"]);
@@ -170,7 +170,7 @@ async fn what_a_proxy_cannot_or_may_not_reach_is_told_apart() {
         let script = ProxyScript::to(server.address).refusal(refusal);
         let proxy_server = FakeProxy::start(script).await;
         let attempt = relay_one(&start(Settings {
-            proxy: proxy(scheme, proxy_server.address, None),
+            proxy: Some(proxy(scheme, proxy_server.address, None)),
             ..settings(&server)
         }))
         .await;
@@ -185,7 +185,7 @@ async fn a_server_that_is_no_proxy_needs_a_person() {
     let server = FakeUpstream::start(Script::default()).await;
     for scheme in SCHEMES {
         let attempt = relay_one(&start(Settings {
-            proxy: proxy(scheme, server.address, None),
+            proxy: Some(proxy(scheme, server.address, None)),
             ..settings(&server)
         }))
         .await;
@@ -200,7 +200,7 @@ async fn a_proxy_that_is_not_there_is_named() {
     let server = FakeUpstream::start(Script::default()).await;
     let nobody = ReservedPort::new();
     let attempt = relay_one(&start(Settings {
-        proxy: proxy("socks5", nobody.address, None),
+        proxy: Some(proxy("socks5", nobody.address, None)),
         ..settings(&server)
     }))
     .await;
@@ -216,7 +216,8 @@ async fn a_silent_proxy_costs_no_more_than_the_limit() {
         let script = ProxyScript::to(server.address).refusal(Refusal::Silence);
         let proxy_server = FakeProxy::start(script).await;
         let resolver = Arc::new(StaticResolver::default());
-        let dialer = Dialer::new(resolver, None).through(proxy(scheme, proxy_server.address, None));
+        let dialer =
+            Dialer::new(resolver, None).through(Some(proxy(scheme, proxy_server.address, None)));
         let limit = Duration::from_secs(20);
         let error = dialer.to_name("mx.example", 25, limit).await.unwrap_err();
         assert!(error.to_string().contains("no answer in time"), "{error}");
@@ -232,7 +233,7 @@ async fn the_local_address_is_that_of_the_way_to_the_proxy() {
         // An upstream of IPv6 alone, behind a proxy of IPv4.
         host: "2001:db8::1".to_owned(),
         local_address: Some(local.parse().unwrap()),
-        proxy: proxy("socks5", proxy_server.address, None),
+        proxy: Some(proxy("socks5", proxy_server.address, None)),
         ..settings(&server)
     };
     assert_relayed(&relay_one(&start(with("127.0.0.3"))).await);

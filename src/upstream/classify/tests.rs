@@ -90,7 +90,7 @@ fn a_rate_that_is_exceeded_is_the_upstreams_at_every_stage() {
 #[test]
 fn a_session_that_ends_at_a_message_does_not_hold_up_the_others() {
     for stage in [Stage::Recipient, Stage::Content, Stage::Final] {
-        deferred(stage, 421, "4.3.2", &Health::Good);
+        deferred(stage, 421, "4.4.2", &Health::Good);
         deferred(stage, 421, "", &Health::Good);
     }
 }
