@@ -262,6 +262,8 @@ impl Relay {
         neglected: Neglected,
         stop: &CancellationToken,
     ) {
+        // The clock may have been set back behind the beginning of a parking.
+        self.board().note_parkings(self.clock.now());
         while let Some(ended) = chores.try_join_next() {
             if let Err(error) = ended {
                 tracing::error!(%error, "looking after idle connections or neglected messages failed");

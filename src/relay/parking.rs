@@ -121,7 +121,7 @@ impl Board {
     pub(super) fn note_parking(&mut self, name: &UpstreamName, now: Timestamp) {
         if let Some(since) = self.parked_since(name) {
             let parkings = self.parkings.entry(name.clone()).or_default();
-            parkings.begin(since);
+            parkings.begin(since.min(now));
         } else if let Some(parkings) = self.parkings.get_mut(name) {
             parkings.end(now);
         }

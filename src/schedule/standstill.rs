@@ -61,8 +61,11 @@ impl Parkings {
     }
 
     /// Notes that the upstream is parked, from now on unless it was already.
+    ///
+    /// A parking that has begun later than now was begun before the clock was set back: what has come since then has not
+    /// seen the upstream in use either, so it begins now.
     pub fn begin(&mut self, now: Timestamp) {
-        self.open.get_or_insert(now);
+        self.open = Some(self.open.map_or(now, |open| open.min(now)));
     }
 
     /// Notes that the upstream is no longer parked.
@@ -251,6 +254,18 @@ mod tests {
         parkings.end(at(400));
         assert_eq!(stood(&parkings, 900, 0), ms(300));
         assert_eq!(stood(&parkings, 900, 500), ms(0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_hide_a_parking() {
+        let mut parkings = Parkings::default();
+        parkings.begin(at(900));
+        // The clock has been set back, and later it is set forward again.
+        parkings.begin(at(100));
+        parkings.begin(at(900));
+        let stood = |now, from| Standstill::of([Some(&parkings)], at(now)).since(at(from));
+        assert_eq!(stood(120, 110), ms(10));
+        assert_eq!(stood(1000, 110), ms(890));
     }
 
     #[test]

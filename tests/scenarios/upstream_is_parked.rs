@@ -125,6 +125,9 @@ fn its_mail_does_not_expire_and_leaves_once_the_upstream_is_repaired_and_resumed
     let again = wait_for_state(&setup, &relay, "main", "parked");
     assert_eq!(again["since"], main["since"]);
     relay.wait_for_log(&["ERROR", "upstream_parked"]);
+    // The probe of the new process has failed; the next one is a minute away.
+    let is_probed = || Ok((listed(&setup, "main")["failures"] != 0).then_some(()));
+    assert!(wait_for(PATIENCE, is_probed).unwrap().is_some());
 
     upstream.set_script(with_login());
     let done = says(&setup, &["upstream", "resume", "main"]);
