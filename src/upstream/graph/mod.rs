@@ -2,10 +2,10 @@
 //!
 //! What differs from SMTP, and where it is dealt with:
 //!
-//! - there is no envelope, so the header is made to name the recipients: [`recipients`];
-//! - a mailbox sends, which the request names: [`sender`], at most [`PER_MAILBOX`] requests at once: [`slots`];
-//! - only 202 is a success, and errors come as JSON: [`answer`], [`judge`], where the one table is;
-//! - messages above 3 MB go by SMTP, logged in as the same mailbox with the same application: [`submission`].
+//! - there is no envelope, so the header is made to name the recipients: `recipients`;
+//! - a mailbox sends, which the request names: `sender`, at most [`PER_MAILBOX`] requests at once: `slots`;
+//! - only 202 is a success, and errors come as JSON: `answer`, `judge`, where the one table is;
+//! - messages above 3 MB go by SMTP, logged in as the same mailbox with the same application: `submission`.
 //!
 //! It does *not* make drafts and upload sessions for large messages: they need more permissions (`Mail.ReadWrite`), are
 //! missing in some clouds, and lose the message as it was written.
