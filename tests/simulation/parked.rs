@@ -7,7 +7,7 @@ use posthouse::clock::Timestamp;
 use posthouse::identity::{Route, UpstreamName};
 use posthouse::mail::QueueId;
 use posthouse::relay::{Park, UpstreamStanding};
-use posthouse::spool::{Entry, Lease};
+use posthouse::spool::{Entry, EntryState, Lease};
 
 /// What may happen between two looks.
 const BLUR: Duration = Duration::from_secs(10);
@@ -43,7 +43,11 @@ impl Observer {
         let mut ages = BTreeMap::new();
         for entry in entries {
             let passed = match self.ages.get(&entry.id) {
-                Some(age) if stood(&entry.message.route) => *age,
+                // What is being attempted may have been moved to another route since: it is judged by the one it was
+                // claimed on.
+                Some(age) if entry.state != EntryState::Leased && stood(&entry.message.route) => {
+                    *age
+                }
                 Some(age) => *age + now.since(before),
                 None => now.since(entry.message.begins()),
             };
