@@ -68,6 +68,7 @@ pub(in crate::config) fn equip(
 
 fn signer(context: &mut Context, name: &str, table: &Spanned<raw::Dkim>) -> Option<Signer> {
     let raw = table.get_ref();
+    context.turn_to(format!("dkim {name}"));
     let domain = domain(context, name, table);
     let selector = selector(context, name, table);
     let key = key(context, name, table);
@@ -181,6 +182,9 @@ const SHORT: Duration = Duration::from_hours(5 * 24);
 /// An error has been recorded.
 struct Reported;
 
+const RENEW: &str = "Make another key with another selector (posthouse dkim keygen), publish its record, name it beside or instead \
+                     of this one, and reload. Leave the old record for some days: mail on its way is judged by it.";
+
 fn expires(context: &mut Context, raw: &raw::Dkim) -> Result<Option<Timestamp>, Reported> {
     let Some(text) = &raw.expires else {
         return Ok(None);
@@ -188,6 +192,7 @@ fn expires(context: &mut Context, raw: &raw::Dkim) -> Result<Option<Timestamp>, 
     let day = text.get_ref();
     let time = (day.len() == 10).then(|| Timestamp::parse(&format!("{day}T00:00:00Z")));
     if let Some(time) = time.flatten() {
+        context.ends(text.span(), "the key", time, RENEW);
         return Ok(Some(time));
     }
     let message = format!("`{day}` is not a day");

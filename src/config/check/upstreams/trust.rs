@@ -94,7 +94,7 @@ pub(super) fn client_certificate(
         key: context.path(key.get_ref()),
     };
     match client::Identity::load(&own.certificate, &own.key) {
-        Ok(identity) => warn_of_dates(context, certificate.span(), identity.certificate()),
+        Ok(identity) => note_dates(context, certificate.span(), identity.certificate()),
         Err(error) => {
             let is_certificate = error.path() == own.certificate;
             let place = if is_certificate { certificate } else { key };
@@ -107,30 +107,27 @@ pub(super) fn client_certificate(
     Ok(Some(own))
 }
 
-fn warn_of_dates(
+const RENEW: &str = "Have it renewed, put certificate and key in the place of the old ones, and reload: the upstream refuses \
+                     an expired one.";
+
+fn note_dates(
     context: &mut Context,
     place: Range<usize>,
     certificate: Option<&client::PeerCertificate>,
 ) {
-    let now = SystemClock.now();
-    let (message, hint) = match certificate {
-        Some(certificate) if certificate.not_after < now => (
-            format!(
-                "this certificate has expired at {}",
-                certificate.not_after.to_second()
-            ),
-            "the upstream will refuse it; have it renewed",
-        ),
-        Some(certificate) if certificate.not_before > now => (
-            format!(
-                "this certificate is valid from {} on",
-                certificate.not_before.to_second()
-            ),
-            "the upstream will refuse it until then; is the clock of this machine right?",
-        ),
-        Some(_) | None => return,
+    let Some(certificate) = certificate else {
+        return;
     };
-    context.warning(place, message, hint);
+    if certificate.not_before > SystemClock.now() {
+        let message = format!(
+            "this certificate is valid from {} on",
+            certificate.not_before.to_second()
+        );
+        let hint = "the upstream will refuse it until then; is the clock of this machine right?";
+        context.warning(place.clone(), message, hint);
+    }
+    let what = "the client certificate";
+    context.ends(place, what, certificate.not_after, RENEW);
 }
 
 fn contradiction(context: &mut Context, place: Range<usize>) {
