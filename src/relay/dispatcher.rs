@@ -147,6 +147,13 @@ impl Relay {
 
     /// Lets running attempts end within the grace time.
     async fn wind_up(&self, mut attempts: JoinSet<()>) {
+        if !attempts.is_empty() {
+            tracing::info!(
+                attempts = attempts.len(),
+                grace_s = self.settings.grace.as_secs(),
+                "no attempt is begun any more; those that run may end"
+            );
+        }
         let all_ended = async { while attempts.join_next().await.is_some() {} };
         if tokio::time::timeout(self.settings.grace, all_ended)
             .await

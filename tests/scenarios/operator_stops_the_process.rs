@@ -48,7 +48,7 @@ fn an_attempt_in_progress_is_finished_and_not_repeated() {
     relay.submit("on its way");
     upstream.wait_for(1);
     relay.signal(Signal::TERM);
-    relay.wait_for_log(&["stopping"]);
+    relay.wait_for_log(&["no attempt is begun any more"]);
     upstream.set_script(Script::default());
     let status = relay.process.wait_for_end().unwrap();
     assert!(status.expect("it ends").success());
