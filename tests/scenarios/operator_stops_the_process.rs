@@ -93,7 +93,7 @@ fn a_long_queue_does_not_hold_it_up() {
     }
     upstream.wait_for_line("MAIL");
     relay.signal(Signal::TERM);
-    relay.wait_for_log(&["stopping"]);
+    relay.wait_for_log(&["no attempt is begun any more"]);
     upstream.set_script(Script::default());
     let status = relay.process.wait_for_end().unwrap();
     assert!(status.expect("it ends").success());
