@@ -8,6 +8,7 @@
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
+pub mod alert;
 pub mod app;
 pub mod auth;
 pub mod body;

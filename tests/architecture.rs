@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
+    ("alert", &["identity"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
@@ -66,6 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "submission",
         &[
+            "alert",
             "auth",
             "clock",
             "identity",

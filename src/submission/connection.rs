@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
-use super::listeners::ServerParts;
+use super::parts::ServerParts;
 use super::stream::Stream;
 
 /// The longest time that a client may take to read a reply.

@@ -5,37 +5,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::{PasswordHash, Verdict as Login};
+use crate::auth::PasswordHash;
 use crate::clock::Timestamp;
-use crate::identity::{Identity, Proof, Route};
+use crate::identity::{Identity, Route};
 use crate::journal;
 use crate::mail::{Envelope, MtPriority, QueueId};
 use crate::policy::{OnUnauthorized, Verdict, authorize_reverse_path};
 use crate::quota::{Amounts, Pass, Reservation};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
-use crate::smtp::server::{
-    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Session,
-};
+use crate::smtp::server::{AskCommit, AskMessage, AskRecipient, AskSender, Question, Session};
 use crate::spool::{Draft, Message, SpoolError};
 use crate::telemetry;
 
 use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Part, Refusal, note_denied};
-use super::listeners::ServerParts;
+use super::parts::ServerParts;
 use super::quota;
 use super::story::Story;
 use super::terms::terms;
 
 /// Answers the questions of one session, and keeps its message in progress.
 pub(super) struct Decider {
-    parts: Arc<ServerParts>,
-    peer: IpAddr,
+    pub(super) parts: Arc<ServerParts>,
+    pub(super) peer: IpAddr,
     session: u64,
     /// The hash that the client's password has matched, once it has logged in.
-    password: Option<PasswordHash>,
+    pub(super) password: Option<PasswordHash>,
     /// The session as it is counted for its account.
-    pass: Option<Pass>,
+    pub(super) pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
     /// The messages that were stored last.
     committed: Vec<QueueId>,
@@ -79,86 +77,6 @@ impl Decider {
     /// Throws the message in progress away.
     pub(super) fn discard(&mut self) {
         self.intake = None;
-    }
-
-    async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
-        let credentials = ask.credentials();
-        let account = credentials.name.clone();
-        let login = self
-            .parts
-            .authenticator
-            .verify(&account, &credentials.password, self.peer)
-            .await;
-        match login {
-            Login::Accepted { identity, password } => {
-                if !self.enter(&identity) {
-                    return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
-                }
-                tracing::info!(account = %identity.account, "authenticated");
-                self.password = Some(password);
-                ask.accept(session, identity);
-            }
-            Login::Throttled { retry_after } => {
-                let retry_after_s = retry_after.as_secs();
-                tracing::warn!(
-                    account = printable(&account),
-                    retry_after_s,
-                    "authentication throttled"
-                );
-                ask.refuse(session, &replies::AUTH_THROTTLED);
-            }
-            Login::Unavailable => {
-                tracing::warn!(account = printable(&account), "authentication unavailable");
-                ask.refuse(session, &replies::AUTH_UNAVAILABLE);
-            }
-            Login::WrongPassword { delay } => {
-                self.parts.counts.count(Event::FailedLogin);
-                tracing::warn!(account = printable(&account), "authentication failed");
-                tokio::time::sleep(delay).await;
-                ask.refuse(session, &replies::AUTH_FAILED);
-            }
-        }
-    }
-
-    /// Counts the session for its account, where it is not; returns whether there may be another.
-    fn enter(&mut self, identity: &Identity) -> bool {
-        let account = &identity.account;
-        if self
-            .pass
-            .as_ref()
-            .is_some_and(|pass| pass.account() == account)
-        {
-            return true;
-        }
-        self.pass = self.parts.quotas.enter(account);
-        if self.pass.is_none() {
-            quota::note_sessions(&self.parts, account);
-        }
-        self.pass.is_some()
-    }
-
-    /// Returns the session's identity where it may still send: accounts change while sessions last. Where it may not,
-    /// the session is logged out.
-    fn identity(&mut self, session: &mut Session) -> Option<Identity> {
-        let identity = session.identity()?.clone();
-        let accounts = self.parts.authenticator.accounts();
-        let neighbour = accounts.of_network(self.peer);
-        let is_valid = match identity.proof {
-            Proof::Network => neighbour.as_ref() == Some(&identity),
-            Proof::Operator => {
-                accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
-            }
-            Proof::Password => {
-                let password = self.password.as_ref();
-                password.is_some_and(|password| accounts.still_trusts(&identity, password))
-            }
-        };
-        if is_valid {
-            return Some(identity);
-        }
-        session.log_out(neighbour);
-        self.pass = None;
-        None
     }
 
     fn sender(&mut self, ask: AskSender, session: &mut Session) {
@@ -452,12 +370,4 @@ pub(super) fn spool_reply(error: &SpoolError) -> Reply {
             replies::SPOOL_UNAVAILABLE
         }
     }
-}
-
-/// A user name for the log: it may be anything that a client sends.
-fn printable(name: &str) -> String {
-    name.chars()
-        .take(64)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }

@@ -14,7 +14,7 @@ use crate::smtp::server::{
 };
 
 use super::decide::Decider;
-use super::listeners::ServerParts;
+use super::parts::ServerParts;
 
 /// A message of an operator's.
 #[derive(Clone, Debug, Eq, PartialEq)]

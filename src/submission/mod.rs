@@ -2,6 +2,7 @@
 //!
 //! Knows the spool as a trait, and nothing of the relay.
 
+mod binding;
 mod connection;
 mod counts;
 mod decide;
@@ -10,6 +11,8 @@ mod intake;
 mod limits;
 mod listeners;
 mod local;
+mod login;
+mod parts;
 mod quota;
 mod senders;
 mod settings;
@@ -17,10 +20,12 @@ mod story;
 mod stream;
 mod terms;
 
+pub use binding::{BindError, Binding, Bound, Skipped, bind};
 pub use counts::{Counted, Counts};
 pub use directory::Directory;
 pub use limits::ConnectionLimits;
-pub use listeners::{BindError, Binding, Bound, Server, ServerParts, Skipped, bind};
+pub use listeners::Server;
 pub use local::{LocalAnswer, LocalMail, UnknownAccount, submit};
+pub use parts::ServerParts;
 pub use senders::{Judgement, Rewritten, judge};
 pub use settings::{ListenerSettings, OnPortInUse, PortSet, PortSetError, Profile};

@@ -7,7 +7,7 @@ use crate::smtp::replies;
 
 use super::counts::Event;
 use super::intake::{Complete, Refusal};
-use super::listeners::ServerParts;
+use super::parts::ServerParts;
 
 /// Returns whether an account may send so much more now.
 pub(super) fn check(

@@ -1,0 +1,148 @@
+//! Ports, bound together at the start.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::smtp::server::Settings;
+
+use super::settings::{ListenerSettings, OnPortInUse};
+
+/// Connections that the kernel keeps for a port until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// A bound port that nobody serves yet.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) listener: StdListener,
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    pub(super) session: Arc<Settings>,
+}
+
+impl Bound {
+    /// Returns the name of its listener in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the address and the port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// All bound ports, and what was left out.
+#[derive(Debug)]
+pub struct Binding {
+    /// The bound ports.
+    pub bound: Vec<Bound>,
+    /// The ports that were taken by other programs.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Ports of one listener and address that were taken by other programs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Skipped {
+    /// The listener's name.
+    pub listener: String,
+    /// The address.
+    pub address: IpAddr,
+    /// The ports; never empty.
+    pub ports: Vec<u16>,
+}
+
+/// Why a port could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for listener `{name}`")]
+pub struct BindError {
+    /// The listener's name.
+    pub name: String,
+    /// The address and the port.
+    pub address: SocketAddr,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Binds all ports of all listeners. A taken port of a range is skipped.
+///
+/// # Errors
+/// [`BindError`] for the first port that must be bound and cannot be.
+pub fn bind(listeners: &[ListenerSettings]) -> Result<Binding, BindError> {
+    let mut binding = Binding {
+        bound: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for settings in listeners {
+        let session = Arc::new(settings.session.clone());
+        for &address in &settings.addresses {
+            binding.add(settings, address, &session)?;
+        }
+    }
+    Ok(binding)
+}
+
+impl Binding {
+    fn add(
+        &mut self,
+        settings: &ListenerSettings,
+        address: IpAddr,
+        session: &Arc<Settings>,
+    ) -> Result<(), BindError> {
+        let mut skipped = Vec::new();
+        for (port, is_of_range) in settings.ports.iter() {
+            let address = SocketAddr::new(address, port);
+            let may_skip = match settings.on_port_in_use {
+                None => is_of_range,
+                Some(OnPortInUse::Fail) => false,
+                Some(OnPortInUse::Skip) => true,
+            };
+            match listen(address) {
+                Ok(listener) => self.bound.push(Bound {
+                    address: listener.local_addr().unwrap_or(address),
+                    listener,
+                    name: settings.name.clone(),
+                    session: Arc::clone(session),
+                }),
+                Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
+                    skipped.push(port);
+                }
+                Err(source) => {
+                    return Err(BindError {
+                        name: settings.name.clone(),
+                        address,
+                        source,
+                    });
+                }
+            }
+        }
+        if !skipped.is_empty() {
+            self.skipped.push(Skipped {
+                listener: settings.name.clone(),
+                address,
+                ports: skipped,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // `::` takes IPv4 too; any other IPv6 address never does.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

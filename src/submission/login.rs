@@ -1,0 +1,100 @@
+//! Answers to logins, and whether a session may still send.
+
+use crate::auth::Verdict as Login;
+use crate::identity::{Identity, Proof};
+use crate::smtp::replies;
+use crate::smtp::server::{AskCredentials, Session};
+
+use super::counts::Event;
+use super::decide::Decider;
+use super::quota;
+
+impl Decider {
+    pub(super) async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
+        let credentials = ask.credentials();
+        let account = credentials.name.clone();
+        let login = self
+            .parts
+            .authenticator
+            .verify(&account, &credentials.password, self.peer)
+            .await;
+        match login {
+            Login::Accepted { identity, password } => {
+                if !self.enter(&identity) {
+                    return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
+                }
+                tracing::info!(account = %identity.account, "authenticated");
+                self.password = Some(password);
+                ask.accept(session, identity);
+            }
+            Login::Throttled { retry_after } => {
+                let retry_after_s = retry_after.as_secs();
+                tracing::warn!(
+                    account = printable(&account),
+                    retry_after_s,
+                    "authentication throttled"
+                );
+                ask.refuse(session, &replies::AUTH_THROTTLED);
+            }
+            Login::Unavailable => {
+                tracing::warn!(account = printable(&account), "authentication unavailable");
+                ask.refuse(session, &replies::AUTH_UNAVAILABLE);
+            }
+            Login::WrongPassword { delay } => {
+                self.parts.counts.count(Event::FailedLogin);
+                tracing::warn!(account = printable(&account), "authentication failed");
+                tokio::time::sleep(delay).await;
+                ask.refuse(session, &replies::AUTH_FAILED);
+            }
+        }
+    }
+
+    /// Counts the session for its account, where it is not; returns whether there may be another.
+    pub(super) fn enter(&mut self, identity: &Identity) -> bool {
+        let account = &identity.account;
+        if self
+            .pass
+            .as_ref()
+            .is_some_and(|pass| pass.account() == account)
+        {
+            return true;
+        }
+        self.pass = self.parts.quotas.enter(account);
+        if self.pass.is_none() {
+            quota::note_sessions(&self.parts, account);
+        }
+        self.pass.is_some()
+    }
+
+    /// Returns the session's identity where it may still send: accounts change while sessions last. Where it may not,
+    /// the session is logged out.
+    pub(super) fn identity(&mut self, session: &mut Session) -> Option<Identity> {
+        let identity = session.identity()?.clone();
+        let accounts = self.parts.authenticator.accounts();
+        let neighbour = accounts.of_network(self.peer);
+        let is_valid = match identity.proof {
+            Proof::Network => neighbour.as_ref() == Some(&identity),
+            Proof::Operator => {
+                accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
+            }
+            Proof::Password => {
+                let password = self.password.as_ref();
+                password.is_some_and(|password| accounts.still_trusts(&identity, password))
+            }
+        };
+        if is_valid {
+            return Some(identity);
+        }
+        session.log_out(neighbour);
+        self.pass = None;
+        None
+    }
+}
+
+/// A user name for the log: it may be anything that a client sends.
+fn printable(name: &str) -> String {
+    name.chars()
+        .take(64)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! What all connections share.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::alert::Alerts;
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::journal::Journal;
+use crate::quota::{Quotas, Table};
+use crate::spool::Spool;
+use crate::tls::server::Reloadable;
+
+use super::counts::Counts;
+use super::directory::Directory;
+use super::limits::{ConnectionLimits, Gate};
+
+/// What all connections share.
+pub struct ServerParts {
+    /// Who checks passwords.
+    pub authenticator: Arc<Authenticator>,
+    /// Where messages go.
+    pub spool: Arc<dyn Spool>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The certificate; `None` where no listener needs one.
+    pub tls: Option<Arc<Reloadable>>,
+    /// What accounts and tenants may send, and have sent.
+    pub quotas: Arc<Quotas>,
+    /// How often things have happened.
+    pub counts: Arc<Counts>,
+    /// Who is told what happened to messages.
+    pub journal: Arc<Journal>,
+    /// Who is told what a person should look at.
+    pub alerts: Alerts,
+    pub(super) directory: RwLock<Arc<Directory>>,
+    pub(super) gate: Arc<Gate>,
+}
+
+impl ServerParts {
+    /// Puts the parts together.
+    pub fn new(
+        authenticator: Arc<Authenticator>,
+        spool: Arc<dyn Spool>,
+        clock: Arc<dyn Clock>,
+        tls: Option<Arc<Reloadable>>,
+        directory: Directory,
+    ) -> Self {
+        Self {
+            quotas: Quotas::new(Arc::clone(&clock), Table::default()),
+            authenticator,
+            spool,
+            journal: Arc::new(Journal::off(Arc::clone(&clock))),
+            alerts: Alerts::off(),
+            clock,
+            tls,
+            counts: Arc::default(),
+            directory: RwLock::new(Arc::new(directory)),
+            gate: Gate::new(ConnectionLimits::default()),
+        }
+    }
+
+    /// Sets what accounts and tenants may send. Without it there is no limit.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Arc<Quotas>) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
+    /// Sets how many connections there may be. For connections that come later.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ConnectionLimits) -> Self {
+        self.gate = Gate::new(limits);
+        self
+    }
+
+    /// Sets who is told what happened to messages; nobody is by default.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Arc<Journal>) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// Sets who is told what a person should look at; nobody is by default.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: Alerts) -> Self {
+        self.alerts = alerts;
+        self
+    }
+
+    /// Puts another directory in place; messages begun before end with the old one.
+    pub fn replace_directory(&self, directory: Directory) {
+        *self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+    }
+
+    /// Returns the directory as it is now.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(
+            &self
+                .directory
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// Returns how many connections there are.
+    pub fn connections(&self) -> usize {
+        self.gate.open()
+    }
+}
