@@ -137,6 +137,7 @@ fn message() -> Outcome<Message> {
         due: now,
         peer: None,
         message_id: None,
+        held: None,
     })
 }
 
