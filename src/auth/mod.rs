@@ -13,6 +13,6 @@ mod pool;
 mod throttle;
 
 pub use account::{Account, Accounts, AccountsError};
-pub use authenticator::{Authenticator, AuthenticatorError, Settings, Verdict};
+pub use authenticator::{Admission, Authenticator, AuthenticatorError, Settings, Verdict};
 pub use evidence::Evidence;
 pub use password::{PasswordError, PasswordHash, generate_password, hash_password};
