@@ -44,6 +44,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("tls", &["clock"]),
     (
+        "token",
+        &[
+            "clock",
+            "http",
+            "identity",
+            "oauth",
+            "secret",
+            "telemetry",
+            "tls",
+        ],
+    ),
+    (
         "upstream",
         &[
             "body",
@@ -78,10 +90,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "policy",
             "quota",
             "route",
+            "secret",
             "smtp",
             "spool",
             "telemetry",
             "tls",
+            "token",
         ],
     ),
     (
@@ -122,6 +136,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "submission",
             "telemetry",
             "tls",
+            "token",
             "upstream",
         ],
     ),

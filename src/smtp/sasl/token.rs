@@ -165,7 +165,6 @@ mod tests {
             "user=a\u{1}auth=Basic x\u{1}\u{1}",
             "user=a\u{1}auth=Bearer x",
             "user=a\u{1}auth=Bearer x\u{1}auth=Bearer y\u{1}\u{1}",
-            "user=a\r\n\u{1}auth=Bearer x\u{1}\u{1}",
             "user=a\u{1}auth=Bearer x y\u{1}\u{1}",
             "user=a\u{1}auth=Bearer x\r\n\u{1}\u{1}",
         ];
@@ -174,6 +173,8 @@ mod tests {
             assert_eq!(xoauth2(text), refused, "{text:?}");
             assert_eq!(oauthbearer(&format!("n,,\u{1}{text}").replace("user=a\u{1}", "")), refused, "{text:?}");
         }
+        let refused = Next::Refused(replies::AUTH_MALFORMED);
+        assert_eq!(xoauth2("user=a\r\n\u{1}auth=Bearer x\u{1}\u{1}"), refused);
         let bound = OAUTHBEARER.replacen("n,", "p=tls-exporter,", 1);
         assert_eq!(oauthbearer(&bound), Next::Refused(replies::AUTH_MALFORMED));
         assert_eq!(oauthbearer(XOAUTH2), Next::Refused(replies::AUTH_MALFORMED));
