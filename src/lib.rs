@@ -4,8 +4,8 @@
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
 //! - pure logic: [`smtp`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
-//! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`port`], [`spool`], [`telemetry`], [`tls`],
-//!   [`upstream`], [`web`]
+//! - ports and adapters: [`body`], [`auth`], [`alert`], [`dns`], [`http`], [`oauth`], [`port`], [`spool`], [`telemetry`],
+//!   [`tls`], [`token`], [`upstream`], [`web`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -40,5 +40,6 @@ pub mod spool;
 pub mod submission;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod upstream;
 pub mod web;

@@ -46,6 +46,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &["clock"]),
     ("web", &["port", "tls"]),
     (
+        "token",
+        &[
+            "clock",
+            "http",
+            "identity",
+            "oauth",
+            "secret",
+            "telemetry",
+            "tls",
+        ],
+    ),
+    (
         "upstream",
         &[
             "body",
@@ -81,10 +93,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "port",
             "quota",
             "route",
+            "secret",
             "smtp",
             "spool",
             "telemetry",
             "tls",
+            "token",
         ],
     ),
     (
@@ -125,6 +139,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "submission",
             "telemetry",
             "tls",
+            "token",
             "upstream",
         ],
     ),

@@ -7,6 +7,7 @@ mod dkim;
 mod graph;
 mod journal;
 mod limits;
+mod login;
 mod oauth;
 mod routes;
 mod session;
@@ -41,6 +42,7 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    login::login(&mut sample);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
@@ -111,6 +113,12 @@ impl Sample {
 /// Puts a value in quotes.
 fn text(value: impl Display) -> String {
     format!("\"{value}\"")
+}
+
+/// Writes a list of texts.
+fn list_of(entries: &[&str]) -> String {
+    let entries: Vec<_> = entries.iter().map(text).collect();
+    format!("[{}]", entries.join(", "))
 }
 
 fn list(list: &raw::List) -> String {

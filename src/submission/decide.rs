@@ -17,6 +17,7 @@ use crate::smtp::reply::Reply;
 use crate::smtp::server::{AskCommit, AskMessage, AskRecipient, AskSender, Question, Session};
 use crate::spool::{Draft, Message, SpoolError};
 use crate::telemetry;
+use crate::token::Grant;
 
 use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Part, Refusal};
@@ -33,6 +34,8 @@ pub(super) struct Decider {
     session: u64,
     /// By what the client has shown who it is, once it has logged in.
     pub(super) evidence: Option<Evidence>,
+    /// What its access token gives, where it has logged in with one.
+    pub(super) grant: Option<Grant>,
     /// The session as it is counted for its account.
     pub(super) pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
@@ -47,6 +50,7 @@ impl Decider {
             peer,
             session,
             evidence: None,
+            grant: None,
             pass: None,
             intake: None,
             committed: Vec::new(),

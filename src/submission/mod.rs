@@ -19,6 +19,7 @@ mod settings;
 mod story;
 mod stream;
 mod terms;
+mod token;
 mod unauthorized;
 
 pub use binding::{BindError, Binding, Bound, Skipped, bind};

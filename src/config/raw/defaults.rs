@@ -5,8 +5,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
+    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud, Connections, Dkim,
+    ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection,
     Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
     RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
     Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
@@ -36,6 +36,7 @@ impl Default for Root {
                 )),
                 unplaced(listener("submissions", &["465"], TlsMode::Implicit)),
             ],
+            login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
@@ -127,6 +128,18 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Introspection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            client_id: None,
+            client_secret: None,
+            client_auth: ClientAuth::Basic,
+            remember: unplaced(Span::of(Duration::from_mins(1))),
         }
     }
 }

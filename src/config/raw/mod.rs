@@ -8,13 +8,14 @@ mod defaults;
 mod dkim;
 mod graph;
 mod list;
+mod login;
 mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use app_password::AppPassword;
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
+    AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
     LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
     TlsPolicy, Unfit,
 };
@@ -22,6 +23,7 @@ pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
+pub(super) use login::{Introspection, Issuer, Jwt, Login};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
