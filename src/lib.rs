@@ -3,7 +3,7 @@
 //! The modules, from values to assembly; `docs/architecture.md` says which may use which:
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
-//! - pure logic: [`smtp`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
+//! - pure logic: [`smtp`], [`proxy_protocol`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
 //! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
@@ -28,6 +28,7 @@ pub mod mime;
 pub mod mta_sts;
 pub mod oauth;
 pub mod policy;
+pub mod proxy_protocol;
 pub mod quota;
 pub mod relay;
 pub mod route;

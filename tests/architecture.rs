@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("message", &["identity", "mail"]),
     ("mime", &["mail"]),
     ("policy", &["identity", "mail"]),
+    ("proxy_protocol", &[]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
@@ -76,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "message",
             "mime",
             "policy",
+            "proxy_protocol",
             "quota",
             "route",
             "smtp",
@@ -137,8 +139,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Layers 0 and 1: values and pure logic.
 const PURE: &[&str] = &[
-    "clock", "dkim", "identity", "secret", "mail", "message", "mime", "policy", "route",
-    "schedule", "smtp",
+    "clock",
+    "dkim",
+    "identity",
+    "secret",
+    "mail",
+    "message",
+    "mime",
+    "policy",
+    "proxy_protocol",
+    "route",
+    "schedule",
+    "smtp",
 ];
 
 /// What the pure layers never name.
