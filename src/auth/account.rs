@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::evidence::Evidence;
 use super::password::PasswordHash;
 use crate::identity::{AccountName, Identity, Proof, TenantName};
 
@@ -111,13 +112,14 @@ impl Accounts {
         Some(account.identity(Proof::Operator))
     }
 
-    /// Returns whether a client that gave a password earlier may still send: the account exists, is active, belongs to
-    /// the same tenant and has the same password.
-    pub fn still_trusts(&self, identity: &Identity, password: &PasswordHash) -> bool {
+    /// Returns whether a client that has logged in earlier may still send: the account exists, is active, belongs to
+    /// the same tenant and still has what the client has shown.
+    pub fn still_trusts(&self, identity: &Identity, evidence: &Evidence) -> bool {
         self.find(identity.account.as_str()).is_some_and(|account| {
-            account.active
-                && account.tenant == identity.tenant
-                && account.password.as_ref() == Some(password)
+            let has_evidence = match evidence {
+                Evidence::Password(hash) => account.password.as_ref() == Some(hash),
+            };
+            account.active && account.tenant == identity.tenant && has_evidence
         })
     }
 
@@ -285,7 +287,7 @@ mod tests {
         let identity = alice.identity(Proof::Password);
         let trusts = |alice: &Account| {
             let accounts = Accounts::new(vec![alice.clone()]).unwrap();
-            accounts.still_trusts(&identity, &hash(1))
+            accounts.still_trusts(&identity, &Evidence::Password(hash(1)))
         };
         assert!(trusts(&alice));
         assert!(!trusts(&Account {
@@ -301,6 +303,6 @@ mod tests {
             tenant,
             ..alice.clone()
         }));
-        assert!(!Accounts::default().still_trusts(&identity, &hash(1)));
+        assert!(!Accounts::default().still_trusts(&identity, &Evidence::Password(hash(1))));
     }
 }

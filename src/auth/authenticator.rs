@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::account::{Accounts, Challenge, folded};
 use super::cache::{Cache, Digest};
+use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
 use super::throttle::Throttle;
@@ -53,8 +54,8 @@ pub enum Verdict {
     Accepted {
         /// Who the client is.
         identity: Identity,
-        /// The hash it has matched; see [`Accounts::still_trusts`].
-        password: PasswordHash,
+        /// What it has matched; see [`Accounts::still_trusts`].
+        evidence: Evidence,
     },
     /// There were too many failures; the password was not looked at.
     Throttled {
@@ -148,9 +149,12 @@ impl Authenticator {
         };
         let now = self.clock.instant();
         match (is_right, identity, hash) {
-            (Ok(true), Some(identity), Some(password)) => {
+            (Ok(true), Some(identity), Some(hash)) => {
                 leave.succeeded(now);
-                Verdict::Accepted { identity, password }
+                Verdict::Accepted {
+                    identity,
+                    evidence: Evidence::Password(hash),
+                }
             }
             (Ok(true | false), ..) => Verdict::WrongPassword {
                 delay: leave.failed(now),

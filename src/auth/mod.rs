@@ -7,10 +7,12 @@
 mod account;
 mod authenticator;
 mod cache;
+mod evidence;
 mod password;
 mod pool;
 mod throttle;
 
 pub use account::{Account, Accounts, AccountsError};
 pub use authenticator::{Authenticator, AuthenticatorError, Settings, Verdict};
+pub use evidence::Evidence;
 pub use password::{PasswordError, PasswordHash, generate_password, hash_password};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::PasswordHash;
+use crate::auth::Evidence;
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
 use crate::journal;
@@ -30,8 +30,8 @@ pub(super) struct Decider {
     pub(super) parts: Arc<ServerParts>,
     pub(super) peer: IpAddr,
     session: u64,
-    /// The hash that the client's password has matched, once it has logged in.
-    pub(super) password: Option<PasswordHash>,
+    /// By what the client has shown who it is, once it has logged in.
+    pub(super) evidence: Option<Evidence>,
     /// The session as it is counted for its account.
     pub(super) pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
@@ -45,7 +45,7 @@ impl Decider {
             parts,
             peer,
             session,
-            password: None,
+            evidence: None,
             pass: None,
             intake: None,
             committed: Vec::new(),

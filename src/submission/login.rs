@@ -2,7 +2,9 @@
 
 use crate::auth::Verdict as Login;
 use crate::identity::{Identity, Proof};
+use crate::secret::Secret;
 use crate::smtp::replies;
+use crate::smtp::sasl::Credentials;
 use crate::smtp::server::{AskCredentials, Session};
 
 use super::counts::Event;
@@ -11,20 +13,32 @@ use super::quota;
 
 impl Decider {
     pub(super) async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
-        let credentials = ask.credentials();
-        let account = credentials.name.clone();
-        let login = self
-            .parts
-            .authenticator
-            .verify(&account, &credentials.password, self.peer)
-            .await;
+        match ask.credentials() {
+            Credentials::Password { name, password } => {
+                let (name, password) = (name.clone(), password.clone());
+                self.password(ask, (name, password), session).await;
+            }
+            Credentials::Certificate { .. } | Credentials::Token { .. } => {
+                ask.refuse(session, &replies::AUTH_FAILED);
+            }
+        }
+    }
+
+    async fn password(
+        &mut self,
+        ask: AskCredentials,
+        (account, password): (String, Secret),
+        session: &mut Session,
+    ) {
+        let authenticator = &self.parts.authenticator;
+        let login = authenticator.verify(&account, &password, self.peer).await;
         match login {
-            Login::Accepted { identity, password } => {
+            Login::Accepted { identity, evidence } => {
                 if !self.enter(&identity) {
                     return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
                 }
                 tracing::info!(account = %identity.account, "authenticated");
-                self.password = Some(password);
+                self.evidence = Some(evidence);
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
@@ -77,9 +91,9 @@ impl Decider {
             Proof::Operator => {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
-            Proof::Password => {
-                let password = self.password.as_ref();
-                password.is_some_and(|password| accounts.still_trusts(&identity, password))
+            Proof::Certificate | Proof::Password | Proof::Token => {
+                let evidence = self.evidence.as_ref();
+                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence))
             }
         };
         if is_valid {

@@ -139,7 +139,8 @@ impl Session {
         if self.identity.as_ref().is_some_and(Identity::has_logged_in) {
             return self.reply(&replies::BAD_SEQUENCE, "already logged in");
         }
-        match Mechanism::parse(mechanism) {
+        let offered = self.mechanisms();
+        match Mechanism::parse(mechanism).filter(|mechanism| offered.contains(mechanism)) {
             Some(mechanism) => {
                 let next = Exchange::begin(mechanism, initial);
                 self.continue_auth(next);

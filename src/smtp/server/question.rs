@@ -36,7 +36,7 @@ pub struct AskCredentials {
 }
 
 impl AskCredentials {
-    /// Returns the user name and the password.
+    /// Returns what the client gave.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
