@@ -78,7 +78,8 @@ fn check_root(
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
     let session = check::session(&root.session, hostname.clone());
-    let listeners = check::listeners(context, &root.listener, &session);
+    let (listeners, shown_listeners) =
+        check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -115,6 +116,7 @@ fn check_root(
     Some(Checked {
         log: log(&root.log),
         listeners,
+        shown_listeners,
         tls: tls?,
         accounts: Accounts::new(accounts).ok()?,
         profiles,

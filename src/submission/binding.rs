@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::smtp::server::Settings;
-
+use super::listener::Listener;
 use super::settings::{ListenerSettings, OnPortInUse};
 
 /// Connections that the kernel keeps for a port until they are accepted.
@@ -16,16 +15,15 @@ const BACKLOG: i32 = 1024;
 /// A bound port that nobody serves yet.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) listener: StdListener,
-    pub(super) name: String,
+    pub(super) socket: StdListener,
     pub(super) address: SocketAddr,
-    pub(super) session: Arc<Settings>,
+    pub(super) listener: Arc<Listener>,
 }
 
 impl Bound {
     /// Returns the name of its listener in the configuration.
     pub fn name(&self) -> &str {
-        &self.name
+        self.listener.name()
     }
 
     /// Returns the address and the port.
@@ -77,9 +75,9 @@ pub fn bind(listeners: &[ListenerSettings]) -> Result<Binding, BindError> {
         skipped: Vec::new(),
     };
     for settings in listeners {
-        let session = Arc::new(settings.session.clone());
+        let listener = Arc::new(Listener::new(settings));
         for &address in &settings.addresses {
-            binding.add(settings, address, &session)?;
+            binding.add(settings, address, &listener)?;
         }
     }
     Ok(binding)
@@ -90,7 +88,7 @@ impl Binding {
         &mut self,
         settings: &ListenerSettings,
         address: IpAddr,
-        session: &Arc<Settings>,
+        listener: &Arc<Listener>,
     ) -> Result<(), BindError> {
         let mut skipped = Vec::new();
         for (port, is_of_range) in settings.ports.iter() {
@@ -101,11 +99,10 @@ impl Binding {
                 Some(OnPortInUse::Skip) => true,
             };
             match listen(address) {
-                Ok(listener) => self.bound.push(Bound {
-                    address: listener.local_addr().unwrap_or(address),
-                    listener,
-                    name: settings.name.clone(),
-                    session: Arc::clone(session),
+                Ok(socket) => self.bound.push(Bound {
+                    address: socket.local_addr().unwrap_or(address),
+                    socket,
+                    listener: Arc::clone(listener),
                 }),
                 Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
                     skipped.push(port);

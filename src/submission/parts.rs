@@ -13,6 +13,7 @@ use crate::tls::server::Reloadable;
 use super::counts::Counts;
 use super::directory::Directory;
 use super::limits::{ConnectionLimits, Gate};
+use super::mistakes::Mistakes;
 
 /// What all connections share.
 pub struct ServerParts {
@@ -34,6 +35,7 @@ pub struct ServerParts {
     pub alerts: Alerts,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
+    pub(super) mistakes: Mistakes,
 }
 
 impl ServerParts {
@@ -56,6 +58,7 @@ impl ServerParts {
             counts: Arc::default(),
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(ConnectionLimits::default()),
+            mistakes: Mistakes::default(),
         }
     }
 

@@ -5,6 +5,7 @@ mod context;
 mod dkim;
 mod list;
 mod listeners;
+mod networks;
 mod quotas;
 mod routes;
 mod senders;

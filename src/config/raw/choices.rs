@@ -24,6 +24,7 @@ choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", De
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(ListenerProfile { #[default] Device = "device" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });
 choices!(TlsPolicy {
