@@ -1,6 +1,8 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod aliases;
+mod app_passwords;
 mod context;
 mod dkim;
 mod list;

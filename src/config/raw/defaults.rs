@@ -337,6 +337,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            app_password: Named::new(),
             active: true,
             tenant: None,
             upstream: None,
