@@ -143,13 +143,26 @@ mod tests {
     #[test]
     fn a_client_may_name_the_account_or_the_person_and_nobody_else() {
         let accounts = accounts();
-        for name in [None, Some("alice"), Some("ALICE"), Some("alice@CORP.example")] {
+        for name in [
+            None,
+            Some("alice"),
+            Some("ALICE"),
+            Some("alice@CORP.example"),
+        ] {
             let identity = identity(&accounts, &grant("Alice", None), name).unwrap();
             assert_eq!(identity.account.as_str(), "alice");
             assert_eq!(identity.proof, Proof::Token);
         }
-        for name in [Some("bob"), Some("nobody"), Some("alice@evil.example"), Some("gone")] {
-            assert!(identity(&accounts, &grant("alice", None), name).is_err(), "{name:?}");
+        for name in [
+            Some("bob"),
+            Some("nobody"),
+            Some("alice@evil.example"),
+            Some("gone"),
+        ] {
+            assert!(
+                identity(&accounts, &grant("alice", None), name).is_err(),
+                "{name:?}"
+            );
         }
     }
 
