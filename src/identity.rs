@@ -82,6 +82,10 @@ name! {
     AccountName
 }
 name! {
+    /// The name of an application password, which tells it from the others of its account.
+    Label
+}
+name! {
     /// The name of a tenant.
     TenantName
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::auth::{USES_FILE, Uses};
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dial::Dialer;
@@ -108,6 +109,19 @@ pub(super) fn quotas(config: &Checked, clock: &Arc<dyn Clock>) -> Arc<Quotas> {
 /// Returns the file of these counts.
 pub(super) fn quota_file(config: &Checked) -> PathBuf {
     config.server.data_dir.join("quota")
+}
+
+/// Reads when application passwords were used last. Where that cannot be read it begins anew: it is only shown.
+pub(super) fn uses(config: &Checked) -> Uses {
+    Uses::load(&uses_file(config)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "last uses of application passwords not readable, they begin anew");
+        Uses::default()
+    })
+}
+
+/// Returns the file of these uses.
+pub(super) fn uses_file(config: &Checked) -> PathBuf {
+    config.server.data_dir.join(USES_FILE)
 }
 
 /// Returns the routes with stand-ins for drained upstreams, as far as these exist.

@@ -91,6 +91,7 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
+    let mut expiries = Vec::new();
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -101,6 +102,7 @@ fn check_root(
                 senders,
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
+            expiries = context.take_expiries();
             found.extend(context.into_diagnostics());
             checked
         },
@@ -135,7 +137,11 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        expiries: context.take_expiries(),
+        expiries: context
+            .take_expiries()
+            .into_iter()
+            .chain(expiries)
+            .collect(),
         warnings: Vec::new(),
         server,
     })

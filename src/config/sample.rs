@@ -383,7 +383,8 @@ fn account(sample: &mut Sample, account: &raw::Account) {
         "----------------------------------------------------------------------------------------------------------------\n\
          accounts.toml, a file of its own (mode 600), has one table for each account:\n\
          \n  [account.alice]\n\
-         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default",
+         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default\n\
+         \x20 app_password                                  further passwords, in tables below; none by default",
     );
     sample.prose(&format!(
         "  active             = {}                       may it be used?\n\
@@ -396,7 +397,15 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
          check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
-         sessions, over_quota.",
+         sessions, over_quota.\n\
+         \n\
+         A further password, for one program or device (posthouse account app-password add alice phone):\n\
+         \n  [account.alice.app_password.phone]\n\
+         \x20 password = \"$argon2id$v=19$…\"    what the program gives, as a hash\n\
+         \x20 prefix   = \"abcde\"              its first five letters, which say that it is meant\n\
+         \x20 active   = true                 may it be used?\n\
+         \x20 created  = \"2026-11-25\"         for people\n\
+         \x20 expires  = \"2027-11-25\"         refused from this day on (UTC); never by default",
         account.active
     ));
 }

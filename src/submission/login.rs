@@ -39,7 +39,8 @@ impl Decider {
                 if !self.enter(&identity) {
                     return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
                 }
-                tracing::info!(account = %identity.account, "authenticated");
+                let app_password = evidence.label().map(tracing::field::display);
+                tracing::info!(account = %identity.account, app_password, "authenticated");
                 self.evidence = Some(evidence);
                 ask.accept(session, identity);
             }
@@ -88,6 +89,7 @@ impl Decider {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
         let neighbour = accounts.of_network(self.peer);
+        let now = self.parts.clock.now();
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
             Proof::Operator => {
@@ -96,7 +98,7 @@ impl Decider {
             Proof::Token => self.still_grants(&identity, &accounts),
             Proof::Certificate | Proof::Password => {
                 let evidence = self.evidence.as_ref();
-                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence))
+                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
             }
         };
         if is_valid {

@@ -1,6 +1,7 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod app_passwords;
 mod context;
 mod dkim;
 mod list;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection,
+    Account, AccountDefaults, AccountRule, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud, Connections, Dkim,
+    ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection,
     Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
     RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
     Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
@@ -128,6 +128,23 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            jwt: None,
+            introspection: None,
+            claim: None,
+            accounts: unplaced(AccountRule::default()),
+            domains: None,
+            tenant: None,
+            audience: None,
+            clients: None,
+            scopes: None,
+            ca_file: None,
         }
     }
 }
@@ -338,6 +355,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            app_password: Named::new(),
             active: true,
             tenant: None,
             upstream: None,

@@ -2,6 +2,7 @@
 //!
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
+mod app_password;
 mod choices;
 mod defaults;
 mod dkim;
@@ -12,6 +13,7 @@ mod oauth;
 mod tables;
 mod upstream;
 
+pub(super) use app_password::AppPassword;
 pub(super) use choices::{
     AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
     LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, Login, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
+    AppPassword, AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, Login,
+    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -190,6 +190,7 @@ pub(in crate::config) struct AccountDefaults {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Account {
     pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) app_password: Named<AppPassword>,
     pub(in crate::config) active: bool,
     pub(in crate::config) tenant: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
