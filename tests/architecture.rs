@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("body", &[]),
     ("clock", &[]),
     ("identity", &[]),
+    ("port", &[]),
     ("secret", &[]),
     ("mail", &["clock", "identity"]),
     ("dkim", &["clock", "mail"]),
@@ -43,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("telemetry", &[]),
     ("tls", &["clock"]),
+    ("web", &["port", "tls"]),
     (
         "token",
         &[
@@ -88,6 +90,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "message",
             "mime",
             "policy",
+            "port",
             "quota",
             "route",
             "secret",

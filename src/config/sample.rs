@@ -342,9 +342,9 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.shown(
         "on_unauthorized",
         text(defaults.on_unauthorized),
-        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), or\n\
-         \"rewrite\": what is not authorized in the envelope and in From: becomes `default_sender`, the old From: becomes\n\
-         Reply-To: where there is none, and its display name stays.",
+        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), \"hold\" (accepted;\n\
+         waits until `posthouse queue release` sends it), or \"rewrite\": what is not authorized in the envelope and in From:\n\
+         becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
         "default_sender",
