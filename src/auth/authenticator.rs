@@ -14,7 +14,7 @@ use super::cache::{Cache, Digest};
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
-use super::throttle::Throttle;
+use super::throttle::{Block, Failure, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -67,8 +67,10 @@ pub enum Verdict {
     Unavailable,
     /// The name is unknown or inactive, or the password wrong; which of them is not told.
     WrongPassword {
-        /// How long the answer is to be held back: 0 to 5 seconds, growing with the failures.
+        /// How long the answer is to be held back, growing with the failures.
         delay: Duration,
+        /// Whose logins are refused from now on, where that is news.
+        blocks: Vec<Block>,
     },
 }
 
@@ -131,6 +133,26 @@ impl Authenticator {
         Arc::clone(&self.uses)
     }
 
+    /// Puts other settings of the throttle in force. What is known of failures stays.
+    pub fn set_throttle(&self, settings: ThrottleSettings) {
+        self.throttle.set(settings);
+    }
+
+    /// Returns whose logins are refused now.
+    pub fn blocks(&self) -> Vec<Block> {
+        self.throttle.blocks(self.clock.instant())
+    }
+
+    /// Forgets the failures of an account; returns how many blocks have ended.
+    pub fn release_account(&self, name: &str) -> usize {
+        self.throttle.release_account(name)
+    }
+
+    /// Forgets the failures of the network with this address; returns how many blocks have ended.
+    pub fn release_address(&self, address: IpAddr) -> usize {
+        self.throttle.release_address(address)
+    }
+
     /// Returns the accounts as they are now.
     pub fn accounts(&self) -> Arc<Accounts> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
@@ -167,9 +189,10 @@ impl Authenticator {
                 self.note_use(&identity, &evidence, peer);
                 Verdict::Accepted { identity, evidence }
             }
-            Ok(None) => Verdict::WrongPassword {
-                delay: leave.failed(now),
-            },
+            Ok(None) => {
+                let Failure { delay, blocks } = leave.failed(now);
+                Verdict::WrongPassword { delay, blocks }
+            }
             Err(Refused::Failed | Refused::Full) => Verdict::Unavailable,
         }
     }
@@ -324,7 +347,8 @@ mod tests {
         assert_eq!(
             wrong,
             Verdict::WrongPassword {
-                delay: Duration::ZERO
+                delay: Duration::ZERO,
+                blocks: Vec::new(),
             }
         );
         assert_eq!(wrong, unknown);

@@ -19,4 +19,5 @@ pub use app_password::{AppPassword, Prefix};
 pub use authenticator::{Authenticator, AuthenticatorError, Settings, Verdict};
 pub use evidence::Evidence;
 pub use password::{PasswordError, PasswordHash, generate_password, hash_password};
+pub use throttle::{Block, FailureLimit, Subject, ThrottleSettings};
 pub use uses::{USES_FILE, Use, Uses};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
-use crate::auth::Accounts;
+use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
@@ -30,6 +30,8 @@ pub struct Checked {
     pub listeners: Vec<ListenerSettings>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
+    /// How much guessing of passwords is put up with.
+    pub throttle: ThrottleSettings,
     /// Who may log in.
     pub accounts: Accounts,
     /// What is done for the mail of each account; has every account.

@@ -108,6 +108,7 @@ fn check_root(
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
+    let throttle = check::throttle(context, &root.auth.throttle);
     let tls = check::tls(context, &root.tls, &server);
     let CheckedAccounts {
         accounts,
@@ -118,6 +119,7 @@ fn check_root(
         log: log(&root.log),
         listeners,
         tls: tls?,
+        throttle,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,

@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod auth;
 mod dkim;
 mod graph;
 mod journal;
@@ -41,6 +42,7 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    auth::auth(&mut sample, &root.auth);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);

@@ -1,6 +1,7 @@
 //! Answers to logins, and whether a session may still send.
 
-use crate::auth::Verdict as Login;
+use crate::alert::{Alert, Kind};
+use crate::auth::{Block, Verdict as Login};
 use crate::identity::{Identity, Proof};
 use crate::secret::Secret;
 use crate::smtp::replies;
@@ -55,12 +56,36 @@ impl Decider {
                 tracing::warn!(account = printable(&account), "authentication unavailable");
                 ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
-            Login::WrongPassword { delay } => {
+            Login::WrongPassword { delay, blocks } => {
                 self.parts.counts.count(Event::FailedLogin);
                 tracing::warn!(account = printable(&account), "authentication failed");
+                self.note_blocks(&blocks);
                 tokio::time::sleep(delay).await;
                 ask.refuse(session, &replies::AUTH_FAILED);
             }
+        }
+    }
+
+    /// One event for each block that begins, and an alert where it is an account's.
+    fn note_blocks(&self, blocks: &[Block]) {
+        for block in blocks {
+            let (subject, retry_after_s) = (block.subject.to_string(), block.retry_after.as_secs());
+            let subject = printable(&subject);
+            tracing::warn!(subject, retry_after_s, "logins are refused");
+            let accounts = self.parts.authenticator.accounts();
+            let account = block.subject.account().and_then(|name| accounts.find(name));
+            let Some(account) = account.filter(|account| account.active) else {
+                continue;
+            };
+            let text = format!(
+                "too many logins of {subject} have failed, the last from {}; further ones are refused for a while",
+                self.peer
+            );
+            self.parts.alerts.raise(Alert {
+                account: Some(account.name.clone()),
+                tenant: account.tenant.clone(),
+                ..Alert::new(Kind::AccountBlocked, text)
+            });
         }
     }
 

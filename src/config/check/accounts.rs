@@ -205,7 +205,7 @@ fn own_networks(
 }
 
 /// Reads a network; on failure gives message and hint.
-fn network(entry: &str) -> Result<IpNet, (String, String)> {
+pub(super) fn network(entry: &str) -> Result<IpNet, (String, String)> {
     let parsed = entry
         .parse::<IpNet>()
         .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));

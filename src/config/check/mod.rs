@@ -11,6 +11,7 @@ mod routes;
 mod senders;
 mod server;
 mod tenants;
+mod throttle;
 mod upstreams;
 
 pub(super) use accounts::{CheckedAccounts, Tables, accounts};
@@ -22,4 +23,5 @@ pub(super) use routes::route_accounts;
 pub(super) use senders::senders;
 pub(super) use server::{journal, server, session, spool, system_mail, tls};
 pub(super) use tenants::relay;
+pub(super) use throttle::throttle;
 pub(super) use upstreams::{plan, upstreams};

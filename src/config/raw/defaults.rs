@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
+    Account, AccountDefaults, Accounts, Auth, AuthRule, Canonicalization, Cloud, Connections, Dkim,
     ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
     Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
     RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
@@ -38,6 +38,7 @@ impl Default for Root {
             ],
             session: Session::default(),
             tls: unplaced(Tls::default()),
+            auth: Auth::default(),
             relay: Relay::default(),
             route: Vec::new(),
             upstream: Named::new(),

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse,
-    OnUnauthorized, OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
+    AppPassword, Auth, AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel,
+    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -24,6 +24,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) listener: Vec<Spanned<Listener>>,
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
+    pub(in crate::config) auth: Auth,
     pub(in crate::config) relay: Relay,
     pub(in crate::config) route: Vec<Spanned<RecipientRoute>>,
     pub(in crate::config) upstream: Named<Upstream>,
