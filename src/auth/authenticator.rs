@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use tokio::sync::OnceCell;
 
 use super::account::{Accounts, Challenge, folded};
@@ -14,6 +15,7 @@ use super::cache::{Cache, Digest};
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
+use super::scram::ScramVerifier;
 use super::throttle::{Block, Failure, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
@@ -94,6 +96,8 @@ pub struct Authenticator {
     pool: Pool,
     throttle: Throttle,
     uses: Arc<Uses>,
+    /// What the verifiers of names are made of that cannot log in.
+    decoys: hmac::Key,
 }
 
 impl Authenticator {
@@ -106,8 +110,9 @@ impl Authenticator {
         accounts: Accounts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthenticatorError> {
-        let mut key = [0; 32];
+        let [mut key, mut decoys] = [[0; 32]; 2];
         getrandom::fill(&mut key).map_err(AuthenticatorError::Random)?;
+        getrandom::fill(&mut decoys).map_err(AuthenticatorError::Random)?;
         let pool =
             Pool::start(settings.threads, settings.queue).map_err(AuthenticatorError::Thread)?;
         Ok(Self {
@@ -118,6 +123,7 @@ impl Authenticator {
             pool,
             throttle: Throttle::new(),
             uses: Arc::default(),
+            decoys: hmac::Key::new(hmac::HMAC_SHA256, &decoys),
         })
     }
 
@@ -197,6 +203,43 @@ impl Authenticator {
         }
     }
 
+    /// Returns what a client at `peer` must prove that it knows the password of. For a name that cannot log in this is
+    /// what no password fits, the same each time.
+    ///
+    /// # Errors
+    /// The time until a login will be allowed.
+    pub fn scram(&self, name: &str, peer: IpAddr) -> Result<ScramVerifier, Duration> {
+        drop(self.throttle.admit(name, peer, self.clock.instant())?);
+        let accounts = self.accounts();
+        let known = accounts.scram(name).map(|(_, verifier)| verifier);
+        Ok(known.unwrap_or_else(|| {
+            let iterations = accounts.usual_iterations();
+            ScramVerifier::decoy(&folded(name), &self.decoys, iterations)
+        }))
+    }
+
+    /// Takes the end of a login by SCRAM: `verifier` is the one that was proved to, `None` where the proof was wrong.
+    pub fn scram_ended(&self, name: &str, proved: Option<&ScramVerifier>, peer: IpAddr) -> Verdict {
+        let now = self.clock.instant();
+        let leave = match self.throttle.admit(name, peer, now) {
+            Ok(leave) => leave,
+            Err(retry_after) => return Verdict::Throttled { retry_after },
+        };
+        // The account may have changed meanwhile.
+        let known = self.accounts().scram(name);
+        match known.filter(|(_, verifier)| Some(verifier) == proved) {
+            Some((identity, verifier)) => {
+                leave.succeeded(now);
+                let evidence = Evidence::Scram(verifier);
+                Verdict::Accepted { identity, evidence }
+            }
+            None => {
+                let Failure { delay, blocks } = leave.failed(now);
+                Verdict::WrongPassword { delay, blocks }
+            }
+        }
+    }
+
     /// Returns who the client is, where the password is one of those it may be.
     async fn compare(
         &self,
@@ -217,8 +260,13 @@ impl Authenticator {
             }
         };
         for evidence in candidates {
-            let (Evidence::AppPassword(_, hash) | Evidence::Password(hash)) = &evidence;
-            if self.check(name, hash, password).await? {
+            let is_right = match &evidence {
+                Evidence::AppPassword(_, hash) | Evidence::Password(hash) => {
+                    self.check(name, hash, password).await?
+                }
+                Evidence::Scram(_) => false,
+            };
+            if is_right {
                 return Ok(Some((identity, evidence)));
             }
         }

@@ -105,6 +105,7 @@ fn check_root(
     );
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;

@@ -212,6 +212,12 @@ fn listeners(sample: &mut Sample, root: &raw::Root) {
                  by their `networks` can send).",
             );
             sample.shown(
+                "mechanisms",
+                "[\"LOGIN\", \"PLAIN\"]",
+                "The mechanisms of AUTH in the order of the offer; besides these \"SCRAM-SHA-256\" and \"SCRAM-SHA-256-PLUS\", where\n\
+                 every account has `scram`.",
+            );
+            sample.shown(
                 "on_port_in_use",
                 text(raw::OnPortInUse::Skip),
                 "When another program has a port: \"fail\" does not start, \"skip\" leaves it out with a warning (example; by\n\
@@ -378,6 +384,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          accounts.toml, a file of its own (mode 600), has one table for each account:\n\
          \n  [account.alice]\n\
          \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default\n\
+         \x20 scram              = \"SCRAM-SHA-256$…\"          posthouse account passwd alice --scram; none by default\n\
          \x20 app_password                                  further passwords, in tables below; none by default",
     );
     sample.prose(&format!(

@@ -1,12 +1,18 @@
 //! Answers to logins, and whether a session may still send.
 
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use crate::alert::{Alert, Kind};
 use crate::auth::{Block, Verdict as Login};
 use crate::identity::{Identity, Proof};
 use crate::secret::Secret;
 use crate::smtp::replies;
 use crate::smtp::sasl::Credentials;
-use crate::smtp::server::{AskCredentials, Session};
+use crate::smtp::sasl::scram::{Key, Keys, Proven};
+use crate::smtp::server::{AskCredentials, AskScram, Session};
 
 use super::counts::Event;
 use super::decide::Decider;
@@ -18,6 +24,10 @@ impl Decider {
             Credentials::Password { name, password } => {
                 let (name, password) = (name.clone(), password.clone());
                 self.password(ask, (name, password), session).await;
+            }
+            Credentials::Scram { name, proven } => {
+                let (name, proven) = (name.clone(), proven.clone());
+                self.scram_ended(ask, (name, proven), session).await;
             }
             Credentials::Certificate { .. } | Credentials::Token { .. } => {
                 ask.refuse(session, &replies::AUTH_FAILED);
@@ -33,6 +43,55 @@ impl Decider {
     ) {
         let authenticator = &self.parts.authenticator;
         let login = authenticator.verify(&account, &password, self.peer).await;
+        self.ended(ask, (&account, login), session).await;
+    }
+
+    /// Takes the first message of SCRAM.
+    pub(super) fn scram(&mut self, ask: AskScram, session: &mut Session) {
+        let verifier = match self.parts.authenticator.scram(ask.name(), self.peer) {
+            Ok(verifier) => verifier,
+            Err(retry_after) => {
+                note_throttled(ask.name(), retry_after);
+                return ask.refuse(session, &replies::AUTH_THROTTLED);
+            }
+        };
+        let mut chance = [0; 24];
+        if getrandom::fill(&mut chance).is_err() {
+            return ask.refuse(session, &replies::AUTH_UNAVAILABLE);
+        }
+        let keys = Keys {
+            iterations: verifier.iterations(),
+            salt: verifier.salt().into(),
+            stored_key: Key(verifier.stored_key()),
+            server_key: Key(verifier.server_key()),
+        };
+        self.scram = Some(verifier);
+        ask.go_on(session, keys, &STANDARD_NO_PAD.encode(chance));
+    }
+
+    async fn scram_ended(
+        &mut self,
+        ask: AskCredentials,
+        (account, proven): (String, Proven),
+        session: &mut Session,
+    ) {
+        let verifier = self.scram.take();
+        let proved = match proven {
+            Proven::Right(_) => verifier.as_ref(),
+            Proven::Wrong => None,
+        };
+        let authenticator = &self.parts.authenticator;
+        let login = authenticator.scram_ended(&account, proved, self.peer);
+        self.ended(ask, (&account, login), session).await;
+    }
+
+    /// Answers a login.
+    async fn ended(
+        &mut self,
+        ask: AskCredentials,
+        (account, login): (&str, Login),
+        session: &mut Session,
+    ) {
         match login {
             Login::Accepted { identity, evidence } => {
                 if !self.enter(&identity) {
@@ -44,21 +103,16 @@ impl Decider {
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
-                let retry_after_s = retry_after.as_secs();
-                tracing::warn!(
-                    account = printable(&account),
-                    retry_after_s,
-                    "authentication throttled"
-                );
+                note_throttled(account, retry_after);
                 ask.refuse(session, &replies::AUTH_THROTTLED);
             }
             Login::Unavailable => {
-                tracing::warn!(account = printable(&account), "authentication unavailable");
+                tracing::warn!(account = printable(account), "authentication unavailable");
                 ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
             Login::WrongPassword { delay, blocks } => {
                 self.parts.counts.count(Event::FailedLogin);
-                tracing::warn!(account = printable(&account), "authentication failed");
+                tracing::warn!(account = printable(account), "authentication failed");
                 self.note_blocks(&blocks);
                 tokio::time::sleep(delay).await;
                 ask.refuse(session, &replies::AUTH_FAILED);
@@ -130,6 +184,15 @@ impl Decider {
         self.pass = None;
         None
     }
+}
+
+fn note_throttled(account: &str, retry_after: Duration) {
+    let retry_after_s = retry_after.as_secs();
+    tracing::warn!(
+        account = printable(account),
+        retry_after_s,
+        "authentication throttled"
+    );
 }
 
 /// A user name for the log: it may be anything that a client sends.

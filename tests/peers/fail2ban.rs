@@ -11,11 +11,17 @@ const FILTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dist/fail2ban/posthou
 
 #[test]
 fn the_filter_finds_failed_and_refused_logins_in_the_log() {
-    if !is_ready(missing_program("fail2ban-regex").into_iter().chain(missing_program("swaks"))) {
+    if !is_ready(
+        missing_program("fail2ban-regex")
+            .into_iter()
+            .chain(missing_program("swaks")),
+    ) {
         return;
     }
     let stage = Stage::new().expect("the stage is put up");
-    let relay = stage.posthouse(&stage.recorder_as_upstream()).expect("posthouse starts");
+    let relay = stage
+        .posthouse(&stage.recorder_as_upstream())
+        .expect("posthouse starts");
     let port = relay.listener("submission").expect("it is bound").port();
     log_in(port, USER, PASSWORD);
     for round in 0..12 {
@@ -26,7 +32,10 @@ fn the_filter_finds_failed_and_refused_logins_in_the_log() {
     let text = relay.log();
     write_file(&log, text.as_bytes()).expect("the log is written");
     let count = |phrase: &str| text.lines().filter(|line| line.contains(phrase)).count();
-    let (failed, throttled) = (count("}: authentication failed"), count("}: authentication throttled"));
+    let (failed, throttled) = (
+        count("}: authentication failed"),
+        count("}: authentication throttled"),
+    );
     assert!(failed >= 10 && throttled >= 2, "{text}");
     assert_eq!(found(&log), vec!["127.0.0.1"; failed + throttled], "{text}");
 }
@@ -37,7 +46,10 @@ fn found(log: &Path) -> Vec<String> {
     command.args(["--out", "ip"]).arg(log).arg(FILTER);
     let output = command.output().expect("fail2ban-regex runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
+    text.lines()
+        .map(str::to_owned)
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 fn log_in(port: u16, user: &str, password: &str) {

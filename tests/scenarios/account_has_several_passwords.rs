@@ -17,7 +17,10 @@ fn an_application_password_is_used_listed_and_revoked() {
     let reply = client.submit(SENDER, &[RECIPIENT], &message("from the phone"));
     assert!(reply.starts_with("250"), "{reply}");
 
-    says(&setup, &["account", "app-password", "revoke", ACCOUNT, "phone"]);
+    says(
+        &setup,
+        &["account", "app-password", "revoke", ACCOUNT, "phone"],
+    );
     client.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
     let mut client = relay.secured_stranger();
     let reply = client.log_in(ACCOUNT, &phone);
@@ -29,10 +32,16 @@ fn an_application_password_is_used_listed_and_revoked() {
     upstream.wait_for(1);
     relay.stop();
 
-    let listed = json(&setup, &["account", "app-password", "list", ACCOUNT, "--json"]);
+    let listed = json(
+        &setup,
+        &["account", "app-password", "list", ACCOUNT, "--json"],
+    );
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
     let desk = &listed[0];
-    assert_eq!((&desk["label"], &desk["state"]), (&"desk".into(), &"active".into()));
+    assert_eq!(
+        (&desk["label"], &desk["state"]),
+        (&"desk".into(), &"active".into())
+    );
     assert_eq!(desk["last_used_from"], "127.0.0.1");
     assert!(desk["last_used"].is_string(), "{listed}");
 }
@@ -42,7 +51,15 @@ fn an_expired_application_password_is_refused() {
     let upstream = Server::willing();
     let setup = Setup::to(&upstream);
     let relay = setup.start();
-    let arguments = ["account", "app-password", "add", ACCOUNT, "old", "--expires", "2020-01-01"];
+    let arguments = [
+        "account",
+        "app-password",
+        "add",
+        ACCOUNT,
+        "old",
+        "--expires",
+        "2020-01-01",
+    ];
     let password = password(&says(&setup, &arguments));
     let reply = relay.secured_stranger().log_in(ACCOUNT, &password);
     assert!(reply.starts_with("535 5.7.8"), "{reply}");
@@ -51,7 +68,10 @@ fn an_expired_application_password_is_refused() {
 
 /// Makes an application password.
 fn add(setup: &Setup, label: &str) -> String {
-    password(&says(setup, &["account", "app-password", "add", ACCOUNT, label]))
+    password(&says(
+        setup,
+        &["account", "app-password", "add", ACCOUNT, label],
+    ))
 }
 
 fn password(printed: &str) -> String {

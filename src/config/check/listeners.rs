@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::context::Context;
 use super::list::entries;
+use super::mechanisms::mechanisms;
 use crate::config::raw::{self, List};
 use crate::identity::UpstreamName;
 use crate::smtp::server::{self, AuthRule, TlsMode};
@@ -39,6 +40,7 @@ pub(in crate::config) fn listeners(
             session: server::Settings {
                 tls: tls_mode(raw.tls),
                 auth: auth_rule(context, listener),
+                mechanisms: mechanisms(context, raw.mechanisms.as_ref()),
                 ..session.clone()
             },
         };

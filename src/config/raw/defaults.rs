@@ -73,6 +73,7 @@ impl Default for Listener {
             ports: None,
             tls: TlsMode::default(),
             auth: unplaced(AuthRule::default()),
+            mechanisms: None,
             on_port_in_use: None,
         }
     }
@@ -326,6 +327,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            scram: None,
             app_password: Named::new(),
             active: true,
             tenant: None,

@@ -69,6 +69,7 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) ports: Option<Spanned<List>>,
     pub(in crate::config) tls: TlsMode,
     pub(in crate::config) auth: Spanned<AuthRule>,
+    pub(in crate::config) mechanisms: Option<Spanned<List>>,
     pub(in crate::config) on_port_in_use: Option<OnPortInUse>,
 }
 
@@ -190,6 +191,7 @@ pub(in crate::config) struct AccountDefaults {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Account {
     pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) scram: Option<Spanned<Hidden>>,
     pub(in crate::config) app_password: Named<AppPassword>,
     pub(in crate::config) active: bool,
     pub(in crate::config) tenant: Option<Spanned<String>>,

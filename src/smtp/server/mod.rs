@@ -13,7 +13,7 @@ mod settings;
 mod state;
 
 pub use question::{
-    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Terms,
+    AskCommit, AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question, Terms,
 };
 pub use session::{Began, Client, Greeting, Session, Step, TlsFacts};
 pub use settings::{AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};

@@ -36,7 +36,6 @@ impl Session {
         }
         let auth = self
             .mechanisms()
-            .iter()
             .fold(String::from("AUTH"), |mut auth, mechanism| {
                 auth.push(' ');
                 auth.push_str(mechanism.name());
