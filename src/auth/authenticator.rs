@@ -16,7 +16,7 @@ use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
 use super::scram::ScramVerifier;
-use super::throttle::{Block, Failure, Throttle, ThrottleSettings};
+use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -182,6 +182,11 @@ impl Authenticator {
     /// inactive account and a wrong password cost the same. Logins that are the same and come at once are checked
     /// once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
     pub async fn verify(&self, name: &str, password: &Secret, peer: IpAddr) -> Verdict {
+        // Whoever guesses by all names of an account must not have so many tries more.
+        let accounts = self.accounts();
+        let name = accounts
+            .find(name)
+            .map_or(name, |account| account.name.as_str());
         let leave = match self.throttle.admit(name, peer, self.clock.instant()) {
             Ok(leave) => leave,
             Err(retry_after) => return Verdict::Throttled { retry_after },
@@ -280,6 +285,17 @@ impl Authenticator {
         }
     }
 
+    /// Allows a login for `name` that is judged elsewhere, such as one by a token; an empty name stands for one that is not
+    /// said. Failures count as those of passwords do.
+    ///
+    /// # Errors
+    /// How long to wait, where there were too many failures.
+    pub fn admit(&self, name: &str, peer: IpAddr) -> Result<Admission<'_>, Duration> {
+        let leave = self.throttle.admit(name, peer, self.clock.instant())?;
+        let clock = &*self.clock;
+        Ok(Admission { leave, clock })
+    }
+
     async fn check(
         &self,
         name: &str,
@@ -297,6 +313,26 @@ impl Authenticator {
             self.cache.insert(digest, self.clock.instant());
         }
         Ok(is_right)
+    }
+}
+
+/// The leave to judge one login. Dropping it without a verdict counts as neither.
+pub struct Admission<'a> {
+    leave: Leave<'a>,
+    clock: &'a dyn Clock,
+}
+
+impl Admission<'_> {
+    /// Says that the login succeeded.
+    pub fn succeeded(self) {
+        self.leave.succeeded(self.clock.instant());
+    }
+
+    /// Says that it failed. Returns how long the answer is to be held back, growing with the failures, and whose logins are
+    /// refused from now on, where that is news.
+    pub fn failed(self) -> (Duration, Vec<Block>) {
+        let Failure { delay, blocks } = self.leave.failed(self.clock.instant());
+        (delay, blocks)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
 const MAX_FILE: u64 = 64 << 20;
@@ -77,8 +78,12 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let session = check::session(&root.session, hostname.clone());
-    let listeners = check::listeners(context, &root.listener, &session);
+    let mut session = check::session(&root.session, hostname.clone());
+    if !root.login.oauth.is_empty() {
+        session.mechanisms = server::Settings::mechanisms_with_tokens();
+    }
+    let (listeners, shown_listeners) =
+        check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -107,6 +112,7 @@ fn check_root(
         check_names(context, root, all, (found, &accounts_file));
         check::check_scram(context, &root.listener, &all.accounts);
     }
+    let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let throttle = check::throttle(context, &root.auth.throttle);
@@ -119,8 +125,10 @@ fn check_root(
     Some(Checked {
         log: log(&root.log),
         listeners,
+        shown_listeners,
         tls: tls?,
         throttle,
+        tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,

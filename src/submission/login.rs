@@ -29,8 +29,10 @@ impl Decider {
                 let (name, proven) = (name.clone(), proven.clone());
                 self.scram_ended(ask, (name, proven), session).await;
             }
-            Credentials::Certificate { .. } | Credentials::Token { .. } => {
-                ask.refuse(session, &replies::AUTH_FAILED);
+            Credentials::Certificate { .. } => ask.refuse(session, &replies::AUTH_FAILED),
+            Credentials::Token { name, token } => {
+                let (name, token) = (name.clone(), token.clone());
+                self.token(ask, (name, token), session).await;
             }
         }
     }
@@ -121,7 +123,7 @@ impl Decider {
     }
 
     /// One event for each block that begins, and an alert where it is an account's.
-    fn note_blocks(&self, blocks: &[Block]) {
+    pub(super) fn note_blocks(&self, blocks: &[Block]) {
         for block in blocks {
             let (subject, retry_after_s) = (block.subject.to_string(), block.retry_after.as_secs());
             let subject = printable(&subject);
@@ -172,7 +174,8 @@ impl Decider {
             Proof::Operator => {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
-            Proof::Certificate | Proof::Password | Proof::Token => {
+            Proof::Token => self.still_grants(&identity, &accounts),
+            Proof::Certificate | Proof::Password => {
                 let evidence = self.evidence.as_ref();
                 evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
             }
@@ -196,7 +199,7 @@ fn note_throttled(account: &str, retry_after: Duration) {
 }
 
 /// A user name for the log: it may be anything that a client sends.
-fn printable(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     name.chars()
         .take(64)
         .map(|c| if c.is_control() { '?' } else { c })

@@ -33,6 +33,8 @@ pub(super) struct AccountView {
     pub(super) limits: Vec<String>,
     pub(super) over_quota: &'static str,
     pub(super) networks: Vec<String>,
+    /// Other names it logs in with.
+    pub(super) aliases: Vec<String>,
     /// The upstreams in failover order; `None` where nothing can be sent.
     pub(super) route: Option<Vec<String>>,
     /// How many routes by recipient are for its mail.
@@ -62,12 +64,14 @@ impl AccountView {
             check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
             on_unauthorized: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Alert) => "alert",
+                Some(OnUnauthorized::Hold) => "hold",
                 Some(OnUnauthorized::Reject) | None => "reject",
                 Some(OnUnauthorized::Rewrite(_)) => "rewrite",
             },
             default_sender: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
-                Some(OnUnauthorized::Alert | OnUnauthorized::Reject) | None => None,
+                Some(OnUnauthorized::Alert | OnUnauthorized::Hold | OnUnauthorized::Reject)
+                | None => None,
             },
             priority: profile
                 .map_or_else(Priority::default, |profile| profile.priority)
@@ -82,6 +86,7 @@ impl AccountView {
                 OverQuota::Refuse => "refuse",
             },
             networks: account.networks.iter().map(ToString::to_string).collect(),
+            aliases: account.aliases.iter().map(ToString::to_string).collect(),
             route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
             recipient_routes: config.routes.rules_of(&account.name).len(),
             note: config.notes.get(&account.name).cloned(),

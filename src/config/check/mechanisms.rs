@@ -9,25 +9,25 @@ use super::list::entries;
 use crate::auth::Account;
 use crate::config::raw::{self, List};
 use crate::smtp::sasl::Mechanism;
-use crate::smtp::server;
 
 /// What can be configured.
-const KNOWN: [Mechanism; 4] = [
+const KNOWN: [Mechanism; 6] = [
     Mechanism::Login,
     Mechanism::Plain,
     Mechanism::ScramSha256,
     Mechanism::ScramSha256Plus,
+    Mechanism::XOAuth2,
+    Mechanism::OAuthBearer,
 ];
 
 /// Returns the mechanisms of a listener, in the order of the offer.
-pub(super) fn mechanisms(context: &mut Context, list: Option<&Spanned<List>>) -> Arc<[Mechanism]> {
-    let Some(list) = list else {
-        return server::Settings::default_mechanisms();
-    };
+pub(super) fn mechanisms(context: &mut Context, list: &Spanned<List>) -> Arc<[Mechanism]> {
     let entries = entries(context, list).unwrap_or_default();
     let names = KNOWN.map(|mechanism| format!("\"{mechanism}\"")).join(", ");
     if entries.is_empty() {
-        let hint = format!("leave the key out for LOGIN and PLAIN, or name some of {names}");
+        let hint = format!(
+            "leave the key out for those that work for every account, or name some of {names}"
+        );
         context.error(list.span(), "there is no mechanism in this list", hint);
     }
     let mut found = Vec::new();

@@ -1,21 +1,22 @@
 //! `[auth.throttle]`.
 
-use super::accounts::network;
 use super::context::Context;
-use super::list::entries;
+use super::networks::networks;
 use crate::auth::{FailureLimit, ThrottleSettings};
 use crate::config::raw;
 
+const ANYBODY: (&str, &str) = (
+    "is the whole internet: everybody could guess",
+    "name the networks that you trust",
+);
+
 /// Returns how much guessing is put up with.
 pub(in crate::config) fn throttle(context: &mut Context, raw: &raw::Throttle) -> ThrottleSettings {
-    let entries = raw.allow.as_ref().and_then(|list| entries(context, list));
-    let mut allow = Vec::new();
-    for (entry, place) in entries.unwrap_or_default() {
-        match network(&entry) {
-            Ok(network) => allow.push(network),
-            Err((message, hint)) => context.error(place, message, hint),
-        }
-    }
+    let allow = raw.allow.as_ref();
+    let allow = allow
+        .map(|list| networks(context, list, ANYBODY))
+        .unwrap_or_default();
+    let allow: Vec<_> = allow.into_iter().map(|(network, _)| network).collect();
     ThrottleSettings {
         network: FailureLimit {
             burst: raw.network_burst.to(),

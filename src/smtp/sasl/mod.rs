@@ -2,6 +2,7 @@
 
 mod password;
 pub mod scram;
+mod token;
 
 use std::fmt;
 
@@ -119,6 +120,12 @@ pub enum Exchange {
     ScramLast(Box<ServerFirst>),
     /// SCRAM, for the empty response to the server's proof (RFC 4954 §4): the client has logged in then.
     ScramProved(Box<Identity>),
+    /// OAUTHBEARER, for its only response.
+    OAuthBearer,
+    /// OAUTHBEARER or XOAUTH2, for the response that says nothing, to the challenge which tells that the token is refused.
+    TokenRefused,
+    /// XOAUTH2, for its only response.
+    XOAuth2,
 }
 
 /// What follows a response.
@@ -142,10 +149,12 @@ impl Exchange {
         let (exchange, challenge) = match mechanism {
             Mechanism::Plain => (Self::Plain, replies::AUTH_CONTINUE),
             Mechanism::Login => (Self::LoginName, replies::AUTH_USERNAME),
+            Mechanism::OAuthBearer => (Self::OAuthBearer, replies::AUTH_CONTINUE),
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
                 (Self::ScramFirst(binding), replies::AUTH_CONTINUE)
             }
-            Mechanism::External | Mechanism::OAuthBearer | Mechanism::XOAuth2 => {
+            Mechanism::XOAuth2 => (Self::XOAuth2, replies::AUTH_CONTINUE),
+            Mechanism::External => {
                 return Next::Refused(replies::UNKNOWN_MECHANISM);
             }
         };
@@ -157,6 +166,10 @@ impl Exchange {
 
     /// Takes a response line. `*` cancels.
     pub fn respond(self, line: &[u8]) -> Next {
+        if self == Self::TokenRefused {
+            // The failure is one already, and cancelling does not undo it.
+            return Next::Refused(replies::TOKEN_REFUSED);
+        }
         let line = line.trim_ascii();
         if line == b"*" {
             return Next::Refused(replies::AUTH_CANCELLED);
@@ -184,6 +197,9 @@ impl Exchange {
             }),
             Self::ScramProved(identity) if response.is_empty() => Next::LoggedIn(identity),
             Self::ScramProved(_) => Next::Refused(replies::AUTH_FAILED),
+            Self::OAuthBearer => token::oauthbearer(&response),
+            Self::TokenRefused => Next::Refused(replies::TOKEN_REFUSED),
+            Self::XOAuth2 => token::xoauth2(&response),
         }
     }
 }
