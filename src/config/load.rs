@@ -110,10 +110,12 @@ fn check_root(
     );
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
+    let throttle = check::throttle(context, &root.auth.throttle);
     let tls = check::tls(context, &root.tls, &server);
     let CheckedAccounts {
         accounts,
@@ -125,6 +127,7 @@ fn check_root(
         listeners,
         shown_listeners,
         tls: tls?,
+        throttle,
         tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,

@@ -52,6 +52,7 @@ mod certificates;
 mod curl;
 mod dkimpy;
 mod dovecot;
+mod fail2ban;
 mod msmtp;
 mod nodemailer;
 mod phpmailer;
