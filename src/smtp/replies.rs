@@ -34,7 +34,10 @@ pub const AUTH_USERNAME: Reply = Reply::bare(334, "VXNlcm5hbWU6");
 /// The second prompt of LOGIN, `Password:`.
 pub const AUTH_PASSWORD: Reply = Reply::bare(334, "UGFzc3dvcmQ6");
 /// To a token that is refused: why, as JSON (RFC 7628 §3.2.2), `{"status":"invalid_token","schemes":"bearer"}`. The client answers with nothing to it.
-pub const TOKEN_CHALLENGE: Reply = Reply::bare(334, "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NoZW1lcyI6ImJlYXJlciJ9");
+pub const TOKEN_CHALLENGE: Reply = Reply::bare(
+    334,
+    "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NoZW1lcyI6ImJlYXJlciJ9",
+);
 /// To DATA.
 pub const START_DATA: Reply = Reply::bare(354, "end data with <CR><LF>.<CR><LF>");
 

@@ -50,7 +50,9 @@ impl Decider {
         };
         let delay = admission.failed();
         parts.counts.count(Event::FailedLogin);
-        tracing::warn!(account = said, reason, "authentication failed");
+        // The line that fail2ban counts is the same for all logins.
+        tracing::info!(account = said, reason, "access token refused");
+        tracing::warn!(account = said, "authentication failed");
         tokio::time::sleep(delay).await;
         ask.refuse(session, &replies::TOKEN_REFUSED);
     }
@@ -144,13 +146,26 @@ mod tests {
     #[test]
     fn a_client_may_name_the_account_or_the_person_and_nobody_else() {
         let accounts = accounts();
-        for name in [None, Some("alice"), Some("ALICE"), Some("alice@CORP.example")] {
+        for name in [
+            None,
+            Some("alice"),
+            Some("ALICE"),
+            Some("alice@CORP.example"),
+        ] {
             let identity = identity(&accounts, &grant("Alice", None), name).unwrap();
             assert_eq!(identity.account.as_str(), "alice");
             assert_eq!(identity.proof, Proof::Token);
         }
-        for name in [Some("bob"), Some("nobody"), Some("alice@evil.example"), Some("gone")] {
-            assert!(identity(&accounts, &grant("alice", None), name).is_err(), "{name:?}");
+        for name in [
+            Some("bob"),
+            Some("nobody"),
+            Some("alice@evil.example"),
+            Some("gone"),
+        ] {
+            assert!(
+                identity(&accounts, &grant("alice", None), name).is_err(),
+                "{name:?}"
+            );
         }
     }
 

@@ -32,7 +32,10 @@ impl Answers {
     /// Returns the digest of a token.
     pub(super) fn digest(token: &str) -> Digest {
         let mut octets = Digest::default();
-        for (octet, own) in octets.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
+        for (octet, own) in octets
+            .iter_mut()
+            .zip(digest(&SHA256, token.as_bytes()).as_ref())
+        {
             *octet = *own;
         }
         octets

@@ -38,7 +38,11 @@ pub(super) fn judge(
     audience(claims, &demands.audience)?;
     client(claims, &demands.clients)?;
     let held = scopes(claims);
-    if let Some(scope) = demands.scopes.iter().find(|scope| !held.contains(&scope.as_str())) {
+    if let Some(scope) = demands
+        .scopes
+        .iter()
+        .find(|scope| !held.contains(&scope.as_str()))
+    {
         return Err(Refusal::Scope(scope.clone()));
     }
     let missing = || Refusal::Account(demands.claim.clone());
@@ -85,7 +89,9 @@ fn date(claims: &Claims, name: &str) -> Result<Option<Timestamp>, Refusal> {
 
 fn audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
     let said = words(claims.get("aud"));
-    let is_meant = said.iter().any(|one| accepted.iter().any(|ours| ours == one));
+    let is_meant = said
+        .iter()
+        .any(|one| accepted.iter().any(|ours| ours == one));
     if accepted.is_empty() || is_meant {
         return Ok(());
     }
@@ -106,8 +112,15 @@ fn client(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
 /// Returns scopes and roles wherever issuers write them: `scope` (RFC 8693 §4.2) and `scp` (Entra), words with spaces or a
 /// list; `roles` (Entra, RFC 9068 §2.2.3.1) and `realm_access.roles` (Keycloak).
 fn scopes(claims: &Claims) -> Vec<&str> {
-    let realm = claims.get("realm_access").and_then(|realm| realm.get("roles"));
-    let places = [claims.get("scope"), claims.get("scp"), claims.get("roles"), realm];
+    let realm = claims
+        .get("realm_access")
+        .and_then(|realm| realm.get("roles"));
+    let places = [
+        claims.get("scope"),
+        claims.get("scp"),
+        claims.get("roles"),
+        realm,
+    ];
     let texts = places.into_iter().flat_map(words);
     texts.flat_map(str::split_ascii_whitespace).collect()
 }
@@ -143,7 +156,9 @@ fn account<'a>(subject: &'a str, rule: &AccountRule) -> Result<&'a str, Refusal>
     }
     let refusal = || Refusal::Domain(Refusal::words(subject));
     let (local_part, domain) = subject.rsplit_once('@').ok_or_else(refusal)?;
-    let is_listed = domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain));
+    let is_listed = domains
+        .iter()
+        .any(|listed| listed.eq_ignore_ascii_case(domain));
     match (is_listed, is_whole) {
         (true, true) => Ok(subject),
         (true, false) => Ok(local_part),
@@ -218,7 +233,13 @@ mod tests {
         assert_eq!(with("nbf", json!(NOW + 61)), Err(Refusal::NotYet));
         let halves = json!(1_800_000_000.5);
         assert_eq!(with("exp", halves).map(|_| ()), Ok(()));
-        for odd in [json!("1800000300"), json!([]), json!(-1), json!(1e300), json!(true)] {
+        for odd in [
+            json!("1800000300"),
+            json!([]),
+            json!(-1),
+            json!(1e300),
+            json!(true),
+        ] {
             assert_eq!(with("exp", odd.clone()), Err(Refusal::Malformed), "{odd}");
         }
     }
@@ -226,12 +247,21 @@ mod tests {
     #[test]
     fn one_of_several_audiences_suffices() {
         assert!(with("aud", json!(["other", "posthouse"])).is_ok());
-        for odd in [json!("other"), json!("Posthouse"), json!(["other"]), json!([]), json!(7)] {
+        for odd in [
+            json!("other"),
+            json!("Posthouse"),
+            json!(["other"]),
+            json!([]),
+            json!(7),
+        ] {
             assert!(matches!(with("aud", odd), Err(Refusal::Audience(_))));
         }
         let mut nothing = claims();
         nothing.as_object_mut().unwrap().remove("aud");
-        assert!(matches!(judged(&nothing, &settings()), Err(Refusal::Audience(_))));
+        assert!(matches!(
+            judged(&nothing, &settings()),
+            Err(Refusal::Audience(_))
+        ));
     }
 
     #[test]
@@ -243,13 +273,19 @@ mod tests {
             claims[name] = json!("mailer");
             assert!(judged(&claims, &strict).is_ok(), "{name}");
             claims[name] = json!("stranger");
-            assert_eq!(judged(&claims, &strict), Err(Refusal::Client("stranger".into())));
+            assert_eq!(
+                judged(&claims, &strict),
+                Err(Refusal::Client("stranger".into()))
+            );
         }
         assert!(judged(&claims(), &strict).is_err(), "it does not say");
         let mut two = claims();
         two["azp"] = json!("stranger");
         two["client_id"] = json!("mailer");
-        assert!(judged(&two, &strict).is_err(), "the authorized party counts");
+        assert!(
+            judged(&two, &strict).is_err(),
+            "the authorized party counts"
+        );
     }
 
     #[test]
@@ -265,10 +301,18 @@ mod tests {
         ];
         for row in rows {
             let mut claims = claims();
-            claims.as_object_mut().unwrap().extend(row.as_object().unwrap().clone());
+            claims
+                .as_object_mut()
+                .unwrap()
+                .extend(row.as_object().unwrap().clone());
             assert!(judged(&claims, &strict).is_ok(), "{row}");
         }
-        let rows = [("smtp", "mail"), ("smtpmail", "smtp"), ("smtp Mail", "mail"), ("", "smtp")];
+        let rows = [
+            ("smtp", "mail"),
+            ("smtpmail", "smtp"),
+            ("smtp Mail", "mail"),
+            ("", "smtp"),
+        ];
         for (scope, missing) in rows {
             let mut claims = claims();
             claims["scope"] = json!(scope);
@@ -288,8 +332,18 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_no_name_names_nobody() {
-        for odd in [json!(""), json!(7), json!(["a"]), json!("a b"), json!("a\r\nb"), json!(null)] {
-            assert_eq!(with("email", odd), Err(Refusal::Account("email".to_owned())));
+        for odd in [
+            json!(""),
+            json!(7),
+            json!(["a"]),
+            json!("a b"),
+            json!("a\r\nb"),
+            json!(null),
+        ] {
+            assert_eq!(
+                with("email", odd),
+                Err(Refusal::Account("email".to_owned()))
+            );
         }
     }
 
@@ -307,11 +361,17 @@ mod tests {
         let listed = || vec!["example.com".to_owned()];
         let whole = |subject| named(AccountRule::Whole(listed()), subject);
         assert_eq!(whole("a@Example.COM"), Ok("a@Example.COM".to_owned()));
-        assert_eq!(whole("a@evil.example"), Err(Refusal::Domain("a@evil.example".into())));
+        assert_eq!(
+            whole("a@evil.example"),
+            Err(Refusal::Domain("a@evil.example".into()))
+        );
         assert!(whole("a").is_err());
         let local = |subject| named(AccountRule::LocalPart(listed()), subject);
         assert_eq!(local("alice@example.com"), Ok("alice".to_owned()));
-        assert!(local("alice@evil.example").is_err(), "not of a listed domain");
+        assert!(
+            local("alice@evil.example").is_err(),
+            "not of a listed domain"
+        );
         assert!(local("alice@evil.example@x").is_err());
         assert!(local("alice").is_err());
         assert!(local("@example.com").is_err());

@@ -46,7 +46,8 @@ mod tests {
     use crate::token::signing::Signer;
 
     const NOW: u64 = 1_800_000_000;
-    const ISSUER: &str = "https://login.microsoftonline.com/6babcaad-604b-40ac-a9d7-9fd97c0b779f/v2.0";
+    const ISSUER: &str =
+        "https://login.microsoftonline.com/6babcaad-604b-40ac-a9d7-9fd97c0b779f/v2.0";
 
     static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::rs256);
 
@@ -131,10 +132,15 @@ mod tests {
         let header = json!({ "alg": "HS256", "kid": "one" });
         let signed = format!("{}.{}", part(&header), part(&claims()));
         let public = SIGNER.public("one");
-        let modulus = URL_SAFE_NO_PAD.decode(public["n"].as_str().unwrap()).unwrap();
+        let modulus = URL_SAFE_NO_PAD
+            .decode(public["n"].as_str().unwrap())
+            .unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA256, &modulus);
         let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
-        assert_eq!(judged(&format!("{signed}.{signature}")), Err(Refusal::Algorithm));
+        assert_eq!(
+            judged(&format!("{signed}.{signature}")),
+            Err(Refusal::Algorithm)
+        );
     }
 
     #[test]
@@ -154,9 +160,15 @@ mod tests {
     #[test]
     fn another_algorithm_of_the_same_key_is_another_signature() {
         let header = json!({ "alg": "PS256", "kid": "one" });
-        assert_eq!(judged(&SIGNER.sign_with(&header, &claims())), Err(Refusal::Signature));
+        assert_eq!(
+            judged(&SIGNER.sign_with(&header, &claims())),
+            Err(Refusal::Signature)
+        );
         let header = json!({ "alg": "ES256", "kid": "one" });
-        assert_eq!(judged(&SIGNER.sign_with(&header, &claims())), Err(Refusal::Key));
+        assert_eq!(
+            judged(&SIGNER.sign_with(&header, &claims())),
+            Err(Refusal::Key)
+        );
     }
 
     proptest! {

@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn no_algorithm_and_shared_secrets_do_not_count() {
-        for name in ["none", "None", "NONE", "", "HS256", "HS384", "HS512", "RS512", "rs256", "RS1"] {
+        for name in [
+            "none", "None", "NONE", "", "HS256", "HS384", "HS512", "RS512", "rs256", "RS1",
+        ] {
             let refusal = refusal(&json!({ "alg": name }));
             assert_eq!(refusal, Some(Refusal::Algorithm), "{name}");
         }
@@ -149,7 +151,11 @@ mod tests {
     #[test]
     fn other_tokens_of_the_same_issuer_are_no_access_tokens() {
         for kind in ["JWT", "at+jwt", "application/at+jwt", "AT+JWT"] {
-            assert_eq!(refusal(&json!({ "alg": "ES256", "typ": kind })), None, "{kind}");
+            assert_eq!(
+                refusal(&json!({ "alg": "ES256", "typ": kind })),
+                None,
+                "{kind}"
+            );
         }
         for kind in ["logout+jwt", "dpop+jwt", "secevent+jwt", "JOSE"] {
             let refusal = refusal(&json!({ "alg": "ES256", "typ": kind }));

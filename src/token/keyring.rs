@@ -195,7 +195,11 @@ impl Keyring {
             }
             Err(error) => {
                 let text = crate::telemetry::chain(&error);
-                tracing::warn!(issuer = self.name, error = text, "keys of tokens not fetched");
+                tracing::warn!(
+                    issuer = self.name,
+                    error = text,
+                    "keys of tokens not fetched"
+                );
                 Err(error)
             }
         }

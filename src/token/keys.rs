@@ -85,7 +85,11 @@ impl KeySet {
 impl Key {
     fn read(raw: Value) -> Option<Self> {
         let raw: RawKey = serde_json::from_value(raw).ok()?;
-        if raw.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
+        if raw
+            .purpose
+            .as_deref()
+            .is_some_and(|purpose| purpose != "sig")
+        {
             return None;
         }
         let algorithm = match &raw.alg {
@@ -148,14 +152,17 @@ fn rsa(raw: &RawKey) -> Option<DecodingKey> {
 fn elliptic(raw: &RawKey, length: usize) -> Option<DecodingKey> {
     let (x, y) = (raw.x.as_deref(), raw.y.as_deref());
     let is_whole = octets(x)?.len() == length && octets(y)?.len() == length;
-    let key = is_whole.then(|| DecodingKey::from_ec_components(x.unwrap_or_default(), y.unwrap_or_default()))?;
+    let key = is_whole
+        .then(|| DecodingKey::from_ec_components(x.unwrap_or_default(), y.unwrap_or_default()))?;
     key.ok()
 }
 
 fn edwards(raw: &RawKey) -> Option<DecodingKey> {
     let x = raw.x.as_deref();
     let is_whole = octets(x)?.len() == 32;
-    is_whole.then(|| DecodingKey::from_ed_components(x.unwrap_or_default()))?.ok()
+    is_whole
+        .then(|| DecodingKey::from_ed_components(x.unwrap_or_default()))?
+        .ok()
 }
 
 fn octets(text: Option<&str>) -> Option<Vec<u8>> {
@@ -199,7 +206,10 @@ mod tests {
         let set = set(&[one.public("one"), two.public("two")]).unwrap();
         let claims = json!({});
         assert_eq!(check(&set, &two.sign("two", &claims)), Ok(()));
-        assert_eq!(check(&set, &two.sign("one", &claims)), Err(Refusal::Signature));
+        assert_eq!(
+            check(&set, &two.sign("one", &claims)),
+            Err(Refusal::Signature)
+        );
         assert_eq!(check(&set, &two.sign("three", &claims)), Err(Refusal::Key));
         let unnamed = two.sign_with(&json!({ "alg": "ES256" }), &claims);
         assert_eq!(check(&set, &unnamed), Ok(()), "each key is tried");
@@ -212,7 +222,11 @@ mod tests {
         public["alg"] = json!("PS256");
         let set = set(&[public]).unwrap();
         let token = rsa.sign("one", &json!({}));
-        assert_eq!(check(&set, &token), Err(Refusal::Key), "the key says that it is for PS256");
+        assert_eq!(
+            check(&set, &token),
+            Err(Refusal::Key),
+            "the key says that it is for PS256"
+        );
     }
 
     #[test]
@@ -225,7 +239,10 @@ mod tests {
         let mut short = Signer::rs256().public("one");
         short["n"] = json!(URL_SAFE_NO_PAD.encode([0xff; 128]));
         assert!(set(&[short]).is_none(), "1024 bits");
-        let strange = [json!(7), json!({ "kty": "EC", "crv": "secp256k1", "x": "", "y": "" })];
+        let strange = [
+            json!(7),
+            json!({ "kty": "EC", "crv": "secp256k1", "x": "", "y": "" }),
+        ];
         assert!(set(&strange).is_none());
         assert!(KeySet::parse(b"<html>").is_none());
     }

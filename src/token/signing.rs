@@ -81,9 +81,11 @@ impl Signer {
         let random = SystemRandom::new();
         let signature = match self {
             Self::Ed(key) => key.sign(signed.as_bytes()).as_ref().to_vec(),
-            Self::P256(key) | Self::P384(key) => {
-                key.sign(&random, signed.as_bytes()).unwrap().as_ref().to_vec()
-            }
+            Self::P256(key) | Self::P384(key) => key
+                .sign(&random, signed.as_bytes())
+                .unwrap()
+                .as_ref()
+                .to_vec(),
             Self::Pss(key) => by_rsa(key, &RSA_PSS_SHA256, signed.as_bytes()),
             Self::Rsa(key) => by_rsa(key, &RSA_PKCS1_SHA256, signed.as_bytes()),
         };
@@ -101,6 +103,7 @@ fn by_rsa(
     signed: &[u8],
 ) -> Vec<u8> {
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(encoding, &SystemRandom::new(), signed, &mut signature).unwrap();
+    key.sign(encoding, &SystemRandom::new(), signed, &mut signature)
+        .unwrap();
     signature
 }

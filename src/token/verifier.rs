@@ -72,8 +72,9 @@ impl Verifier {
             let known = self.issuers.iter();
             match known.clone().find(|issuer| issuer.settings == settings) {
                 Some(issuer) => Ok(Arc::clone(issuer)),
-                None => Issuer::new(settings, Arc::clone(dialer), Arc::clone(&self.clock))
-                    .map(Arc::new),
+                None => {
+                    Issuer::new(settings, Arc::clone(dialer), Arc::clone(&self.clock)).map(Arc::new)
+                }
             }
         };
         Ok(Self {

@@ -66,7 +66,8 @@ fn one(
         }
         (Some(_), Some(other)) => {
             let message = "tokens are judged in one way only";
-            let hint = "keep one of `jwt` and `introspection`; another issuer has a table of its own";
+            let hint =
+                "keep one of `jwt` and `introspection`; another issuer has a table of its own";
             context.error(other.span(), message, hint);
             None
         }
@@ -110,17 +111,16 @@ fn jwt_check(context: &mut Context, name: &str, table: &Spanned<raw::Jwt>) -> Op
 }
 
 /// An issuer that vouches for every tenant of a service vouches for strangers, who choose their addresses themselves.
-fn warn_of_many_tenants(
-    context: &mut Context,
-    issuer: &Spanned<String>,
-    url: &Url,
-) -> Option<()> {
+fn warn_of_many_tenants(context: &mut Context, issuer: &Spanned<String>, url: &Url) -> Option<()> {
     let mut steps = url.path_segments()?;
     let is_shared = steps.any(|step| {
         let step = step.to_ascii_lowercase();
-        matches!(step.as_str(), "common" | "consumers" | "organizations") || step.contains("tenantid")
+        matches!(step.as_str(), "common" | "consumers" | "organizations")
+            || step.contains("tenantid")
     });
-    let is_microsoft = url.host_str().is_some_and(|host| host.contains("microsoftonline"));
+    let is_microsoft = url
+        .host_str()
+        .is_some_and(|host| host.contains("microsoftonline"));
     if is_shared && is_microsoft {
         let message = "this is no issuer of one organization";
         let hint = "write the Directory (tenant) ID: issuer = \"https://login.microsoftonline.com/00000000-…/v2.0\"";
@@ -227,7 +227,9 @@ fn tenant(
     let Some(tenant) = tenant else {
         return Some(None);
     };
-    let known = tenants.iter().find(|known| known.as_str() == tenant.get_ref());
+    let known = tenants
+        .iter()
+        .find(|known| known.as_str() == tenant.get_ref());
     if known.is_none() {
         let names: BTreeSet<&str> = tenants.iter().map(TenantName::as_str).collect();
         let names: Vec<&str> = names.into_iter().collect();

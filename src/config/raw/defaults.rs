@@ -5,11 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection,
-    Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Account, AccountDefaults, AccountRule, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud,
+    Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits,
+    List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
+    OwnRetry, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
+    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;

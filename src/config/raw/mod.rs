@@ -15,9 +15,9 @@ mod upstream;
 
 pub(super) use app_password::AppPassword;
 pub(super) use choices::{
-    AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
-    TlsPolicy, Unfit,
+    AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
+    Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8,
+    TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;

@@ -130,7 +130,9 @@ impl Exchange {
             Mechanism::Login => (Self::LoginName, replies::AUTH_USERNAME),
             Mechanism::OAuthBearer => (Self::OAuthBearer, replies::AUTH_CONTINUE),
             Mechanism::XOAuth2 => (Self::XOAuth2, replies::AUTH_CONTINUE),
-            Mechanism::External | Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => return Next::Refused(replies::UNKNOWN_MECHANISM),
+            Mechanism::External | Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                return Next::Refused(replies::UNKNOWN_MECHANISM);
+            }
         };
         match initial {
             Some(initial) => exchange.respond(initial.as_bytes()),

@@ -171,7 +171,11 @@ mod tests {
         for text in texts {
             let refused = Next::Refused(replies::AUTH_MALFORMED);
             assert_eq!(xoauth2(text), refused, "{text:?}");
-            assert_eq!(oauthbearer(&format!("n,,\u{1}{text}").replace("user=a\u{1}", "")), refused, "{text:?}");
+            assert_eq!(
+                oauthbearer(&format!("n,,\u{1}{text}").replace("user=a\u{1}", "")),
+                refused,
+                "{text:?}"
+            );
         }
         let refused = Next::Refused(replies::AUTH_MALFORMED);
         assert_eq!(xoauth2("user=a\r\n\u{1}auth=Bearer x\u{1}\u{1}"), refused);
