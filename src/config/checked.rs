@@ -29,6 +29,8 @@ pub struct Checked {
     pub log: Log,
     /// Where clients connect; at least one.
     pub listeners: Vec<ListenerSettings>,
+    /// What is in force for each listener, as it can be shown.
+    pub shown_listeners: Vec<ShownListener>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
     /// Whose access tokens count at logins.
@@ -78,6 +80,17 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// How many clients may be connected.
     pub connections: ConnectionLimits,
+}
+
+/// A listener for people to look at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownListener {
+    /// Its name.
+    pub name: String,
+    /// The profile below what is written.
+    pub profile: Option<&'static str>,
+    /// All of it, with the origin of each value.
+    pub settings: Vec<Setting>,
 }
 
 /// The section `[log]`.

@@ -14,6 +14,7 @@ use crate::token::Verifier;
 use super::counts::Counts;
 use super::directory::Directory;
 use super::limits::{ConnectionLimits, Gate};
+use super::mistakes::Mistakes;
 
 /// What all connections share.
 pub struct ServerParts {
@@ -36,6 +37,7 @@ pub struct ServerParts {
     pub(super) tokens: RwLock<Arc<Verifier>>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
+    pub(super) mistakes: Mistakes,
 }
 
 impl ServerParts {
@@ -59,6 +61,7 @@ impl ServerParts {
             counts: Arc::default(),
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(ConnectionLimits::default()),
+            mistakes: Mistakes::default(),
         }
     }
 

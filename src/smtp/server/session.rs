@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::smtp::foreign::Foreign;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -44,6 +45,8 @@ pub struct Session {
     /// When the message that is coming in began.
     message_since: Option<Instant>,
     stopping: Stopping,
+    /// The other protocol that the client speaks.
+    pub(super) foreign: Option<Foreign>,
 }
 
 /// What the session wants next.
@@ -158,6 +161,7 @@ impl Session {
             waiting_since: None,
             message_since: None,
             stopping: Stopping::No,
+            foreign: None,
         }
     }
 
@@ -194,6 +198,11 @@ impl Session {
     /// Returns whether [`Session::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.stopping == Stopping::Soon
+    }
+
+    /// Returns the other protocol that the client speaks, where that is why the session is closed.
+    pub fn foreign(&self) -> Option<Foreign> {
+        self.foreign
     }
 
     /// Returns its bounds.
@@ -328,6 +337,11 @@ impl Session {
 
     /// Takes a command line or a line of AUTH, if one is there.
     fn read_line(&mut self) -> bool {
+        if let Some(foreign) = self.foreign_octets() {
+            self.input.clear();
+            self.turn_away(foreign);
+            return true;
+        }
         let limits = &self.settings.limits;
         let is_auth = self.is_authenticating() || begins_with_auth(&self.input);
         let limit = if is_auth {
@@ -350,6 +364,12 @@ impl Session {
         }
         self.limit_errors();
         true
+    }
+
+    /// Returns the binary protocol of what comes in the place of a command.
+    fn foreign_octets(&self) -> Option<Foreign> {
+        let is_command = !self.is_authenticating() && self.splitter.is_at_start();
+        Foreign::of_octets(&self.input).filter(|_| is_command)
     }
 
     fn is_authenticating(&self) -> bool {
@@ -438,6 +458,14 @@ impl Session {
             self.steps.push_back(Step::Discard);
         }
         self.reply(reply, "");
+        self.state = State::Closing;
+    }
+
+    /// Closes without a word.
+    pub(super) fn hang_up(&mut self) {
+        if matches!(self.state, State::Receiving(_)) {
+            self.steps.push_back(Step::Discard);
+        }
         self.state = State::Closing;
     }
 
