@@ -115,12 +115,8 @@ mod tests {
 
     fn account(name: &str, tenant: Option<&str>) -> Account {
         Account {
-            name: AccountName::parse(name).unwrap(),
             tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
-            password: None,
-            app_passwords: Vec::new(),
-            active: true,
-            networks: Vec::new(),
+            ..Account::new(AccountName::parse(name).unwrap())
         }
     }
 
