@@ -110,6 +110,7 @@ fn check_root(
         profiles,
         notes,
     } = accounts?;
+    let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
@@ -129,11 +130,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        expiries: context
-            .take_expiries()
-            .into_iter()
-            .chain(expiries)
-            .collect(),
+        expiries,
         warnings: Vec::new(),
         server,
     })
