@@ -5,7 +5,7 @@
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
 //! - pure logic: [`smtp`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
 //! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`port`], [`spool`], [`telemetry`], [`tls`],
-//!   [`upstream`], [`web`]
+//!   [`upstream`], [`verification`], [`web`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -41,4 +41,5 @@ pub mod submission;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod verification;
 pub mod web;

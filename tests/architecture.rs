@@ -44,7 +44,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("telemetry", &[]),
     ("tls", &["clock"]),
-    ("web", &["port", "tls"]),
+    ("verification", &["clock", "identity", "mail", "policy"]),
+    ("web", &["mail", "port", "tls"]),
     (
         "upstream",
         &[
@@ -126,6 +127,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "tls",
             "upstream",
+            "verification",
+            "web",
         ],
     ),
     (

@@ -79,6 +79,7 @@ fn check_root(
         .map_or_else(placeholder, |server| server.hostname.clone());
     let session = check::session(&root.session, hostname.clone());
     let listeners = check::listeners(context, &root.listener, &session);
+    let public = check::public(context, &root.http, &listeners);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -111,6 +112,7 @@ fn check_root(
         accounts,
         profiles,
         notes,
+        verified,
     } = accounts?;
     Some(Checked {
         log: log(&root.log),
@@ -119,6 +121,7 @@ fn check_root(
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,
+        verified_senders: verified,
         accounts_file,
         quotas,
         routes,
@@ -129,6 +132,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        public,
         expiries: context.take_expiries(),
         warnings: Vec::new(),
         server,

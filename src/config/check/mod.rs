@@ -3,6 +3,7 @@
 mod accounts;
 mod context;
 mod dkim;
+mod http;
 mod list;
 mod listeners;
 mod quotas;
@@ -15,6 +16,7 @@ mod upstreams;
 pub(super) use accounts::{CheckedAccounts, Tables, accounts};
 pub(super) use context::Context;
 pub(super) use dkim::{dkim, equip};
+pub(super) use http::public;
 pub(super) use listeners::listeners;
 pub(super) use quotas::quotas;
 pub(super) use routes::route_accounts;

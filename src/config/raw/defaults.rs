@@ -6,10 +6,11 @@ use toml::Spanned;
 
 use super::{
     Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
-    Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    ForeignRecipients, Graph, Http, Journal, Large, Limits, List, Listener, Log,
+    MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port,
+    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
+    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    UpstreamTimeouts, VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -47,6 +48,7 @@ impl Default for Root {
             spool: Spool::default(),
             journal: Journal::default(),
             system_mail: SystemMail::default(),
+            http: Http::default(),
         }
     }
 }
@@ -310,6 +312,7 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            verified_senders: VerifiedSenders::default(),
             default_sender: None,
             added_fields: Named::new(),
             messages: Rates::default(),
@@ -338,6 +341,7 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            verified_senders: None,
             default_sender: None,
             added_fields: None,
             messages: None,

@@ -6,19 +6,21 @@ mod choices;
 mod defaults;
 mod dkim;
 mod graph;
+mod http;
 mod list;
 mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
-    TlsPolicy, Unfit,
+    AuthRule, Autoconfig, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
+    Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8,
+    TlsMode, TlsPolicy, Unfit, VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
+pub(super) use http::{Http, Public};
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
