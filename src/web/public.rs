@@ -105,12 +105,12 @@ pub trait Confirmations: Send + Sync + 'static {
     /// Tells what a link is worth. Changes nothing.
     fn look(&self, token: &str) -> Link;
 
-    /// Uses a link; returns what it was worth before: it has proved something where that is [`Link::Open`]. Durable when
+    /// Uses a link for somebody at this address; returns what it was worth before: it has proved something where that is [`Link::Open`]. Durable when
     /// it returns.
     ///
     /// # Errors
     /// [`NotRecorded`].
-    async fn confirm(&self, token: &str) -> Result<Link, NotRecorded>;
+    async fn confirm(&self, token: &str, peer: IpAddr) -> Result<Link, NotRecorded>;
 }
 
 /// The site.
@@ -134,11 +134,11 @@ impl PublicSite {
         }
     }
 
-    async fn verify(&self, method: Method, token: &str) -> Response {
-        let link = match method {
+    async fn verify(&self, request: &Request, token: &str) -> Response {
+        let link = match request.method {
             // Programs that look at links before people do must not confirm anything.
             Method::Get => return self.show(&self.confirmations.look(token)),
-            Method::Post => self.confirmations.confirm(token).await,
+            Method::Post => self.confirmations.confirm(token, request.peer).await,
         };
         match link {
             Ok(Link::Open(claim)) => {
@@ -190,7 +190,7 @@ impl PublicSite {
 impl Site for PublicSite {
     async fn answer(&self, request: Request) -> Response {
         if let Some(token) = request.path.strip_prefix(VERIFY) {
-            return self.verify(request.method, token).await;
+            return self.verify(&request, token).await;
         }
         // Outlook writes its path in several ways.
         let path = request.path.to_ascii_lowercase();

@@ -27,7 +27,7 @@ impl Confirmations for OneLink {
         }
     }
 
-    async fn confirm(&self, token: &str) -> Result<Link, NotRecorded> {
+    async fn confirm(&self, token: &str, _: IpAddr) -> Result<Link, NotRecorded> {
         if self.is_broken {
             return Err(NotRecorded);
         }
