@@ -16,7 +16,7 @@ use crate::mail::{Date, Envelope, Mailbox, Notify, Priority, QueueId, Recipient,
 use crate::policy::{Grant, VerifiedSenders};
 use crate::spool::{Message, SpoolError};
 use crate::submission::Directory;
-use crate::telemetry::{self, chain};
+use crate::telemetry::chain;
 use crate::verification::{
     Digest, Ledger, LedgerError, Letter, Proof, Question, Standing, Token, parse, record_name,
     record_text, written,
@@ -441,6 +441,6 @@ fn refused(error: &LedgerError) -> SenderError {
     match error {
         LedgerError::TooMany { .. } => SenderError::Temporary(error.to_string()),
         LedgerError::Waiting(_) => SenderError::Refused(error.to_string()),
-        LedgerError::Write(_) => SenderError::Store(telemetry::chain(error)),
+        LedgerError::Write(_) => SenderError::Store(chain(error)),
     }
 }

@@ -21,6 +21,7 @@ mod reload;
 mod run;
 mod running;
 mod secret_input;
+mod sender;
 mod serve;
 mod status;
 mod table;
