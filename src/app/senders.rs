@@ -237,6 +237,7 @@ impl Reloader {
             due: now,
             peer: None,
             message_id: None,
+            held: None,
         };
         spool.commit(draft, message).await.map_err(unspooled)
     }
