@@ -5,12 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, Canonicalization, ClientAuth, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Http, Introspection, Journal, Large, Limits, List, Listener, Log,
-    Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
-    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
-    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
-    UpstreamTimeouts, VerifiedSenders,
+    Account, AccountDefaults, AccountRule, Accounts, Canonicalization, ClientAuth, Cloud,
+    Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer, Journal, Large,
+    Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized,
+    OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage,
+    Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
+    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts, VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -141,6 +141,23 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            jwt: None,
+            introspection: None,
+            claim: None,
+            accounts: unplaced(AccountRule::default()),
+            domains: None,
+            tenant: None,
+            audience: None,
+            clients: None,
+            scopes: None,
+            ca_file: None,
         }
     }
 }
