@@ -82,6 +82,7 @@ fn check_root(
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
+    let public = check::public(context, &root.http, &listeners);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -111,6 +112,7 @@ fn check_root(
         accounts,
         profiles,
         notes,
+        verified,
     } = accounts?;
     let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
@@ -123,6 +125,7 @@ fn check_root(
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,
+        verified_senders: verified,
         accounts_file,
         quotas,
         routes,
@@ -133,6 +136,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        public,
         expiries,
         warnings: Vec::new(),
         server,
