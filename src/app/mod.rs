@@ -13,6 +13,7 @@ mod register;
 mod reload;
 mod reroute;
 mod run;
+mod sandbox;
 
 pub use error::AppError;
 pub use register::Register;

@@ -87,6 +87,7 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
+    let mut files = BTreeSet::new();
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -97,6 +98,7 @@ fn check_root(
                 senders,
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
+            files.append(&mut context.take_named());
             found.extend(context.into_diagnostics());
             checked
         },
@@ -107,6 +109,7 @@ fn check_root(
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let tls = check::tls(context, &root.tls, &server);
+    files.append(&mut context.take_named());
     let CheckedAccounts {
         accounts,
         profiles,
@@ -130,6 +133,7 @@ fn check_root(
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
         expiries: context.take_expiries(),
+        files,
         warnings: Vec::new(),
         server,
     })

@@ -19,7 +19,9 @@ mod secret;
 mod units;
 
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
-pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
+pub use checked::{
+    Checked, Engine, Log, LogFormat, SandboxMode, Server, SpoolLimits, SystemMail, Upstream,
+};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use effective::{Setting, SettingOrigin};
 pub use expiry::Expiry;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
+use super::limits::Pass;
 use super::parts::ServerParts;
 use super::stream::Stream;
 
@@ -25,6 +26,8 @@ pub(super) struct Accepted {
     pub(super) address: IpAddr,
     /// The number of its session, for the log and for refusals.
     pub(super) session: u64,
+    /// Its place among the connections.
+    pub(super) pass: Pass,
 }
 
 /// Serves one connection to its end.
@@ -38,6 +41,7 @@ pub(super) async fn serve(
         stream,
         address,
         session,
+        pass,
     } = client;
     let neighbour = parts.authenticator.accounts().of_network(address);
     let label = format!("session {session}");
@@ -52,6 +56,8 @@ pub(super) async fn serve(
         settings,
         parts,
         decider,
+        pass,
+        is_known: false,
         stop,
     };
     match connection.run(Stream::Plain(stream)).await {
@@ -65,6 +71,9 @@ struct Connection {
     settings: Arc<Settings>,
     parts: Arc<ServerParts>,
     decider: Decider,
+    pass: Pass,
+    /// Whether the client has shown who it is, so that nobody else gets its place.
+    is_known: bool,
     stop: CancellationToken,
 }
 
@@ -73,26 +82,45 @@ impl Connection {
         if self.settings.tls == TlsMode::Implicit {
             stream = self.handshake(stream).await?;
         }
+        self.note_identity();
         loop {
             match self.session.poll(self.parts.clock.instant()) {
-                Step::Ask(question) => self.decider.answer(question, &mut self.session).await,
+                Step::Ask(question) => {
+                    self.decider.answer(question, &mut self.session).await;
+                    self.note_identity();
+                }
                 Step::Body(octets) => self.decider.body(octets).await,
                 Step::Close => {
-                    let _unread = tokio::time::timeout(WRITE, stream.close()).await;
+                    let _unread = self.in_time(stream.close()).await;
                     return Ok(());
                 }
                 Step::Discard => self.decider.discard(),
                 Step::Read { deadline } => self.read(&mut stream, deadline).await?,
                 Step::StartTls => stream = self.handshake(stream).await?,
-                Step::Write(octets) => {
-                    let written = tokio::time::timeout(WRITE, stream.write(&octets)).await;
-                    written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                }
+                Step::Write(octets) => self.in_time(stream.write(&octets)).await??,
             }
         }
     }
 
-    /// Reads once, unless the deadline passes or the server stops first.
+    fn note_identity(&mut self) {
+        if !self.is_known && self.session.identity().is_some() {
+            self.is_known = true;
+            self.pass.keep();
+        }
+    }
+
+    /// Gives a client time to take what is written; none, once another has its place.
+    async fn in_time<T>(&self, write: impl Future<Output = T>) -> io::Result<T> {
+        tokio::select! {
+            biased;
+            written = tokio::time::timeout(WRITE, write) => {
+                written.map_err(|_| io::ErrorKind::TimedOut.into())
+            }
+            () = self.pass.lost() => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    /// Reads once, unless the deadline passes, the server stops or another client needs the place first.
     async fn read(&mut self, stream: &mut Stream, deadline: std::time::Instant) -> io::Result<()> {
         let is_stopping = self.session.is_stopping();
         let read = stream.read_into(&mut self.session);
@@ -108,6 +136,10 @@ impl Connection {
                 self.session.stop();
                 Ok(())
             }
+            () = self.pass.lost(), if !is_stopping => {
+                self.session.make_room();
+                Ok(())
+            }
         }
     }
 
@@ -118,12 +150,13 @@ impl Connection {
             .as_ref()
             .ok_or_else(|| io::Error::other("no certificate"))?
             .current();
-        let handshake =
-            tokio::time::timeout(self.settings.timeouts.handshake, stream.start_tls(config));
+        let handshake = stream.start_tls(config, &self.parts.handshakes);
+        let handshake = tokio::time::timeout(self.settings.timeouts.handshake, handshake);
         let stream = tokio::select! {
             stream = handshake => stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,
             // Nobody is inside a message yet.
             () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+            () = self.pass.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;

@@ -116,7 +116,7 @@ impl Port {
 
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
-        let Some(pass) = self.parts.gate.admit(peer.ip()) else {
+        let Some(pass) = self.parts.gate.admit(peer.ip(), self.parts.clock.instant()) else {
             if let Some(refused) = self.parts.gate.refused(self.parts.clock.instant()) {
                 let peer = peer.ip().to_canonical();
                 tracing::warn!(%peer, local_port = self.number, refused, "too many connections");
@@ -134,13 +134,13 @@ impl Port {
             stream,
             address,
             session,
+            pass,
         };
         let serve = connection::serve(client, settings, Arc::clone(&self.parts), self.stop.clone());
         let break_off = self.break_off.clone();
         self.tasks.spawn(
             async move {
                 let _broken_off = break_off.run_until_cancelled(serve).await;
-                drop(pass);
             }
             .instrument(span),
         );

@@ -8,8 +8,8 @@ use super::{
     Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
     ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
     Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    RecipientsPerMessage, Relay, Retry, Root, Sandbox, Server, Session, Smtp, Smtputf8, Spool,
+    SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -60,6 +60,8 @@ impl Default for Server {
             shutdown_grace: Span::of(Duration::from_secs(30)),
             connections: Number::of(10_000),
             connections_per_address: Number::of(500),
+            connections_per_prefix: Number::of(2_000),
+            sandbox: Sandbox::default(),
         }
     }
 }

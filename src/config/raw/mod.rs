@@ -13,8 +13,8 @@ mod upstream;
 
 pub(super) use choices::{
     AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
-    TlsPolicy, Unfit,
+    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8,
+    TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;

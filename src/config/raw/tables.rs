@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
+    OverQuota, PriorityHeader, Rates, Sandbox, TlsMode, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -51,6 +51,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) shutdown_grace: Span<0>,
     pub(in crate::config) connections: Number<1, 1_000_000>,
     pub(in crate::config) connections_per_address: Number<1, 1_000_000>,
+    pub(in crate::config) connections_per_prefix: Number<1, 1_000_000>,
+    pub(in crate::config) sandbox: Sandbox,
 }
 
 #[derive(Debug, Default, Deserialize)]
