@@ -86,7 +86,12 @@ command = "10m"
 [tls.self_signed]
 
 [relay]
-enabled = false
+upstream = ["nobody"]
+
+[upstream.nobody.smtp]
+host = "127.0.0.1"
+port = 9
+tls = "disabled"
 
 [accounts]
 file = "accounts.toml"

@@ -51,7 +51,8 @@ pub(super) async fn serve(
     };
     let decider = Decider::new(Arc::clone(&parts), address, session);
     let session = Session::new(Arc::clone(&settings), neighbour, &label, began);
-    let connection = Connection {
+    // On the heap: a future that moves what it holds has room for it twice.
+    let mut connection = Box::new(Connection {
         session,
         settings,
         parts,
@@ -59,7 +60,7 @@ pub(super) async fn serve(
         pass,
         is_known: false,
         stop,
-    };
+    });
     match connection.run(Stream::Plain(stream)).await {
         Ok(()) => tracing::debug!("session closed"),
         Err(error) => tracing::debug!(error = %error, "session broken"),
@@ -78,25 +79,27 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(mut self, mut stream: Stream) -> io::Result<()> {
+    /// Most of the time a session waits, and thousands do at once. What it does seldom has its room on the heap while it
+    /// lasts, so that waiting takes none.
+    async fn run(&mut self, mut stream: Stream) -> io::Result<()> {
         if self.settings.tls == TlsMode::Implicit {
-            stream = self.handshake(stream).await?;
+            stream = Box::pin(self.handshake(stream)).await?;
         }
         self.note_identity();
         loop {
             match self.session.poll(self.parts.clock.instant()) {
                 Step::Ask(question) => {
-                    self.decider.answer(question, &mut self.session).await;
+                    Box::pin(self.decider.answer(question, &mut self.session)).await;
                     self.note_identity();
                 }
-                Step::Body(octets) => self.decider.body(octets).await,
+                Step::Body(octets) => Box::pin(self.decider.body(octets)).await,
                 Step::Close => {
                     let _unread = self.in_time(stream.close()).await;
                     return Ok(());
                 }
                 Step::Discard => self.decider.discard(),
                 Step::Read { deadline } => self.read(&mut stream, deadline).await?,
-                Step::StartTls => stream = self.handshake(stream).await?,
+                Step::StartTls => stream = Box::pin(self.handshake(stream)).await?,
                 Step::Write(octets) => self.in_time(stream.write(&octets)).await??,
             }
         }
@@ -164,5 +167,23 @@ impl Connection {
             self.session.tls_started(facts);
         }
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    /// Returns the size of the future that a function gives.
+    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_waiting_connection_takes_less_than_four_kibibytes() {
+        let octets = size_of_future(serve) + size_of::<Connection>();
+        assert!(octets < 4096, "{octets}");
     }
 }

@@ -42,13 +42,14 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Gate {
     limits: ConnectionLimits,
     counts: Mutex<Counts>,
-    refusals: Mutex<Refusals>,
+    refused: Mutex<Untold>,
+    closed: Mutex<Untold>,
 }
 
 /// Connections that were refused, or had to go, and were not told of yet.
 #[derive(Debug, Default)]
-struct Refusals {
-    untold: u64,
+struct Untold {
+    count: u64,
     next_line: Option<Instant>,
 }
 
@@ -74,7 +75,8 @@ impl Gate {
         Arc::new(Self {
             limits,
             counts: Mutex::default(),
-            refusals: Mutex::default(),
+            refused: Mutex::default(),
+            closed: Mutex::default(),
         })
     }
 
@@ -88,7 +90,8 @@ impl Gate {
         {
             return None;
         }
-        if counts.total >= self.limits.total {
+        let is_full = counts.total >= self.limits.total;
+        if is_full {
             // It is counted out at once: what it holds is gone as soon as its task has run.
             let loiterer = counts.crowds.pick(now)?;
             counts.leave(loiterer.origin);
@@ -108,18 +111,19 @@ impl Gate {
             number,
             origin,
             leave,
+            took_place: is_full,
         })
     }
 
     /// Notes a refused connection; returns how many there were since the last line of the log, when one is due.
     pub(super) fn refused(&self, now: Instant) -> Option<u64> {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.untold += 1;
-        if refusals.next_line.is_some_and(|next| now < next) {
-            return None;
-        }
-        refusals.next_line = now.checked_add(LINE_EVERY);
-        Some(std::mem::take(&mut refusals.untold))
+        note(&self.refused, now)
+    }
+
+    /// Notes a connection that made room for another; returns how many there were since the last line of the log, when one
+    /// is due.
+    pub(super) fn made_room(&self, now: Instant) -> Option<u64> {
+        note(&self.closed, now)
     }
 
     /// Returns how many connections there are.
@@ -130,6 +134,16 @@ impl Gate {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn note(untold: &Mutex<Untold>, now: Instant) -> Option<u64> {
+    let mut untold = untold.lock().unwrap_or_else(PoisonError::into_inner);
+    untold.count += 1;
+    if untold.next_line.is_some_and(|next| now < next) {
+        return None;
+    }
+    untold.next_line = now.checked_add(LINE_EVERY);
+    Some(std::mem::take(&mut untold.count))
 }
 
 impl Counts {
@@ -224,9 +238,15 @@ pub(super) struct Pass {
     number: u64,
     origin: Origin,
     leave: CancellationToken,
+    took_place: bool,
 }
 
 impl Pass {
+    /// Returns whether another client had to make room.
+    pub(super) fn took_place(&self) -> bool {
+        self.took_place
+    }
+
     /// Notes that the client has shown who it is: its place is its own from now on.
     pub(super) fn keep(&self) {
         let mut counts = self.gate.counts();

@@ -130,6 +130,11 @@ impl Port {
         let span =
             tracing::info_span!("session", session, peer = %address, local_port = self.number);
         let settings = Arc::clone(&self.settings);
+        if pass.took_place()
+            && let Some(closed) = self.parts.gate.made_room(self.parts.clock.instant())
+        {
+            tracing::warn!(closed, "clients without a login make room");
+        }
         let client = Accepted {
             stream,
             address,
@@ -137,6 +142,8 @@ impl Port {
             pass,
         };
         let serve = connection::serve(client, settings, Arc::clone(&self.parts), self.stop.clone());
+        // On the heap before it is wrapped, since each wrapping would have room for it again.
+        let serve = Box::pin(serve);
         let break_off = self.break_off.clone();
         self.tasks.spawn(
             async move {
