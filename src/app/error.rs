@@ -109,6 +109,9 @@ pub enum AppError {
     /// The server's certificate cannot be used.
     #[error("cannot set up TLS")]
     Tls(#[from] ServerTlsError),
+    /// The certificate authorities of an issuer of access tokens cannot be read.
+    #[error("cannot set up the judging of access tokens")]
+    Tokens(#[source] ClientTlsError),
     /// The certificate authorities of an upstream cannot be read.
     #[error("cannot set up the upstreams")]
     Upstream(#[from] ClientTlsError),
@@ -136,6 +139,7 @@ impl AppError {
             | Self::Config(_)
             | Self::OutsideSandbox { .. }
             | Self::Tls(_)
+            | Self::Tokens(_)
             | Self::Upstream(_) => 78,
         }
     }

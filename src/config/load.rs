@@ -16,6 +16,7 @@ use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
 const MAX_FILE: u64 = 64 << 20;
@@ -77,7 +78,10 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let session = check::session(&root.session, hostname.clone());
+    let mut session = check::session(&root.session, hostname.clone());
+    if !root.login.oauth.is_empty() {
+        session.mechanisms = server::Settings::mechanisms_with_tokens();
+    }
     let listeners = check::listeners(context, &root.listener, &session);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
@@ -88,6 +92,7 @@ fn check_root(
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
     let mut files = BTreeSet::new();
+    let mut expiries = Vec::new();
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -99,6 +104,7 @@ fn check_root(
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
             files.append(&mut context.take_named());
+            expiries = context.take_expiries();
             found.extend(context.into_diagnostics());
             checked
         },
@@ -106,6 +112,7 @@ fn check_root(
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
     }
+    let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let tls = check::tls(context, &root.tls, &server);
@@ -119,6 +126,7 @@ fn check_root(
         log: log(&root.log),
         listeners,
         tls: tls?,
+        tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,
@@ -132,7 +140,11 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        expiries: context.take_expiries(),
+        expiries: context
+            .take_expiries()
+            .into_iter()
+            .chain(expiries)
+            .collect(),
         files,
         warnings: Vec::new(),
         server,

@@ -18,7 +18,7 @@ mod sample;
 mod secret;
 mod units;
 
-pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
+pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
 pub use checked::{
     Checked, Engine, Log, LogFormat, SandboxMode, Server, SpoolLimits, SystemMail, Upstream,
 };

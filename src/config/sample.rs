@@ -7,6 +7,7 @@ mod dkim;
 mod graph;
 mod journal;
 mod limits;
+mod login;
 mod oauth;
 mod routes;
 mod session;
@@ -41,6 +42,7 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    login::login(&mut sample);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
@@ -111,6 +113,12 @@ impl Sample {
 /// Puts a value in quotes.
 fn text(value: impl Display) -> String {
     format!("\"{value}\"")
+}
+
+/// Writes a list of texts.
+fn list_of(entries: &[&str]) -> String {
+    let entries: Vec<_> = entries.iter().map(text).collect();
+    format!("[{}]", entries.join(", "))
 }
 
 fn list(list: &raw::List) -> String {
@@ -346,9 +354,9 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.shown(
         "on_unauthorized",
         text(defaults.on_unauthorized),
-        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), or\n\
-         \"rewrite\": what is not authorized in the envelope and in From: becomes `default_sender`, the old From: becomes\n\
-         Reply-To: where there is none, and its display name stays.",
+        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), \"hold\" (accepted;\n\
+         waits until `posthouse queue release` sends it), or \"rewrite\": what is not authorized in the envelope and in From:\n\
+         becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
         "default_sender",
@@ -387,7 +395,8 @@ fn account(sample: &mut Sample, account: &raw::Account) {
         "----------------------------------------------------------------------------------------------------------------\n\
          accounts.toml, a file of its own (mode 600), has one table for each account:\n\
          \n  [account.alice]\n\
-         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default",
+         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default\n\
+         \x20 app_password                                  further passwords, in tables below; none by default",
     );
     sample.prose(&format!(
         "  active             = {}                       may it be used?\n\
@@ -400,7 +409,15 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
          check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
-         sessions, over_quota.",
+         sessions, over_quota.\n\
+         \n\
+         A further password, for one program or device (posthouse account app-password add alice phone):\n\
+         \n  [account.alice.app_password.phone]\n\
+         \x20 password = \"$argon2id$v=19$…\"    what the program gives, as a hash\n\
+         \x20 prefix   = \"abcde\"              its first five letters, which say that it is meant\n\
+         \x20 active   = true                 may it be used?\n\
+         \x20 created  = \"2026-11-25\"         for people\n\
+         \x20 expires  = \"2027-11-25\"         refused from this day on (UTC); never by default",
         account.active
     ));
 }

@@ -87,6 +87,7 @@ impl Talk {
             hostname: hostname.clone(),
             tls: TlsMode::Off,
             auth: AuthRule::Off,
+            mechanisms: Arc::new([]),
             bare_newlines: BareNewlines::Repair,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

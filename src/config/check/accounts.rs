@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::app_passwords::app_passwords;
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
 use super::quotas::AccountLimits;
@@ -62,6 +63,7 @@ pub(in crate::config) fn accounts(
         let account = spanned.get_ref();
         let own_networks = own_networks(context, account, &name, &mut networks);
         let password = password(context, account);
+        let app_passwords = app_passwords(context, account, &name);
         warn_of_unusable(context, account, key);
         let tenant = tenant(context, account, names);
         let own_route = account
@@ -85,6 +87,7 @@ pub(in crate::config) fn accounts(
             name,
             tenant,
             password,
+            app_passwords,
             active: account.active,
             networks: own_networks,
         });
@@ -95,7 +98,11 @@ pub(in crate::config) fn accounts(
 /// Hashes can be guessed at, day and night, by whoever can read them.
 fn warn_of_exposed_passwords(context: &mut Context, raw: &raw::AccountsRoot) {
     let accounts = raw.account.values().map(Spanned::get_ref);
-    let passwords = accounts.filter_map(|account| account.password.as_ref());
+    let passwords = accounts.flat_map(|account| {
+        let further = account.app_password.values().map(Spanned::get_ref);
+        let further = further.filter_map(|further| further.password.as_ref());
+        account.password.iter().chain(further)
+    });
     let first = passwords.map(Spanned::span).min_by_key(|place| place.start);
     if let Some(place) = first.filter(|_| context.is_readable_by_others) {
         let message = "others can read the passwords of this file and try to guess them";
@@ -106,7 +113,8 @@ fn warn_of_exposed_passwords(context: &mut Context, raw: &raw::AccountsRoot) {
 fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned<String>) {
     let name = key.get_ref().as_str();
     let is_reported = context.is_wrong_below(&["account", name]);
-    let has_proof = account.password.is_some() || account.networks.is_some();
+    let has_password = account.password.is_some() || !account.app_password.is_empty();
+    let has_proof = has_password || account.networks.is_some();
     if account.active && !has_proof && !is_reported {
         let message = format!("nobody can use account `{name}`: it has no password");
         let hint = format!(
@@ -282,6 +290,7 @@ fn rules(
     };
     rules.on_unauthorized = match on_unauthorized {
         raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
+        raw::OnUnauthorized::Hold => OnUnauthorized::Hold,
         raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
         raw::OnUnauthorized::Rewrite => senders.rewriting(context, (key, account), &rules),
     };

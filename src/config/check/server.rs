@@ -93,6 +93,7 @@ pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server
         hostname,
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
+        mechanisms: server::Settings::default_mechanisms(),
         bare_newlines: match raw.bare_newlines {
             raw::BareNewlines::Refuse => BareNewlines::Refuse,
             raw::BareNewlines::Repair => BareNewlines::Repair,

@@ -5,11 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
-    Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Sandbox, Server, Session, Smtp, Smtputf8, Spool,
-    SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud, Connections,
+    Dkim, ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List, Listener, Log,
+    Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port,
+    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Sandbox, Server, Session,
+    Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -36,6 +37,7 @@ impl Default for Root {
                 )),
                 unplaced(listener("submissions", &["465"], TlsMode::Implicit)),
             ],
+            login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
@@ -129,6 +131,18 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Introspection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            client_id: None,
+            client_secret: None,
+            client_auth: ClientAuth::Basic,
+            remember: unplaced(Span::of(Duration::from_mins(1))),
         }
     }
 }
@@ -327,6 +341,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            app_password: Named::new(),
             active: true,
             tenant: None,
             upstream: None,

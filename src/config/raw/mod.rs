@@ -2,24 +2,28 @@
 //!
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
+mod app_password;
 mod choices;
 mod defaults;
 mod dkim;
 mod graph;
 mod list;
+mod login;
 mod oauth;
 mod tables;
 mod upstream;
 
+pub(super) use app_password::AppPassword;
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8,
-    TlsMode, TlsPolicy, Unfit,
+    AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
+    Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Sandbox,
+    Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
+pub(super) use login::{Introspection, Issuer, Jwt, Login};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,

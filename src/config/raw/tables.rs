@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, Sandbox, TlsMode, Upstream,
+    AppPassword, AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, Login,
+    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, TlsMode, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -22,6 +22,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) server: Server,
     pub(in crate::config) log: Log,
     pub(in crate::config) listener: Vec<Spanned<Listener>>,
+    pub(in crate::config) login: Login,
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
     pub(in crate::config) relay: Relay,
@@ -191,6 +192,7 @@ pub(in crate::config) struct AccountDefaults {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Account {
     pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) app_password: Named<AppPassword>,
     pub(in crate::config) active: bool,
     pub(in crate::config) tenant: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,

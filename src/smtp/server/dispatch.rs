@@ -139,7 +139,8 @@ impl Session {
         if self.identity.as_ref().is_some_and(Identity::has_logged_in) {
             return self.reply(&replies::BAD_SEQUENCE, "already logged in");
         }
-        match Mechanism::parse(mechanism) {
+        let offered = self.mechanisms();
+        match Mechanism::parse(mechanism).filter(|mechanism| offered.contains(mechanism)) {
             Some(mechanism) => {
                 let next = Exchange::begin(mechanism, initial);
                 self.continue_auth(next);
@@ -164,6 +165,12 @@ impl Session {
     pub(super) fn authenticated(&mut self, identity: Identity) {
         self.identity = Some(identity);
         self.answer(State::Ready, &replies::AUTHENTICATED, "");
+    }
+
+    /// Tells a client why its token is refused. The failure is counted with the reply that follows.
+    pub(super) fn explain_refusal(&mut self) {
+        let state = State::Authenticating(Exchange::TokenRefused);
+        self.answer(state, &replies::TOKEN_CHALLENGE, "");
     }
 
     pub(super) fn not_authenticated(&mut self, reply: &Reply) {

@@ -34,9 +34,16 @@ impl Session {
         if self.offers_starttls() {
             keywords.push("STARTTLS");
         }
-        // A client takes the first mechanism it knows, so only such are offered as work for every account.
+        let auth = self
+            .mechanisms()
+            .iter()
+            .fold(String::from("AUTH"), |mut auth, mechanism| {
+                auth.push(' ');
+                auth.push_str(mechanism.name());
+                auth
+            });
         if self.offers_auth() {
-            keywords.push("AUTH LOGIN PLAIN");
+            keywords.push(&auth);
         }
         let mut reply = format!("250-{}\r\n", self.settings.hostname.as_ascii());
         let last = keywords.len() - 1;

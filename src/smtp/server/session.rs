@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
+use crate::smtp::sasl::Mechanism;
 
 use super::question::Question;
 use super::settings::{AuthRule, Limits, Settings, TlsMode};
@@ -510,6 +511,11 @@ impl Session {
             AuthRule::Always => true,
             AuthRule::Off => false,
         }
+    }
+
+    /// Returns the mechanisms of AUTH that this session can use, in the order of the offer.
+    pub(super) fn mechanisms(&self) -> &[Mechanism] {
+        &self.settings.mechanisms
     }
 
     /// Returns whether STARTTLS is offered now.

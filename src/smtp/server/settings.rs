@@ -1,8 +1,10 @@
 //! What a session is told about the listener it belongs to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mail::Domain;
+use crate::smtp::sasl::Mechanism;
 
 /// Settings of a session; the same for all sessions of a listener.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +15,9 @@ pub struct Settings {
     pub tls: TlsMode,
     /// When AUTH is offered.
     pub auth: AuthRule,
+    /// The mechanisms of AUTH that are offered, in this order. Many a client takes the first that it knows, so each must
+    /// work for every account.
+    pub mechanisms: Arc<[Mechanism]>,
     /// What is done with a bare CR or LF in a message.
     pub bare_newlines: BareNewlines,
     /// Bounds.
@@ -30,6 +35,24 @@ pub enum TlsMode {
     Off,
     /// By the command STARTTLS (RFC 3207).
     StartTls,
+}
+
+impl Settings {
+    /// Returns the mechanisms that every client knows and every password fits.
+    pub fn default_mechanisms() -> Arc<[Mechanism]> {
+        Arc::new([Mechanism::Login, Mechanism::Plain])
+    }
+
+    /// Returns these, and behind them those that take an access token: a client that has none takes the first, and one that
+    /// has one looks for them by name.
+    pub fn mechanisms_with_tokens() -> Arc<[Mechanism]> {
+        Arc::new([
+            Mechanism::Login,
+            Mechanism::Plain,
+            Mechanism::XOAuth2,
+            Mechanism::OAuthBearer,
+        ])
+    }
 }
 
 /// When AUTH is offered and permitted.
