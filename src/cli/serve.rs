@@ -70,6 +70,7 @@ fn hint(error: &AppError) -> Option<&'static str> {
         | AppError::Sandbox { .. }
         | AppError::Spool(_)
         | AppError::Tls(_)
+        | AppError::Tokens(_)
         | AppError::Upstream(_) => None,
     }
 }

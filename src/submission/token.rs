@@ -116,6 +116,7 @@ mod tests {
             name: AccountName::parse(name).unwrap(),
             tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
             password: None,
+            app_passwords: Vec::new(),
             active: true,
             networks: Vec::new(),
         }
