@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("message", &["identity", "mail"]),
     ("mime", &["mail"]),
     ("policy", &["identity", "mail"]),
+    ("proxy_protocol", &[]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
@@ -91,6 +92,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "mime",
             "policy",
             "port",
+            "proxy_protocol",
             "quota",
             "route",
             "secret",
@@ -155,8 +157,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Layers 0 and 1: values and pure logic.
 const PURE: &[&str] = &[
-    "clock", "dkim", "identity", "secret", "mail", "message", "mime", "policy", "route",
-    "schedule", "smtp",
+    "clock",
+    "dkim",
+    "identity",
+    "secret",
+    "mail",
+    "message",
+    "mime",
+    "policy",
+    "proxy_protocol",
+    "route",
+    "schedule",
+    "smtp",
 ];
 
 /// What the pure layers never name.

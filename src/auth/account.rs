@@ -17,6 +17,8 @@ use crate::secret::Secret;
 pub struct Account {
     /// Its name as it was written; compared without regard to letter case.
     pub name: AccountName,
+    /// Other names it logs in with, such as a device's that takes few letters; compared likewise.
+    pub aliases: Vec<AccountName>,
     /// The tenant it belongs to.
     pub tenant: Option<TenantName>,
     /// The hash of its password; without one it can only be known by its networks.
@@ -34,6 +36,7 @@ impl Account {
     pub fn new(name: AccountName) -> Self {
         Self {
             name,
+            aliases: Vec::new(),
             tenant: None,
             password: None,
             app_passwords: Vec::new(),
@@ -76,7 +79,7 @@ impl Account {
 /// Why accounts do not fit together.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AccountsError {
-    /// Two accounts have names that are the same when letter case does not count.
+    /// Two accounts have names or aliases that are the same when letter case does not count.
     #[error("accounts `{0}` and `{1}` have the same name")]
     SameName(AccountName, AccountName),
     /// Two active accounts claim the same network, so that nobody could say whose client it is.
@@ -104,10 +107,12 @@ impl Accounts {
         let mut networks: HashMap<IpNet, usize> = HashMap::new();
         let name_of = |index: usize| accounts.get(index).map(|account| account.name.clone());
         for (index, account) in accounts.iter().enumerate() {
-            if let Some(other) = by_name.insert(folded(account.name.as_str()), index)
-                && let Some(other) = name_of(other)
-            {
-                return Err(AccountsError::SameName(other, account.name.clone()));
+            for name in std::iter::once(&account.name).chain(&account.aliases) {
+                if let Some(other) = by_name.insert(folded(name.as_str()), index)
+                    && let Some(other) = name_of(other)
+                {
+                    return Err(AccountsError::SameName(other, account.name.clone()));
+                }
             }
             for network in account.networks.iter().filter(|_| account.active) {
                 if let Some(other) = networks.insert(network.trunc(), index)
@@ -129,7 +134,7 @@ impl Accounts {
         })
     }
 
-    /// Returns the account of that name, active or not; letter case does not count.
+    /// Returns the account of that name or alias, active or not; letter case does not count.
     pub fn find(&self, name: &str) -> Option<&Account> {
         self.list.get(*self.by_name.get(&folded(name))?)
     }

@@ -154,6 +154,11 @@ impl Authenticator {
     /// inactive account and a wrong password cost the same. Logins that are the same and come at once are checked
     /// once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
     pub async fn verify(&self, name: &str, password: &Secret, peer: IpAddr) -> Verdict {
+        // Whoever guesses by all names of an account must not have so many tries more.
+        let accounts = self.accounts();
+        let name = accounts
+            .find(name)
+            .map_or(name, |account| account.name.as_str());
         let leave = match self.throttle.admit(name, peer, self.clock.instant()) {
             Ok(leave) => leave,
             Err(retry_after) => return Verdict::Throttled { retry_after },

@@ -29,6 +29,8 @@ pub struct Checked {
     pub log: Log,
     /// Where clients connect; at least one.
     pub listeners: Vec<ListenerSettings>,
+    /// What is in force for each listener, as it can be shown.
+    pub shown_listeners: Vec<ShownListener>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
     /// Whose access tokens count at logins.
@@ -93,6 +95,17 @@ pub enum SandboxMode {
     Off,
     /// Or there is no start.
     Required,
+}
+
+/// A listener for people to look at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownListener {
+    /// Its name.
+    pub name: String,
+    /// The profile below what is written.
+    pub profile: Option<&'static str>,
+    /// All of it, with the origin of each value.
+    pub settings: Vec<Setting>,
 }
 
 /// The section `[log]`.

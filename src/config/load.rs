@@ -82,7 +82,8 @@ fn check_root(
     if !root.login.oauth.is_empty() {
         session.mechanisms = server::Settings::mechanisms_with_tokens();
     }
-    let listeners = check::listeners(context, &root.listener, &session);
+    let (listeners, shown_listeners) =
+        check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -125,6 +126,7 @@ fn check_root(
     Some(Checked {
         log: log(&root.log),
         listeners,
+        shown_listeners,
         tls: tls?,
         tokens,
         accounts: Accounts::new(accounts).ok()?,

@@ -7,6 +7,7 @@ mod dkim;
 mod graph;
 mod journal;
 mod limits;
+mod listeners;
 mod login;
 mod oauth;
 mod routes;
@@ -18,6 +19,7 @@ use std::fmt::{Display, Write as _};
 
 use super::raw;
 
+use listeners::listeners;
 use oauth::oauth;
 use session::session;
 use upstream::{maildir, timeouts, upstream};
@@ -191,54 +193,6 @@ fn server(sample: &mut Sample, root: &raw::Root) {
     );
 }
 
-fn listeners(sample: &mut Sample, root: &raw::Root) {
-    let default = raw::Listener::default();
-    for (index, listener) in root.listener.iter().map(toml::Spanned::get_ref).enumerate() {
-        let prose = match index {
-            0 => {
-                "Where clients connect. Without any [[listener]] there are these two. Ports below 1024 may be bound by root\n\
-                 alone (see run_as), or by a program with the capability CAP_NET_BIND_SERVICE."
-            }
-            _ => "Implicit TLS, today's standard for mail clients (RFC 8314).",
-        };
-        sample.table("[[listener]]", prose);
-        let (name, ports) = (&listener.name, &listener.ports);
-        if let (Some(name), Some(ports)) = (name, ports) {
-            let shown = |first: &'static str| if index == 0 { first } else { "" };
-            sample.set("name", text(name.get_ref()), shown("For the log."));
-            sample.set(
-                "ports",
-                list(ports.get_ref()),
-                shown("Single ports and ranges, 1 to 65535."),
-            );
-            sample.set(
-                "tls",
-                text(listener.tls),
-                shown("\"starttls\" offers it, \"implicit\" begins with it, \"off\" has none."),
-            );
-        }
-        if index == 0 {
-            sample.shown(
-                "address",
-                list(default.address.get_ref()),
-                "IP addresses. \"[::]\" is every address of the machine, IPv4 too.",
-            );
-            sample.shown(
-                "auth",
-                text(default.auth.get_ref()),
-                "When a client may log in: \"after-tls\", \"always\" (also in plain text: dangerous), \"off\" (only accounts known\n\
-                 by their `networks` can send).",
-            );
-            sample.shown(
-                "on_port_in_use",
-                text(raw::OnPortInUse::Skip),
-                "When another program has a port: \"fail\" does not start, \"skip\" leaves it out with a warning (example; by\n\
-                 default a single port fails and a port of a range is skipped).",
-            );
-        }
-    }
-}
-
 fn tls(sample: &mut Sample) {
     sample.table(
         "[tls]",
@@ -404,6 +358,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 tenant             = \"acme\"                     none by default\n\
          \x20 upstream           = [\"main\"]                   by default that of the tenant, else of [relay]\n\
          \x20 networks           = [\"192.0.2.0/28\"]           clients here need no password (printers); none by default\n\
+         \x20 aliases            = [\"p1\"]                     other names to log in with, for devices with short ones; none by default\n\
          \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
          \n\

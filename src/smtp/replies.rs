@@ -158,6 +158,10 @@ replies! {
     NO_RECIPIENTS = 554 [5 5 1] "no valid recipients";
     /// HTTP or the like.
     NOT_SMTP = 554 [5 5 1] "this is an SMTP server; closing connection";
+    /// To plain text where TLS is due from the first octet (RFC 8314 §3.3).
+    NOT_TLS = 554 [5 7 10] "TLS comes first on this port (SSL/TLS, not STARTTLS); closing connection";
+    /// To a PROXY header from an address that may not send one.
+    PROXY_NOT_TAKEN = 554 [5 5 1] "no PROXY header is taken from here; closing connection";
     /// A parameter of an extension that is not offered.
     UNKNOWN_PARAMETER = 555 [5 5 4] "unknown parameter";
     /// BY with mode R and less time than the limit (RFC 2852 §4); the limit follows.

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
-use super::limits::Pass;
+use super::listener::Passes;
+use super::mistakes::Mistake;
 use super::parts::ServerParts;
 use super::stream::Stream;
 
@@ -27,7 +28,7 @@ pub(super) struct Accepted {
     /// The number of its session, for the log and for refusals.
     pub(super) session: u64,
     /// Its place among the connections.
-    pub(super) pass: Pass,
+    pub(super) passes: Passes,
 }
 
 /// Serves one connection to its end.
@@ -41,7 +42,7 @@ pub(super) async fn serve(
         stream,
         address,
         session,
-        pass,
+        passes,
     } = client;
     let neighbour = parts.authenticator.accounts().of_network(address);
     let label = format!("session {session}");
@@ -57,7 +58,7 @@ pub(super) async fn serve(
         settings,
         parts,
         decider,
-        pass,
+        passes,
         is_known: false,
         stop,
     });
@@ -72,7 +73,7 @@ struct Connection {
     settings: Arc<Settings>,
     parts: Arc<ServerParts>,
     decider: Decider,
-    pass: Pass,
+    passes: Passes,
     /// Whether the client has shown who it is, so that nobody else gets its place.
     is_known: bool,
     stop: CancellationToken,
@@ -83,6 +84,9 @@ impl Connection {
     /// lasts, so that waiting takes none.
     async fn run(&mut self, mut stream: Stream) -> io::Result<()> {
         if self.settings.tls == TlsMode::Implicit {
+            if let Some(mistake) = self.mistake_before_tls(&stream).await? {
+                return self.turn_away(mistake, stream).await;
+            }
             stream = Box::pin(self.handshake(stream)).await?;
         }
         self.note_identity();
@@ -94,6 +98,9 @@ impl Connection {
                 }
                 Step::Body(octets) => Box::pin(self.decider.body(octets)).await,
                 Step::Close => {
+                    if let Some(foreign) = self.session.foreign() {
+                        self.note(Mistake::Foreign(foreign));
+                    }
                     let _unread = self.in_time(stream.close()).await;
                     return Ok(());
                 }
@@ -108,7 +115,7 @@ impl Connection {
     fn note_identity(&mut self) {
         if !self.is_known && self.session.identity().is_some() {
             self.is_known = true;
-            self.pass.keep();
+            self.passes.keep();
         }
     }
 
@@ -119,7 +126,7 @@ impl Connection {
             written = tokio::time::timeout(WRITE, write) => {
                 written.map_err(|_| io::ErrorKind::TimedOut.into())
             }
-            () = self.pass.lost() => Err(io::ErrorKind::ConnectionAborted.into()),
+            () = self.passes.lost() => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 
@@ -139,9 +146,60 @@ impl Connection {
                 self.session.stop();
                 Ok(())
             }
-            () = self.pass.lost(), if !is_stopping => {
+            () = self.passes.lost(), if !is_stopping => {
                 self.session.make_room();
                 Ok(())
+            }
+        }
+    }
+
+    /// Looks at how the client begins where TLS comes first; returns what it does instead.
+    async fn mistake_before_tls(&self, stream: &Stream) -> io::Result<Option<Mistake>> {
+        let opening = tokio::time::timeout(self.settings.timeouts.handshake, stream.opening());
+        let opening = tokio::select! {
+            opening = opening => opening,
+            () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+            () = self.passes.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        match opening {
+            Ok(Ok(opening)) if opening.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Ok(opening)) => Ok(Mistake::before_tls(&opening)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Some(Mistake::Silent)),
+        }
+    }
+
+    /// Answers a client that does not begin with TLS where that comes first, in plain text as it speaks itself.
+    async fn turn_away(&self, mistake: Mistake, mut stream: Stream) -> io::Result<()> {
+        self.note(mistake);
+        if let Some(reply) = mistake.reply() {
+            stream.drain();
+            let told = async {
+                let _unread = stream.write(&reply.line()).await;
+                stream.close().await;
+            };
+            let _unread = self.in_time(told).await;
+        }
+        Ok(())
+    }
+
+    fn note(&self, mistake: Mistake) {
+        let now = self.parts.clock.instant();
+        let Some(times) = self.parts.mistakes.note(self.decider.peer, now) else {
+            return;
+        };
+        let hint = mistake.hint();
+        match mistake {
+            Mistake::Foreign(protocol) => {
+                tracing::info!(%protocol, times, hint, "client speaks another protocol");
+            }
+            Mistake::PlainText => tracing::info!(
+                times,
+                hint,
+                "client speaks plain text where TLS comes first"
+            ),
+            Mistake::Silent => {
+                tracing::info!(times, hint, "client is silent where TLS comes first")
             }
         }
     }
@@ -159,7 +217,7 @@ impl Connection {
             stream = handshake => stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,
             // Nobody is inside a message yet.
             () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
-            () = self.pass.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
+            () = self.passes.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;

@@ -84,33 +84,42 @@ impl Gate {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Pass> {
         let origin = Origin::of(address);
         let mut counts = self.counts();
-        let from = |counts: &HashMap<IpAddr, usize>, key| counts.get(key).copied().unwrap_or(0);
-        if from(&counts.by_address, &origin.address) >= self.limits.per_address
-            || from(&counts.by_prefix, &origin.prefix) >= self.limits.per_prefix
-        {
+        if !counts.has_room(origin, &self.limits) {
             return None;
         }
         let is_full = counts.total >= self.limits.total;
         if is_full {
-            // It is counted out at once: what it holds is gone as soon as its task has run.
-            let loiterer = counts.crowds.pick(now)?;
-            counts.leave(loiterer.origin);
-            loiterer.leave.cancel();
+            counts.make_room(now)?;
         }
-        let number = counts.enter(origin);
+        counts.total += 1;
+        counts.count(origin);
         let leave = CancellationToken::new();
-        counts.crowds.join(Stranger {
-            number,
-            origin,
-            since: now,
-            leave: leave.clone(),
-        });
+        let number = counts.join(origin, now, &leave);
         drop(counts);
         Some(Pass {
             gate: Arc::clone(self),
-            number,
-            origin,
+            number: Some(number),
+            origin: Some(origin),
             leave,
+            took_place: is_full,
+        })
+    }
+
+    /// Lets in a connection whose client is not known yet, as that of a balancer; or not. Until [`Pass::name`] it counts
+    /// for no address.
+    pub(super) fn admit_unnamed(self: &Arc<Self>, now: Instant) -> Option<Pass> {
+        let mut counts = self.counts();
+        let is_full = counts.total >= self.limits.total;
+        if is_full {
+            counts.make_room(now)?;
+        }
+        counts.total += 1;
+        drop(counts);
+        Some(Pass {
+            gate: Arc::clone(self),
+            number: None,
+            origin: None,
+            leave: CancellationToken::new(),
             took_place: is_full,
         })
     }
@@ -147,18 +156,52 @@ fn note(untold: &Mutex<Untold>, now: Instant) -> Option<u64> {
 }
 
 impl Counts {
-    fn enter(&mut self, origin: Origin) -> u64 {
-        self.total += 1;
+    /// Returns whether there may be another from there.
+    fn has_room(&self, origin: Origin, limits: &ConnectionLimits) -> bool {
+        let from = |counts: &HashMap<IpAddr, usize>, key| counts.get(key).copied().unwrap_or(0);
+        from(&self.by_address, &origin.address) < limits.per_address
+            && from(&self.by_prefix, &origin.prefix) < limits.per_prefix
+    }
+
+    /// Has a client leave that has had time to log in; `None` where there is none.
+    fn make_room(&mut self, now: Instant) -> Option<()> {
+        // It is counted out at once: what it holds is gone as soon as its task has run.
+        let loiterer = self.crowds.pick(now)?;
+        self.leave(Some(loiterer.origin));
+        loiterer.leave.cancel();
+        Some(())
+    }
+
+    fn count(&mut self, origin: Origin) {
         *self.by_address.entry(origin.address).or_default() += 1;
         *self.by_prefix.entry(origin.prefix).or_default() += 1;
+    }
+
+    fn leave(&mut self, origin: Option<Origin>) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(origin) = origin {
+            take_one(&mut self.by_address, &origin.address);
+            take_one(&mut self.by_prefix, &origin.prefix);
+        }
+    }
+
+    /// Adds a client to those who have not logged in; returns its number.
+    fn join(&mut self, origin: Origin, now: Instant, leave: &CancellationToken) -> u64 {
         self.next += 1;
+        self.crowds.join(Stranger {
+            number: self.next,
+            origin,
+            since: now,
+            leave: leave.clone(),
+        });
         self.next
     }
 
-    fn leave(&mut self, origin: Origin) {
-        self.total = self.total.saturating_sub(1);
-        take_one(&mut self.by_address, &origin.address);
-        take_one(&mut self.by_prefix, &origin.prefix);
+    /// Takes a client out of those who have not logged in, where it is one.
+    fn forget(&mut self, origin: Option<Origin>, number: Option<u64>) {
+        if let (Some(origin), Some(number)) = (origin, number) {
+            let _stranger = self.crowds.part(origin.prefix, number);
+        }
     }
 }
 
@@ -235,13 +278,31 @@ const LOOK_AT: usize = 64;
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
-    number: u64,
-    origin: Origin,
+    /// Its number among the strangers.
+    number: Option<u64>,
+    /// Whom it counts for.
+    origin: Option<Origin>,
     leave: CancellationToken,
     took_place: bool,
 }
 
 impl Pass {
+    /// Says whose connection it is, where that was not known; returns whether there may be another from there.
+    pub(super) fn name(&mut self, address: IpAddr, now: Instant) -> bool {
+        if self.origin.is_some() {
+            return true;
+        }
+        let origin = Origin::of(address);
+        let mut counts = self.gate.counts();
+        if !counts.has_room(origin, &self.gate.limits) {
+            return false;
+        }
+        counts.count(origin);
+        self.number = Some(counts.join(origin, now, &self.leave));
+        self.origin = Some(origin);
+        true
+    }
+
     /// Returns whether another client had to make room.
     pub(super) fn took_place(&self) -> bool {
         self.took_place
@@ -249,8 +310,7 @@ impl Pass {
 
     /// Notes that the client has shown who it is: its place is its own from now on.
     pub(super) fn keep(&self) {
-        let mut counts = self.gate.counts();
-        let _known = counts.crowds.part(self.origin.prefix, self.number);
+        self.gate.counts().forget(self.origin, self.number);
     }
 
     /// Waits until another client has been given the place.
@@ -262,7 +322,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut counts = self.gate.counts();
-        let _stranger = counts.crowds.part(self.origin.prefix, self.number);
+        counts.forget(self.origin, self.number);
         // One that lost its place has been counted out.
         if !self.leave.is_cancelled() {
             counts.leave(self.origin);
@@ -349,6 +409,23 @@ mod tests {
         drop(pass);
         assert_eq!(gate.open(), 0);
         assert!(gate.admit(address("198.51.100.2"), now).is_some());
+    }
+
+    #[test]
+    fn clients_of_a_balancer_count_for_themselves() {
+        let (gate, now) = gate(3, 1, 9);
+        let mut passes = Vec::new();
+        for _ in 0..3 {
+            passes.extend(gate.admit_unnamed(now));
+        }
+        assert_eq!(passes.len(), 3, "they come from one address");
+        assert!(gate.admit_unnamed(now).is_none());
+        assert!(passes[0].name(address("192.0.2.1"), now));
+        assert!(!passes[1].name(address("192.0.2.1"), now));
+        assert!(passes[2].name(address("192.0.2.2"), now));
+        passes.clear();
+        assert_eq!(gate.open(), 0);
+        assert!(gate.admit(address("192.0.2.1"), now).is_some());
     }
 
     #[test]

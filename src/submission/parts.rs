@@ -17,6 +17,7 @@ use crate::token::Verifier;
 use super::counts::Counts;
 use super::directory::Directory;
 use super::limits::{ConnectionLimits, Gate};
+use super::mistakes::Mistakes;
 
 /// What all connections share.
 pub struct ServerParts {
@@ -42,6 +43,7 @@ pub struct ServerParts {
     /// Who may compute the keys of a handshake: half of the processors, so that a flood of handshakes leaves the others to
     /// the sessions.
     pub(super) handshakes: Semaphore,
+    pub(super) mistakes: Mistakes,
 }
 
 impl ServerParts {
@@ -70,6 +72,7 @@ impl ServerParts {
                     .map_or(1, NonZeroUsize::get)
                     .div_ceil(2),
             ),
+            mistakes: Mistakes::default(),
         }
     }
 

@@ -55,6 +55,9 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         output.field("limits", account.limits.join(", "))?;
         output.field("over them", account.over_quota)?;
     }
+    if !account.aliases.is_empty() {
+        output.field("aliases", account.aliases.join(", "))?;
+    }
     if !account.networks.is_empty() {
         output.field("networks", account.networks.join(", "))?;
     }

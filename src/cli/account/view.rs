@@ -33,6 +33,8 @@ pub(super) struct AccountView {
     pub(super) limits: Vec<String>,
     pub(super) over_quota: &'static str,
     pub(super) networks: Vec<String>,
+    /// Other names it logs in with.
+    pub(super) aliases: Vec<String>,
     /// The upstreams in failover order; `None` where nothing can be sent.
     pub(super) route: Option<Vec<String>>,
     /// How many routes by recipient are for its mail.
@@ -84,6 +86,7 @@ impl AccountView {
                 OverQuota::Refuse => "refuse",
             },
             networks: account.networks.iter().map(ToString::to_string).collect(),
+            aliases: account.aliases.iter().map(ToString::to_string).collect(),
             route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
             recipient_routes: config.routes.rules_of(&account.name).len(),
             note: config.notes.get(&account.name).cloned(),

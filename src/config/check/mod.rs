@@ -1,12 +1,14 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod aliases;
 mod app_passwords;
 mod context;
 mod dkim;
 mod list;
 mod listeners;
 mod login;
+mod networks;
 mod quotas;
 mod routes;
 mod senders;

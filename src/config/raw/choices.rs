@@ -26,6 +26,7 @@ choices!(Sandbox { #[default] Auto = "auto", Off = "off", Required = "required" 
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
 choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(ListenerProfile { #[default] Device = "device" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });
 choices!(TlsPolicy {

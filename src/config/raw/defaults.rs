@@ -8,9 +8,9 @@ use super::{
     Account, AccountDefaults, AccountRule, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud,
     Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits,
     List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
-    OwnRetry, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Sandbox,
-    Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
-    Unfit, UpstreamTimeouts,
+    OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
+    Retry, Root, Sandbox, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts,
+    Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -23,7 +23,7 @@ impl Default for Root {
         let listener = |name: &str, ports: &[&str], tls| Listener {
             name: Some(unplaced(name.to_owned())),
             ports: Some(unplaced(List::of(ports))),
-            tls,
+            tls: Some(tls),
             ..Listener::default()
         };
         Self {
@@ -72,11 +72,22 @@ impl Default for Listener {
     fn default() -> Self {
         Self {
             name: None,
+            profile: None,
             address: unplaced(List::of(&["[::]"])),
             ports: None,
-            tls: TlsMode::default(),
-            auth: unplaced(AuthRule::default()),
+            tls: None,
+            auth: None,
+            plain_text_auth_networks: None,
+            auth_equals: None,
+            discard_keywords: None,
+            bare_newlines: None,
+            proxy_protocol: None,
+            connections: None,
+            connections_per_address: None,
             on_port_in_use: None,
+            limits: OwnLimits::default(),
+            timeouts: OwnTimeouts::default(),
+            network: Vec::new(),
         }
     }
 }
@@ -363,6 +374,7 @@ impl Default for Account {
             tenant: None,
             upstream: None,
             networks: None,
+            aliases: None,
             authorized_domains: None,
             authorized_senders: None,
             priority: None,

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, Login,
-    OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, TlsMode, Upstream,
+    AppPassword, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
+    OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -61,17 +61,6 @@ pub(in crate::config) struct Server {
 pub(in crate::config) struct Log {
     pub(in crate::config) level: LogLevel,
     pub(in crate::config) format: LogFormat,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct Listener {
-    pub(in crate::config) name: Option<Spanned<String>>,
-    pub(in crate::config) address: Spanned<List>,
-    pub(in crate::config) ports: Option<Spanned<List>>,
-    pub(in crate::config) tls: TlsMode,
-    pub(in crate::config) auth: Spanned<AuthRule>,
-    pub(in crate::config) on_port_in_use: Option<OnPortInUse>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -197,6 +186,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) tenant: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
     pub(in crate::config) networks: Option<Spanned<List>>,
+    pub(in crate::config) aliases: Option<Spanned<List>>,
     pub(in crate::config) authorized_domains: Option<Spanned<List>>,
     pub(in crate::config) authorized_senders: Option<Spanned<List>>,
     pub(in crate::config) priority: Option<Number<1, 5>>,

@@ -9,6 +9,7 @@ use zeroize::Zeroize as _;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::smtp::foreign::Foreign;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -45,6 +46,8 @@ pub struct Session {
     /// When the message that is coming in began.
     message_since: Option<Instant>,
     stopping: Stopping,
+    /// The other protocol that the client speaks.
+    pub(super) foreign: Option<Foreign>,
 }
 
 /// What the session wants next.
@@ -160,6 +163,7 @@ impl Session {
             waiting_since: None,
             message_since: None,
             stopping: Stopping::No,
+            foreign: None,
         }
     }
 
@@ -206,6 +210,11 @@ impl Session {
     /// Returns whether the octets of a message come in.
     pub fn is_receiving(&self) -> bool {
         matches!(self.state, State::Receiving(_))
+    }
+
+    /// Returns the other protocol that the client speaks, where that is why the session is closed.
+    pub fn foreign(&self) -> Option<Foreign> {
+        self.foreign
     }
 
     /// Returns its bounds.
@@ -357,6 +366,11 @@ impl Session {
 
     /// Takes a command line or a line of AUTH, if one is there.
     fn read_line(&mut self) -> bool {
+        if let Some(foreign) = self.foreign_octets() {
+            self.input.clear();
+            self.turn_away(foreign);
+            return true;
+        }
         let limits = &self.settings.limits;
         let is_auth = self.is_authenticating() || begins_with_auth(&self.input);
         let limit = if is_auth {
@@ -382,6 +396,12 @@ impl Session {
         }
         self.limit_errors();
         true
+    }
+
+    /// Returns the binary protocol of what comes in the place of a command.
+    fn foreign_octets(&self) -> Option<Foreign> {
+        let is_command = !self.is_authenticating() && self.splitter.is_at_start();
+        Foreign::of_octets(&self.input).filter(|_| is_command)
     }
 
     fn is_authenticating(&self) -> bool {
@@ -470,6 +490,14 @@ impl Session {
             self.steps.push_back(Step::Discard);
         }
         self.reply(reply, "");
+        self.state = State::Closing;
+    }
+
+    /// Closes without a word.
+    pub(super) fn hang_up(&mut self) {
+        if matches!(self.state, State::Receiving(_)) {
+            self.steps.push_back(Step::Discard);
+        }
         self.state = State::Closing;
     }
 

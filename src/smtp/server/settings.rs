@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::mail::Domain;
 use crate::smtp::sasl::Mechanism;
 
+use super::keyword::Keywords;
+
 /// Settings of a session; the same for all sessions of a listener.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
@@ -18,6 +20,10 @@ pub struct Settings {
     /// The mechanisms of AUTH that are offered, in this order. Many a client takes the first that it knows, so each must
     /// work for every account.
     pub mechanisms: Arc<[Mechanism]>,
+    /// The keywords that EHLO does not offer, though what they stand for works: some old devices choke on them.
+    pub discarded: Keywords,
+    /// Whether EHLO names the mechanisms of AUTH in the old way too.
+    pub auth_equals: AuthEquals,
     /// What is done with a bare CR or LF in a message.
     pub bare_newlines: BareNewlines,
     /// Bounds.
@@ -64,6 +70,16 @@ pub enum AuthRule {
     Always,
     /// Never: only accounts known by their network can send.
     Off,
+}
+
+/// Whether EHLO has a line `AUTH=LOGIN PLAIN`, which Outlook Express 4, Exchange 5 and some devices look for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AuthEquals {
+    /// It has not.
+    #[default]
+    Absent,
+    /// It has, behind the line of the standard (RFC 4954 §3).
+    Offered,
 }
 
 /// What is done with a CR without LF or a LF without CR in a message. It never ends the data.

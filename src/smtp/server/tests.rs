@@ -46,6 +46,8 @@ fn settings() -> Settings {
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
         mechanisms: Settings::default_mechanisms(),
+        discarded: Keywords::default(),
+        auth_equals: AuthEquals::Absent,
         bare_newlines: BareNewlines::Repair,
         // What EHLO offers in the dialogues is what a session always offers.
         limits: Limits {
@@ -106,6 +108,11 @@ impl Dialogue {
             ("tls", "implicit") => settings.tls = TlsMode::Implicit,
             ("auth", "always") => settings.auth = AuthRule::Always,
             ("auth", "off") => settings.auth = AuthRule::Off,
+            ("auth_equals", "true") => settings.auth_equals = AuthEquals::Offered,
+            ("discard", names) => {
+                let keywords = names.split(' ').map(|name| Keyword::parse(name).unwrap());
+                settings.discarded = keywords.collect();
+            }
             ("bare_newlines", "refuse") => settings.bare_newlines = BareNewlines::Refuse,
             ("network", name) => self.neighbour = Some(identity(name, Proof::Network)),
             ("message_size", _) => settings.limits.message_size = number().into(),
