@@ -226,7 +226,7 @@ impl Sandbox {
             }
             Self::Off => tracing::warn!(capabilities, "not sandboxed: the configuration says so"),
             Self::Unsupported => {
-                tracing::warn!(capabilities, "not sandboxed: the kernel has no Landlock")
+                tracing::warn!(capabilities, "not sandboxed: the kernel has no Landlock");
             }
         }
     }

@@ -117,6 +117,7 @@ mod tests {
             tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
             password: None,
             app_passwords: Vec::new(),
+            aliases: Vec::new(),
             active: true,
             networks: Vec::new(),
         }

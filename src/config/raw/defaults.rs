@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, AuthRule, Canonicalization, ClientAuth, Cloud,
+    Account, AccountDefaults, AccountRule, Accounts, Canonicalization, ClientAuth, Cloud,
     Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits,
     List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
     OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
