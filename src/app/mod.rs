@@ -14,6 +14,7 @@ mod register;
 mod reload;
 mod reroute;
 mod run;
+mod sandbox;
 pub mod senders;
 
 pub use error::AppError;

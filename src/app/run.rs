@@ -19,7 +19,7 @@ use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{Binding, Bound, Server, ServerParts};
+use crate::submission::{Binding, Bound, ConnectionLimits, Server, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
 use crate::web;
@@ -32,6 +32,7 @@ use super::privileges;
 use super::public;
 use super::register::Register;
 use super::reload::{Fixed, Kept, Reloader};
+use super::sandbox::{self, Folders, Sandbox};
 use super::senders;
 
 /// Threads for large bodies and other work that waits for the disk.
@@ -61,15 +62,15 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .iter()
         .map(|listener| listener.ports.len() * listener.addresses.len())
         .sum();
-    privileges::raise_file_limit(ports)?;
-    privileges::forbid_core_dumps()?;
+    let room = privileges::raise_file_limit(ports)?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
     let public = public::bind(config.public.as_ref())?;
-    become_user(&config)?;
+    let sandbox = confine(&config)?;
     let logging =
         telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
     report_start(&config, &binding);
+    sandbox.report();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // They wait for the disk; more of them only take memory.
@@ -90,6 +91,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         quotas,
+        sandbox,
+        connections: fit(config.server.connections, room),
         journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
@@ -111,12 +114,22 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
 
 struct Parts {
     quotas: Arc<Quotas>,
+    sandbox: Sandbox,
+    connections: ConnectionLimits,
     config: Checked,
     journal: Arc<Journal>,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
     tls: Arc<Reloadable>,
+}
+
+/// Gives up whatever is not needed to serve. Every thread is to be without it, so none may have been started.
+fn confine(config: &Checked) -> Result<Sandbox, AppError> {
+    become_user(config)?;
+    privileges::forbid_core_dumps()?;
+    privileges::give_up()?;
+    sandbox::enter(config.server.sandbox, Folders::of(config))
 }
 
 fn become_user(config: &Checked) -> Result<(), AppError> {
@@ -152,6 +165,19 @@ fn report_start(config: &Checked, binding: &Binding) {
             "ports are taken by other programs and left out"
         );
     }
+}
+
+/// Keeps file descriptors for the spool and the upstreams, whatever the configuration allows to clients.
+fn fit(mut limits: ConnectionLimits, room: usize) -> ConnectionLimits {
+    if limits.total > room {
+        tracing::warn!(
+            connections = room,
+            configured = limits.total,
+            "the limit on open files leaves room for fewer connections"
+        );
+        limits.total = room;
+    }
+    limits
 }
 
 fn runtime_part(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
@@ -304,7 +330,7 @@ impl Parts {
             spool: Arc::clone(&self.spool),
             parts: Arc::new(
                 parts
-                    .with_limits(self.config.server.connections)
+                    .with_limits(self.connections)
                     .with_quotas(Arc::clone(&self.quotas))
                     .with_journal(Arc::clone(&self.journal)),
             ),
@@ -325,6 +351,7 @@ impl Parts {
             }),
             watch: Mutex::default(),
             fixed: Fixed::of(&self.config),
+            sandbox: self.sandbox.clone(),
         })
     }
 }

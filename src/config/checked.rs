@@ -1,6 +1,6 @@
 //! A configuration that can be used.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub struct Checked {
     pub system_mail: SystemMail,
     /// The public web listener, where there is one.
     pub public: Option<public::Settings>,
+    /// The files that were named and read, and the folders that were named.
+    pub files: BTreeSet<PathBuf>,
     /// Secrets, keys and certificates whose end is known.
     pub expiries: Vec<Expiry>,
     /// What somebody should look at.
@@ -115,6 +117,19 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// How many clients may be connected.
     pub connections: ConnectionLimits,
+    /// Whether the kernel keeps the server inside its folders.
+    pub sandbox: SandboxMode,
+}
+
+/// Whether the kernel keeps the server inside its folders.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SandboxMode {
+    /// Where it can.
+    Auto,
+    /// No.
+    Off,
+    /// Or there is no start.
+    Required,
 }
 
 /// A listener for people to look at.

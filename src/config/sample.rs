@@ -165,12 +165,24 @@ fn server(sample: &mut Sample, root: &raw::Root) {
     sample.shown(
         "connections",
         server.connections,
-        "Clients connected at once, over all listeners. More hear 421.",
+        "Clients connected at once, over all listeners, as far as the limit on open files allows. When there are so many, a\n\
+         new one takes the place of who has not logged in for the longest time; where all have, it hears 421.",
     );
     sample.shown(
         "connections_per_address",
         server.connections_per_address,
-        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits.",
+        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits. More hear 421.",
+    );
+    sample.shown(
+        "connections_per_prefix",
+        server.connections_per_prefix,
+        "Clients connected at once from one IPv4 network of 24 bits, or one IPv6 network of 48 bits. More hear 421.",
+    );
+    sample.shown(
+        "sandbox",
+        text(server.sandbox),
+        "\"auto\": the kernel keeps the server inside the folders that it uses, where it can (Landlock, Linux 5.13); \"required\":\n\
+         or posthouse does not start; \"off\": not. A reload that names files in other folders needs a restart.",
     );
     sample.table("[log]", "");
     sample.shown(

@@ -73,6 +73,7 @@ mod secret_or_certificate_expires;
 mod sender_asks_for_reports;
 mod sender_is_international;
 mod sender_is_rewritten;
+mod server_is_shut_in;
 mod somebody_confirms_a_sender;
 mod spool_is_damaged;
 mod spool_is_full;

@@ -149,6 +149,7 @@ fn connections(raw: &raw::Listener) -> Option<ConnectionLimits> {
     (total.is_some() || per_address.is_some()).then(|| ConnectionLimits {
         total: total.map_or(usize::MAX, |number| number.to()),
         per_address: per_address.map_or(usize::MAX, |number| number.to()),
+        per_prefix: usize::MAX,
     })
 }
 

@@ -9,8 +9,8 @@ use super::{
     Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer, Journal, Large,
     Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized,
     OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage,
-    Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
-    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts, VerifiedSenders,
+    Relay, Retry, Root, Sandbox, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant,
+    Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts, VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -64,6 +64,8 @@ impl Default for Server {
             shutdown_grace: Span::of(Duration::from_secs(30)),
             connections: Number::of(10_000),
             connections_per_address: Number::of(500),
+            connections_per_prefix: Number::of(2_000),
+            sandbox: Sandbox::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
     AccountRule, AuthRule, Autoconfig, BareNewlines, Canonicalization, ClientAuth, Cloud,
     ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit, VerifiedSenders,
+    OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode, TlsPolicy, Unfit, VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat, LogLevel,
-    Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream, VerifiedSenders,
+    Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Upstream, VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -54,6 +54,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) shutdown_grace: Span<0>,
     pub(in crate::config) connections: Number<1, 1_000_000>,
     pub(in crate::config) connections_per_address: Number<1, 1_000_000>,
+    pub(in crate::config) connections_per_prefix: Number<1, 1_000_000>,
+    pub(in crate::config) sandbox: Sandbox,
 }
 
 #[derive(Debug, Default, Deserialize)]
