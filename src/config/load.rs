@@ -101,10 +101,12 @@ fn check_root(
     let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
+    let throttle = check::throttle(context, &root.auth.throttle);
     let tls = check::tls(context, &root.tls, &server);
     let CheckedAccounts {
         accounts,
@@ -112,11 +114,13 @@ fn check_root(
         notes,
         verified,
     } = accounts?;
+    let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
         shown_listeners,
         tls: tls?,
+        throttle,
         tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
@@ -133,11 +137,7 @@ fn check_root(
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
         public,
-        expiries: context
-            .take_expiries()
-            .into_iter()
-            .chain(expiries)
-            .collect(),
+        expiries,
         warnings: Vec::new(),
         server,
     })

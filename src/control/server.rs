@@ -23,7 +23,8 @@ use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
 use super::protocol::{
-    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted, VERSION,
+    BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted,
+    VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::senders::{SenderRequest, SenderView};
@@ -95,6 +96,12 @@ pub trait Operator: Configured {
     /// # Errors
     /// [`SenderError`]: nothing has changed.
     async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError>;
+
+    /// Returns whose logins are refused since too many have failed.
+    fn blocked(&self) -> Vec<BlockView>;
+
+    /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
+    fn forgive(&self, who: &str) -> usize;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -306,6 +313,12 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
+            Request::Blocked => Response::Blocked {
+                blocks: self.operator.blocked(),
+            },
+            Request::Forgive { who } => Response::Forgiven {
+                blocks: self.operator.forgive(&who),
+            },
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,

@@ -25,6 +25,7 @@ mod support {
 mod report;
 mod stage;
 
+mod account_has_several_passwords;
 mod account_is_known_by_its_network;
 mod account_is_over_its_limits;
 mod accounts_are_edited_on_the_command_line;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, Canonicalization, ClientAuth, Cloud,
+    Account, AccountDefaults, AccountRule, Accounts, Auth, Canonicalization, ClientAuth, Cloud,
     Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer, Journal, Large,
     Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized,
     OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage,
@@ -40,6 +40,7 @@ impl Default for Root {
             login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
+            auth: Auth::default(),
             relay: Relay::default(),
             route: Vec::new(),
             upstream: Named::new(),
@@ -76,6 +77,7 @@ impl Default for Listener {
             ports: None,
             tls: None,
             auth: None,
+            mechanisms: None,
             plain_text_auth_networks: None,
             auth_equals: None,
             discard_keywords: None,
@@ -369,6 +371,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            scram: None,
             app_password: Named::new(),
             active: true,
             tenant: None,

@@ -88,6 +88,14 @@ impl Operator for FakeOperator {
         Err(SenderError::Temporary(format!("{request:?}")))
     }
 
+    fn blocked(&self) -> Vec<BlockView> {
+        Vec::new()
+    }
+
+    fn forgive(&self, who: &str) -> usize {
+        usize::from(who == "alice")
+    }
+
     fn describe(&self) -> ServerView {
         ServerView {
             version: "1.2.3".to_owned(),
