@@ -156,6 +156,10 @@ impl Operator for ServerOperator {
         Ok(())
     }
 
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        self.reloader.senders(request).await
+    }
+
     fn blocked(&self) -> Vec<BlockView> {
         let blocks = self.reloader.parts.authenticator.blocks();
         let view = |block: Block| BlockView {
@@ -180,10 +184,6 @@ impl Operator for ServerOperator {
             "failed logins forgotten by an operator"
         );
         of_account + of_address
-    }
-
-    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
-        self.reloader.senders(request).await
     }
 
     fn describe(&self) -> ServerView {

@@ -219,7 +219,7 @@ async fn run(
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
     let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let ports = open_ports(bound, &reloader, &config)?;
+    let opened = open_ports(bound, &reloader, &config)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
         // Mail must not be accepted by a process that no longer stores or relays: whoever supervises it starts another.
@@ -235,7 +235,7 @@ async fn run(
     tracing::info!("stopping");
     stop_control.cancel();
     controlling.join_all().await;
-    ports.stop(config.server.shutdown_grace).await;
+    opened.stop(config.server.shutdown_grace).await;
     stop_keeper.cancel();
     keeping.join_all().await;
     stop_relay.cancel();
@@ -383,8 +383,10 @@ fn list_ports(bound: &AllBound) -> String {
         .iter()
         .map(|port| (public::NAME, port.address()));
     let all = mail.chain(public);
-    all.map(|(name, address)| format!("{name} {address}\n"))
-        .collect()
+    let lines: Vec<_> = all
+        .map(|(name, address)| format!("{name} {address}\n"))
+        .collect();
+    lines.concat()
 }
 
 struct Signals {

@@ -86,6 +86,10 @@ impl Checked {
 }
 
 /// Adds what has been verified to the profiles that are configured.
+#[expect(
+    clippy::implicit_hasher,
+    reason = "they are the maps of the configuration, and no others"
+)]
 pub fn with_verified(
     profiles: &HashMap<AccountName, Profile>,
     how: &HashMap<AccountName, VerifiedSenders>,

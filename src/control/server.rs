@@ -91,16 +91,17 @@ pub trait Operator: Configured {
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
 
-    /// Returns whose logins are refused since too many have failed.
-    fn blocked(&self) -> Vec<BlockView>;
-
-    /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
-    fn forgive(&self, who: &str) -> usize;
     /// Does what is asked about verified senders; changes are durable and in force when it returns.
     ///
     /// # Errors
     /// [`SenderError`]: nothing has changed.
     async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError>;
+
+    /// Returns whose logins are refused since too many have failed.
+    fn blocked(&self) -> Vec<BlockView>;
+
+    /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
+    fn forgive(&self, who: &str) -> usize;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;

@@ -84,16 +84,16 @@ impl Operator for FakeOperator {
         })
     }
 
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        Err(SenderError::Temporary(format!("{request:?}")))
+    }
+
     fn blocked(&self) -> Vec<BlockView> {
         Vec::new()
     }
 
     fn forgive(&self, who: &str) -> usize {
         usize::from(who == "alice")
-    }
-
-    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
-        Err(SenderError::Temporary(format!("{request:?}")))
     }
 
     fn describe(&self) -> ServerView {
