@@ -50,7 +50,9 @@ impl Decider {
         };
         let (delay, blocks) = admission.failed();
         parts.counts.count(Event::FailedLogin);
-        tracing::warn!(account = said, reason, "authentication failed");
+        // The line that fail2ban counts is the same for all logins.
+        tracing::info!(account = said, reason, "access token refused");
+        tracing::warn!(account = said, "authentication failed");
         self.note_blocks(&blocks);
         tokio::time::sleep(delay).await;
         ask.refuse(session, &replies::TOKEN_REFUSED);
