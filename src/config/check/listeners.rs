@@ -15,6 +15,7 @@ use super::list::entries;
 use super::networks::networks;
 use crate::config::checked::ShownListener;
 use crate::config::raw::{self, List};
+use crate::config::units::Number;
 use crate::identity::UpstreamName;
 use crate::smtp::server::{self, AuthRule, Keyword, TlsMode};
 use crate::submission::{ConnectionLimits, ListenerSettings, OnPortInUse, PortSet, PortSetError};
@@ -40,9 +41,9 @@ pub(in crate::config) fn listeners(
         let profile = raw.profile.map(|profile| (profile, profile.table()));
         let profile = profile.as_ref();
         let ports_place = raw.ports.as_ref().map_or(place.clone(), Spanned::span);
-        let path = ["listener", &index.to_string()];
+        let number = index.to_string();
         if raw.ports.is_none() {
-            let path = [path[0], path[1], "ports"];
+            let path = ["listener", &number, "ports"];
             context.missing(place, &path, "for example: ports = [\"25\", \"587\"]");
         }
         let layers = Layers {
@@ -58,7 +59,7 @@ pub(in crate::config) fn listeners(
         shown.push(ShownListener {
             name: settings.name.clone(),
             profile: profile.map(|(profile, _)| profile.name()),
-            settings: context.effective(&path, sources.rows(&settings.name)),
+            settings: context.effective(&["listener", &number], sources.rows(&settings.name)),
         });
         overlap(context, &settings, &ports_place, &found);
         found.push((settings, ports_place));
@@ -136,8 +137,8 @@ fn without_places(networks: Vec<(IpNet, Range<usize>)>) -> Vec<IpNet> {
 fn connections(raw: &raw::Listener) -> Option<ConnectionLimits> {
     let (total, per_address) = (raw.connections, raw.connections_per_address);
     (total.is_some() || per_address.is_some()).then(|| ConnectionLimits {
-        total: total.map_or(usize::MAX, |number| number.to()),
-        per_address: per_address.map_or(usize::MAX, |number| number.to()),
+        total: total.map_or(usize::MAX, Number::to),
+        per_address: per_address.map_or(usize::MAX, Number::to),
     })
 }
 
@@ -182,7 +183,6 @@ fn sessions_by_network(
             .copied()
             .collect::<Vec<_>>(),
     );
-    named.dedup();
     let narrowest = |around: IpNet, networks: &mut dyn Iterator<Item = IpNet>| {
         let containing = networks.filter(|network| network.contains(&around));
         containing.max_by_key(IpNet::prefix_len)
