@@ -4,7 +4,8 @@
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
 //! - pure logic: [`smtp`], [`proxy_protocol`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
-//! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
+//! - ports and adapters: [`alert`], [`auth`], [`body`], [`dial`], [`dns`], [`http`], [`journal`], [`mta_sts`],
+//!   [`oauth`], [`port`], [`quota`], [`spool`], [`telemetry`], [`tls`], [`token`], [`upstream`], [`web`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -28,6 +29,7 @@ pub mod mime;
 pub mod mta_sts;
 pub mod oauth;
 pub mod policy;
+pub mod port;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod relay;
@@ -39,4 +41,6 @@ pub mod spool;
 pub mod submission;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod upstream;
+pub mod web;

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use crate::auth::{USES_FILE, Uses};
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
+use crate::dial::Dialer;
 use crate::dns::Resolver;
+use crate::http::Dial;
 use crate::identity::UpstreamName;
 use crate::mta_sts::{self, Policies};
 use crate::quota::{self, Quotas};
@@ -19,6 +21,7 @@ use crate::schedule::Chance;
 use crate::spool::embedded;
 use crate::submission::Directory;
 use crate::telemetry;
+use crate::token::Verifier;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
@@ -139,6 +142,21 @@ pub(super) fn relay_settings(config: &Checked) -> relay::Settings {
         sender_name: config.system_mail.name.clone(),
         grace: config.server.shutdown_grace,
     }
+}
+
+/// Makes who judges access tokens, with what `known` knows of the issuers that have not changed. Reads certificate
+/// authorities, connects to nothing.
+///
+/// # Errors
+/// [`AppError::Tokens`].
+pub(super) fn tokens(
+    config: &Checked,
+    known: &Verifier,
+    resolver: &Arc<dyn Resolver>,
+) -> Result<Verifier, AppError> {
+    let dialer: Arc<dyn Dial> = Arc::new(Dialer::new(Arc::clone(resolver), None));
+    let renewed = known.renewed(config.tokens.clone(), &dialer);
+    renewed.map_err(AppError::Tokens)
 }
 
 /// Makes what keeps the policies of domains (RFC 8461). Reads the file of those that are known, asks nobody.

@@ -258,6 +258,8 @@ impl Parts {
             Some(Arc::clone(&self.tls)),
             build::directory(&self.config, &register),
         );
+        let tokens = build::tokens(&self.config, &parts.tokens(), &resolver)?;
+        parts.replace_tokens(tokens);
         relay.restore(register.histories());
         Ok(Reloader {
             config_file,

@@ -156,6 +156,12 @@ impl Accounts {
         Some(account.identity(Proof::Operator))
     }
 
+    /// Returns who a client is whose access token is for that account: it exists and is active.
+    pub fn of_token(&self, name: &str) -> Option<Identity> {
+        let account = self.find(name).filter(|account| account.active)?;
+        Some(account.identity(Proof::Token))
+    }
+
     /// Returns whether a client that has logged in earlier may still send: the account exists, is active, belongs to
     /// the same tenant and still has, at `now`, what the client has shown.
     pub fn still_trusts(&self, identity: &Identity, evidence: &Evidence, now: Timestamp) -> bool {

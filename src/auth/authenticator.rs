@@ -14,7 +14,7 @@ use super::cache::{Cache, Digest};
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
-use super::throttle::Throttle;
+use super::throttle::{Leave, Throttle};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -214,6 +214,17 @@ impl Authenticator {
         }
     }
 
+    /// Allows a login for `name` that is judged elsewhere, such as one by a token; an empty name stands for one that is not
+    /// said. Failures count as those of passwords do.
+    ///
+    /// # Errors
+    /// How long to wait, where there were too many failures.
+    pub fn admit(&self, name: &str, peer: IpAddr) -> Result<Admission<'_>, Duration> {
+        let leave = self.throttle.admit(name, peer, self.clock.instant())?;
+        let clock = &*self.clock;
+        Ok(Admission { leave, clock })
+    }
+
     async fn check(
         &self,
         name: &str,
@@ -231,6 +242,24 @@ impl Authenticator {
             self.cache.insert(digest, self.clock.instant());
         }
         Ok(is_right)
+    }
+}
+
+/// The leave to judge one login. Dropping it without a verdict counts as neither.
+pub struct Admission<'a> {
+    leave: Leave<'a>,
+    clock: &'a dyn Clock,
+}
+
+impl Admission<'_> {
+    /// Says that the login succeeded.
+    pub fn succeeded(self) {
+        self.leave.succeeded(self.clock.instant());
+    }
+
+    /// Says that it failed. Returns how long the answer is to be held back: 0 to 5 seconds, growing with the failures.
+    pub fn failed(self) -> Duration {
+        self.leave.failed(self.clock.instant())
     }
 }
 

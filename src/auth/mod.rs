@@ -16,7 +16,7 @@ mod uses;
 
 pub use account::{Account, Accounts, AccountsError};
 pub use app_password::{AppPassword, Prefix};
-pub use authenticator::{Authenticator, AuthenticatorError, Settings, Verdict};
+pub use authenticator::{Admission, Authenticator, AuthenticatorError, Settings, Verdict};
 pub use evidence::Evidence;
 pub use password::{PasswordError, PasswordHash, generate_password, hash_password};
 pub use uses::{USES_FILE, Use, Uses};

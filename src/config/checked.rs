@@ -17,6 +17,7 @@ use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
+use crate::token;
 use crate::upstream::{graph, maildir, smtp};
 
 /// All settings, each in the form its module takes.
@@ -32,6 +33,8 @@ pub struct Checked {
     pub shown_listeners: Vec<ShownListener>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
+    /// Whose access tokens count at logins.
+    pub tokens: Vec<token::Settings>,
     /// Who may log in.
     pub accounts: Accounts,
     /// What is done for the mail of each account; has every account.

@@ -16,6 +16,7 @@ use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
 const MAX_FILE: u64 = 64 << 20;
@@ -77,7 +78,10 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let session = check::session(&root.session, hostname.clone());
+    let mut session = check::session(&root.session, hostname.clone());
+    if !root.login.oauth.is_empty() {
+        session.mechanisms = server::Settings::mechanisms_with_tokens();
+    }
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
@@ -107,6 +111,7 @@ fn check_root(
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
     }
+    let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let tls = check::tls(context, &root.tls, &server);
@@ -120,6 +125,7 @@ fn check_root(
         listeners,
         shown_listeners,
         tls: tls?,
+        tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,

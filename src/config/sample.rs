@@ -8,6 +8,7 @@ mod graph;
 mod journal;
 mod limits;
 mod listeners;
+mod login;
 mod oauth;
 mod routes;
 mod session;
@@ -43,6 +44,7 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    login::login(&mut sample);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
@@ -113,6 +115,12 @@ impl Sample {
 /// Puts a value in quotes.
 fn text(value: impl Display) -> String {
     format!("\"{value}\"")
+}
+
+/// Writes a list of texts.
+fn list_of(entries: &[&str]) -> String {
+    let entries: Vec<_> = entries.iter().map(text).collect();
+    format!("[{}]", entries.join(", "))
 }
 
 fn list(list: &raw::List) -> String {
@@ -288,9 +296,9 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.shown(
         "on_unauthorized",
         text(defaults.on_unauthorized),
-        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), or\n\
-         \"rewrite\": what is not authorized in the envelope and in From: becomes `default_sender`, the old From: becomes\n\
-         Reply-To: where there is none, and its display name stays.",
+        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), \"hold\" (accepted;\n\
+         waits until `posthouse queue release` sends it), or \"rewrite\": what is not authorized in the envelope and in From:\n\
+         becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
         "default_sender",

@@ -4,13 +4,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
 use super::listener::Listener;
 use super::settings::{ListenerSettings, OnPortInUse};
-
-/// Connections that the kernel keeps for a port until they are accepted.
-const BACKLOG: i32 = 1024;
+use crate::port::listen;
 
 /// A bound port that nobody serves yet.
 #[derive(Debug)]
@@ -125,21 +121,4 @@ impl Binding {
         }
         Ok(())
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        // `::` takes IPv4 too; any other IPv6 address never does.
-        socket.set_only_v6(!address.ip().is_unspecified())?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }

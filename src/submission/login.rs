@@ -18,8 +18,10 @@ impl Decider {
                 let (name, password) = (name.clone(), password.clone());
                 self.password(ask, (name, password), session).await;
             }
-            Credentials::Certificate { .. } | Credentials::Token { .. } => {
-                ask.refuse(session, &replies::AUTH_FAILED);
+            Credentials::Certificate { .. } => ask.refuse(session, &replies::AUTH_FAILED),
+            Credentials::Token { name, token } => {
+                let (name, token) = (name.clone(), token.clone());
+                self.token(ask, (name, token), session).await;
             }
         }
     }
@@ -93,7 +95,8 @@ impl Decider {
             Proof::Operator => {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
-            Proof::Certificate | Proof::Password | Proof::Token => {
+            Proof::Token => self.still_grants(&identity, &accounts),
+            Proof::Certificate | Proof::Password => {
                 let evidence = self.evidence.as_ref();
                 evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
             }
@@ -108,7 +111,7 @@ impl Decider {
 }
 
 /// A user name for the log: it may be anything that a client sends.
-fn printable(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     name.chars()
         .take(64)
         .map(|c| if c.is_control() { '?' } else { c })

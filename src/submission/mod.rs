@@ -22,6 +22,8 @@ mod settings;
 mod story;
 mod stream;
 mod terms;
+mod token;
+mod unauthorized;
 
 pub use binding::{BindError, Binding, Bound, Skipped, bind};
 pub use counts::{Counted, Counts};

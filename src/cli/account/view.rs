@@ -64,12 +64,14 @@ impl AccountView {
             check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
             on_unauthorized: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Alert) => "alert",
+                Some(OnUnauthorized::Hold) => "hold",
                 Some(OnUnauthorized::Reject) | None => "reject",
                 Some(OnUnauthorized::Rewrite(_)) => "rewrite",
             },
             default_sender: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
-                Some(OnUnauthorized::Alert | OnUnauthorized::Reject) | None => None,
+                Some(OnUnauthorized::Alert | OnUnauthorized::Hold | OnUnauthorized::Reject)
+                | None => None,
             },
             priority: profile
                 .map_or_else(Priority::default, |profile| profile.priority)

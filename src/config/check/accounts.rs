@@ -269,6 +269,7 @@ fn rules(
     };
     rules.on_unauthorized = match on_unauthorized {
         raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
+        raw::OnUnauthorized::Hold => OnUnauthorized::Hold,
         raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
         raw::OnUnauthorized::Rewrite => senders.rewriting(context, (key, account), &rules),
     };

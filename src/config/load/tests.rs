@@ -112,11 +112,11 @@ fn a_listener_has_what_is_written_and_the_rest_by_default() {
     assert_eq!(printers.session.auth, AuthRule::Off);
     assert_eq!(
         printers.session.limits,
-        crate::smtp::server::Limits::default()
+        server::Limits::default()
     );
     assert_eq!(
         printers.session.timeouts,
-        crate::smtp::server::Timeouts::default()
+        server::Timeouts::default()
     );
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, Canonicalization, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
-    Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port,
-    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
-    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    Account, AccountDefaults, Accounts, Canonicalization, ClientAuth, Cloud, Connections,
+    Dkim, ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List, Listener, Log,
+    Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
+    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
+    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
     UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
@@ -37,6 +37,7 @@ impl Default for Root {
                 )),
                 unplaced(listener("submissions", &["465"], TlsMode::Implicit)),
             ],
+            login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
@@ -139,6 +140,18 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Introspection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            client_id: None,
+            client_secret: None,
+            client_auth: ClientAuth::Basic,
+            remember: unplaced(Span::of(Duration::from_mins(1))),
         }
     }
 }

@@ -9,21 +9,23 @@ mod dkim;
 mod graph;
 mod list;
 mod listener;
+mod login;
 mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use app_password::AppPassword;
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader,
-    Smtputf8, TlsMode, TlsPolicy, Unfit,
+    AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
+    Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
+    PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use listener::{Listener, ListenerNetwork, OwnLimits, OwnTimeouts};
+pub(super) use login::{Introspection, Issuer, Jwt, Login};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Log, Named, RecipientRoute,

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, Upstream,
+    AppPassword, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
+    OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -22,6 +22,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) server: Server,
     pub(in crate::config) log: Log,
     pub(in crate::config) listener: Vec<Spanned<Listener>>,
+    pub(in crate::config) login: Login,
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
     pub(in crate::config) relay: Relay,

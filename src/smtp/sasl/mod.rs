@@ -1,6 +1,7 @@
 //! The server's side of SASL exchanges (RFC 4422, RFC 4954 §4): what a client says, not whether it is true.
 
 mod password;
+mod token;
 
 use std::fmt;
 
@@ -102,6 +103,12 @@ pub enum Exchange {
     LoginName,
     /// LOGIN, for the password.
     LoginPassword(String),
+    /// OAUTHBEARER, for its only response.
+    OAuthBearer,
+    /// OAUTHBEARER or XOAUTH2, for the response that says nothing, to the challenge which tells that the token is refused.
+    TokenRefused,
+    /// XOAUTH2, for its only response.
+    XOAuth2,
 }
 
 /// What follows a response.
@@ -121,11 +128,11 @@ impl Exchange {
         let (exchange, challenge) = match mechanism {
             Mechanism::Plain => (Self::Plain, replies::AUTH_CONTINUE),
             Mechanism::Login => (Self::LoginName, replies::AUTH_USERNAME),
-            Mechanism::External
-            | Mechanism::OAuthBearer
-            | Mechanism::ScramSha256
-            | Mechanism::ScramSha256Plus
-            | Mechanism::XOAuth2 => return Next::Refused(replies::UNKNOWN_MECHANISM),
+            Mechanism::OAuthBearer => (Self::OAuthBearer, replies::AUTH_CONTINUE),
+            Mechanism::XOAuth2 => (Self::XOAuth2, replies::AUTH_CONTINUE),
+            Mechanism::External | Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                return Next::Refused(replies::UNKNOWN_MECHANISM);
+            }
         };
         match initial {
             Some(initial) => exchange.respond(initial.as_bytes()),
@@ -135,6 +142,10 @@ impl Exchange {
 
     /// Takes a response line. `*` cancels.
     pub fn respond(self, line: &[u8]) -> Next {
+        if self == Self::TokenRefused {
+            // The failure is one already, and cancelling does not undo it.
+            return Next::Refused(replies::TOKEN_REFUSED);
+        }
         let line = line.trim_ascii();
         if line == b"*" {
             return Next::Refused(replies::AUTH_CANCELLED);
@@ -152,6 +163,9 @@ impl Exchange {
                 Next::Challenge(Self::LoginPassword(response), replies::AUTH_PASSWORD)
             }
             Self::LoginPassword(name) => password::credentials(&name, &response),
+            Self::OAuthBearer => token::oauthbearer(&response),
+            Self::TokenRefused => Next::Refused(replies::TOKEN_REFUSED),
+            Self::XOAuth2 => token::xoauth2(&response),
         }
     }
 }

@@ -178,6 +178,12 @@ impl Session {
         self.answer(State::Ready, &replies::AUTHENTICATED, "");
     }
 
+    /// Tells a client why its token is refused. The failure is counted with the reply that follows.
+    pub(super) fn explain_refusal(&mut self) {
+        let state = State::Authenticating(Exchange::TokenRefused);
+        self.answer(state, &replies::TOKEN_CHALLENGE, "");
+    }
+
     pub(super) fn not_authenticated(&mut self, reply: &Reply) {
         self.counts.auth_failures += u32::from(reply.code() == replies::AUTH_FAILED.code());
         self.answer(State::Ready, reply, "");

@@ -48,6 +48,17 @@ impl Settings {
     pub fn default_mechanisms() -> Arc<[Mechanism]> {
         Arc::new([Mechanism::Login, Mechanism::Plain])
     }
+
+    /// Returns these, and behind them those that take an access token: a client that has none takes the first, and one that
+    /// has one looks for them by name.
+    pub fn mechanisms_with_tokens() -> Arc<[Mechanism]> {
+        Arc::new([
+            Mechanism::Login,
+            Mechanism::Plain,
+            Mechanism::XOAuth2,
+            Mechanism::OAuthBearer,
+        ])
+    }
 }
 
 /// When AUTH is offered and permitted.
