@@ -138,6 +138,9 @@ impl Reloader {
             .replace(std::mem::take(&mut config.quotas));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
+        self.parts
+            .authenticator
+            .set_throttle(config.throttle.clone());
         self.parts.replace_tokens(tokens);
         self.route(lanes, &config).await;
         let mut warnings: Vec<_> = config.warnings.iter().map(Diagnostic::summary).collect();

@@ -76,6 +76,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let accounts = std::mem::take(&mut config.accounts);
     let authenticator =
         Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
+    authenticator.set_throttle(config.throttle.clone());
     let tls = Arc::new(Reloadable::new(&config.tls)?);
     let quotas = build::quotas(&config, &clock);
     let journal = Journal::open(config.journal.clone(), Arc::clone(&clock));

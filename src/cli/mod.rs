@@ -6,6 +6,7 @@
 
 mod account;
 mod arguments;
+mod auth;
 mod check;
 mod completions;
 mod configuration;

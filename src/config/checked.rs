@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
-use crate::auth::Accounts;
+use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
@@ -33,6 +33,8 @@ pub struct Checked {
     pub shown_listeners: Vec<ShownListener>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
+    /// How much guessing of passwords is put up with.
+    pub throttle: ThrottleSettings,
     /// Whose access tokens count at logins.
     pub tokens: Vec<token::Settings>,
     /// Who may log in.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::check::{self, CheckedAccounts, Context};
 use super::checked::{Checked, Log, LogFormat, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::expiry::Expiry;
 use super::{raw, read};
 use crate::auth::Accounts;
 use crate::dkim::Signers;
@@ -78,10 +79,7 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let mut session = check::session(&root.session, hostname.clone());
-    if !root.login.oauth.is_empty() {
-        session.mechanisms = server::Settings::mechanisms_with_tokens();
-    }
+    let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
@@ -92,39 +90,35 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
-    let mut expiries = Vec::new();
-    let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
-        |(raw, mut context)| {
-            let tables = check::Tables {
-                names: &names,
-                routes: &mut routes,
-                quotas: &mut quotas,
-                limits,
-                senders,
-            };
-            let checked = check::accounts(&mut context, &raw, defaults, tables);
-            expiries = context.take_expiries();
-            found.extend(context.into_diagnostics());
-            checked
-        },
-    );
+    let tables = check::Tables {
+        names: &names,
+        routes: &mut routes,
+        quotas: &mut quotas,
+        limits,
+        senders,
+    };
+    let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
+    let throttle = check::throttle(context, &root.auth.throttle);
     let tls = check::tls(context, &root.tls, &server);
     let CheckedAccounts {
         accounts,
         profiles,
         notes,
     } = accounts?;
+    let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
         shown_listeners,
         tls: tls?,
+        throttle,
         tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
@@ -139,14 +133,38 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        expiries: context
-            .take_expiries()
-            .into_iter()
-            .chain(expiries)
-            .collect(),
+        expiries,
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Returns what all sessions have in common. Tokens are offered where anybody's count.
+fn session(root: &raw::Root, hostname: &Domain) -> server::Settings {
+    let session = check::session(&root.session, hostname.clone());
+    if root.login.oauth.is_empty() {
+        return session;
+    }
+    server::Settings {
+        mechanisms: server::Settings::mechanisms_with_tokens(),
+        ..session
+    }
+}
+
+/// Reads and checks the accounts; returns also what of theirs comes to an end.
+fn accounts(
+    path: &Path,
+    defaults: &raw::AccountDefaults,
+    tables: check::Tables<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> (Option<CheckedAccounts>, Vec<Expiry>) {
+    let Some((raw, mut context)) = open::<raw::AccountsRoot>(path, Missing::IsEmpty, found) else {
+        return (None, Vec::new());
+    };
+    let checked = check::accounts(&mut context, &raw, defaults, tables);
+    let expiries = context.take_expiries();
+    found.extend(context.into_diagnostics());
+    (Some(checked), expiries)
 }
 
 /// Returns the upstreams, with who signs for them, and all keys.

@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod auth;
 mod dkim;
 mod graph;
 mod journal;
@@ -44,6 +45,7 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    auth::auth(&mut sample, &root.auth);
     login::login(&mut sample);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
@@ -338,6 +340,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          accounts.toml, a file of its own (mode 600), has one table for each account:\n\
          \n  [account.alice]\n\
          \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default\n\
+         \x20 scram              = \"SCRAM-SHA-256$…\"          posthouse account passwd alice --scram; none by default\n\
          \x20 app_password                                  further passwords, in tables below; none by default",
     );
     sample.prose(&format!(

@@ -23,7 +23,8 @@ use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
 use super::protocol::{
-    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted, VERSION,
+    BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted,
+    VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::trace;
@@ -88,6 +89,12 @@ pub trait Operator: Configured {
     /// # Errors
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
+
+    /// Returns whose logins are refused since too many have failed.
+    fn blocked(&self) -> Vec<BlockView>;
+
+    /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
+    fn forgive(&self, who: &str) -> usize;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -282,6 +289,12 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
+            Request::Blocked => Response::Blocked {
+                blocks: self.operator.blocked(),
+            },
+            Request::Forgive { who } => Response::Forgiven {
+                blocks: self.operator.forgive(&who),
+            },
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,

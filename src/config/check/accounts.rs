@@ -14,7 +14,7 @@ use super::networks::network;
 use super::quotas::AccountLimits;
 use super::senders::Senders;
 use super::tenants::Names;
-use crate::auth::{Account, PasswordHash};
+use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
@@ -65,6 +65,7 @@ pub(in crate::config) fn accounts(
         let account = spanned.get_ref();
         let own_networks = own_networks(context, account, &name, &mut networks);
         let password = password(context, account);
+        let scram = scram(context, account);
         let app_passwords = app_passwords(context, account, &name);
         warn_of_unusable(context, account, key);
         let tenant = tenant(context, account, names);
@@ -90,6 +91,7 @@ pub(in crate::config) fn accounts(
             name,
             tenant,
             password,
+            scram,
             app_passwords,
             active: account.active,
             networks: own_networks,
@@ -158,6 +160,23 @@ fn password(context: &mut Context, account: &raw::Account) -> Option<PasswordHas
             let hint = "posthouse account passwd NAME sets one; posthouse hash-password makes the \
                         hash of one you have";
             context.error(password.span(), message, hint);
+            None
+        }
+    }
+}
+
+fn scram(context: &mut Context, account: &raw::Account) -> Option<ScramVerifier> {
+    let scram = account.scram.as_ref()?;
+    let hint = "posthouse account passwd NAME --scram sets it with the password";
+    if account.password.is_none() {
+        let message = "a verifier for SCRAM stands beside a password";
+        context.error(scram.span(), message, hint);
+    }
+    match ScramVerifier::parse(scram.get_ref().0.expose()) {
+        Ok(verifier) => Some(verifier),
+        Err(error) => {
+            let message = format!("the verifier is not usable: {error}");
+            context.error(scram.span(), message, hint);
             None
         }
     }

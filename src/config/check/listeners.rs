@@ -12,11 +12,13 @@ use toml::Spanned;
 
 use super::context::Context;
 use super::list::entries;
+use super::mechanisms::mechanisms;
 use super::networks::networks;
 use crate::config::checked::ShownListener;
 use crate::config::raw::{self, List};
 use crate::config::units::Number;
 use crate::identity::UpstreamName;
+use crate::smtp::sasl::Mechanism;
 use crate::smtp::server::{self, AuthRule, Keyword, TlsMode};
 use crate::submission::{ConnectionLimits, ListenerSettings, OnPortInUse, PortSet, PortSetError};
 
@@ -53,6 +55,7 @@ pub(in crate::config) fn listeners(
         let settings = settings(context, name, &layers, session.1);
         let sources = Sources {
             session: session.0,
+            mechanisms: names(&session.1.mechanisms),
             session_places: &session_places,
             profile: profile.map(|(profile, table)| (profile.name(), table)),
         };
@@ -100,6 +103,9 @@ fn settings(
     for table in layers.profile.into_iter().chain([raw]) {
         Overrides::of_listener(context, table).apply(&mut base);
     }
+    if let Some(list) = layers.pick(|table| table.mechanisms.as_ref()) {
+        base.mechanisms = mechanisms(context, list);
+    }
     let plain = plain_text_networks(context, layers, base.auth);
     judge_auth(context, layers, &base, !plain.is_empty());
     let ports = raw.ports.as_ref().map(|ports| ports_of(context, ports));
@@ -118,6 +124,11 @@ fn settings(
         balancers: without_places(balancers.unwrap_or_default()),
         connections: connections(raw),
     }
+}
+
+fn names(mechanisms: &[Mechanism]) -> String {
+    let names = mechanisms.iter().map(|mechanism| mechanism.name());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 const ANY_BALANCER: (&str, &str) = (

@@ -5,12 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, Canonicalization, ClientAuth, Cloud, Connections,
-    Dkim, ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List, Listener, Log,
-    Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
-    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
-    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
-    UpstreamTimeouts,
+    Account, AccountDefaults, AccountRule, Accounts, Auth, Canonicalization, ClientAuth, Cloud,
+    Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits,
+    List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
+    OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
+    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
+    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -40,6 +40,7 @@ impl Default for Root {
             login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
+            auth: Auth::default(),
             relay: Relay::default(),
             route: Vec::new(),
             upstream: Named::new(),
@@ -75,6 +76,7 @@ impl Default for Listener {
             ports: None,
             tls: None,
             auth: None,
+            mechanisms: None,
             plain_text_auth_networks: None,
             auth_equals: None,
             discard_keywords: None,
@@ -140,6 +142,23 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            jwt: None,
+            introspection: None,
+            claim: None,
+            accounts: unplaced(AccountRule::default()),
+            domains: None,
+            tenant: None,
+            audience: None,
+            clients: None,
+            scopes: None,
+            ca_file: None,
         }
     }
 }
@@ -350,6 +369,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            scram: None,
             app_password: Named::new(),
             active: true,
             tenant: None,

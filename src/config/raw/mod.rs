@@ -3,6 +3,7 @@
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
 mod app_password;
+mod auth;
 mod choices;
 mod defaults;
 mod dkim;
@@ -15,6 +16,7 @@ mod tables;
 mod upstream;
 
 pub(super) use app_password::AppPassword;
+pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
     AccountRule, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
     Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,

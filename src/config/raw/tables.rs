@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
+    AppPassword, Auth, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
     OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
@@ -25,6 +25,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) login: Login,
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
+    pub(in crate::config) auth: Auth,
     pub(in crate::config) relay: Relay,
     pub(in crate::config) route: Vec<Spanned<RecipientRoute>>,
     pub(in crate::config) upstream: Named<Upstream>,
@@ -179,6 +180,7 @@ pub(in crate::config) struct AccountDefaults {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Account {
     pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) scram: Option<Spanned<Hidden>>,
     pub(in crate::config) app_password: Named<AppPassword>,
     pub(in crate::config) active: bool,
     pub(in crate::config) tenant: Option<Spanned<String>>,

@@ -84,6 +84,14 @@ impl Operator for FakeOperator {
         })
     }
 
+    fn blocked(&self) -> Vec<BlockView> {
+        Vec::new()
+    }
+
+    fn forgive(&self, who: &str) -> usize {
+        usize::from(who == "alice")
+    }
+
     fn describe(&self) -> ServerView {
         ServerView {
             version: "1.2.3".to_owned(),
