@@ -65,6 +65,7 @@ fn accepted() -> Event {
         message_id: Some(text("<06F2QHJ2C0000@relay.example.com>")),
         allowed: vec![text("MAIL FROM alice@example.com: granted by example.com"); 2],
         unauthorized: None,
+        is_held: false,
         rewritten: Vec::new(),
         siblings: Vec::new(),
         priority: PriorityNote::new(Priority::Normal, Priority::Normal, None),
