@@ -86,7 +86,7 @@ fn check_root(
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
-    let senders = check::senders(context, defaults);
+    let senders = check::senders(context, defaults, &root.tenant);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -107,18 +107,15 @@ fn check_root(
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let tls = check::tls(context, &root.tls, &server);
-    let CheckedAccounts {
-        accounts,
-        profiles,
-        notes,
-    } = accounts?;
+    let checked = accounts?;
     Some(Checked {
         log: log(&root.log),
         listeners,
         tls: tls?,
-        accounts: Accounts::new(accounts).ok()?,
-        profiles,
-        notes,
+        accounts: Accounts::new(checked.accounts).ok()?,
+        profiles: checked.profiles,
+        notes: checked.notes,
+        sources: checked.sources,
         accounts_file,
         quotas,
         routes,

@@ -31,6 +31,9 @@ use proptest::test_runner::TestRunner;
 /// The account may send as everybody of this domain.
 const DOMAIN: &str = "own.example";
 
+/// How many messages show that the property is about something.
+const COUNT: usize = 4000;
+
 /// And as this address.
 const ADDRESS: &str = "me@partner.example";
 
@@ -89,7 +92,7 @@ fn decoded(message: &[u8]) -> Option<Bytes> {
     let mut decoder = DataDecoder::new(Framing::Counted, limits);
     let (mut input, mut output) = (BytesMut::from(message), BytesMut::new());
     let _end = decoder.decode(&mut input, usize::MAX, |piece: Bytes| {
-        output.extend_from_slice(&piece)
+        output.extend_from_slice(&piece);
     });
     decoder.finish(|piece| output.extend_from_slice(&piece));
     decoder.fault().is_none().then(|| output.freeze())
@@ -166,7 +169,6 @@ proptest! {
 fn messages_are_let_through_and_each_reader_is_deceived_by_some() {
     let mut runner = TestRunner::deterministic();
     let (message, mut allowed, mut deceived) = (messages::message(), 0, [0; 5]);
-    const COUNT: usize = 4000;
     for _ in 0..COUNT {
         let message = message.new_tree(&mut runner).unwrap().current();
         allowed += usize::from(relayed(&message.0, OnUnauthorized::Reject).is_some());

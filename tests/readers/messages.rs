@@ -35,8 +35,10 @@ fn gap() -> BoxedStrategy<String> {
 }
 
 fn encoded(text: &str, style: u8) -> String {
-    let q =
-        |octets: &[u8]| -> String { octets.iter().map(|octet| format!("={octet:02X}")).collect() };
+    let q = |octets: &[u8]| -> String {
+        let coded: Vec<_> = octets.iter().map(|octet| format!("={octet:02X}")).collect();
+        coded.concat()
+    };
     let half = text.chars().count() / 2;
     let head: String = text.chars().take(half).collect();
     let tail: String = text.chars().skip(half).collect();

@@ -7,6 +7,9 @@ impl Session {
     pub(super) fn offer(&self) -> Vec<u8> {
         let size = format!("SIZE {}", self.settings.limits.message_size);
         let limits = &self.settings.limits;
+        // RFC 9422 §3: clients know before they are told 421 or 452.
+        let (mails, recipients) = (limits.messages, limits.recipients);
+        let of_session = format!("LIMITS MAILMAX={mails} RCPTMAX={recipients}");
         let future_release = limits.future_release.map(|longest| {
             // RFC 4865 §4: both how long and until when.
             let latest = self.civil_time().after(longest).to_second();
@@ -22,6 +25,7 @@ impl Session {
             "SMTPUTF8",
             "CHUNKING",
             "DSN",
+            &of_session,
             "ENHANCEDSTATUSCODES",
             // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
             "MT-PRIORITY",
