@@ -67,6 +67,7 @@ fn accepted() -> Event {
         unauthorized: None,
         is_held: false,
         rewritten: Vec::new(),
+        is_held: false,
         siblings: Vec::new(),
         priority: PriorityNote::new(Priority::Normal, Priority::Normal, None),
         route: vec![text("main")],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::PasswordHash;
+use crate::auth::Evidence;
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
 use crate::journal;
@@ -17,6 +17,7 @@ use crate::smtp::reply::Reply;
 use crate::smtp::server::{AskCommit, AskMessage, AskRecipient, AskSender, Question, Session};
 use crate::spool::{Draft, Message, SpoolError};
 use crate::telemetry;
+use crate::token::Grant;
 
 use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Part, Refusal};
@@ -31,8 +32,10 @@ pub(super) struct Decider {
     pub(super) parts: Arc<ServerParts>,
     pub(super) peer: IpAddr,
     session: u64,
-    /// The hash that the client's password has matched, once it has logged in.
-    pub(super) password: Option<PasswordHash>,
+    /// By what the client has shown who it is, once it has logged in.
+    pub(super) evidence: Option<Evidence>,
+    /// What its access token gives, where it has logged in with one.
+    pub(super) grant: Option<Grant>,
     /// The session as it is counted for its account.
     pub(super) pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
@@ -46,7 +49,8 @@ impl Decider {
             parts,
             peer,
             session,
-            password: None,
+            evidence: None,
+            grant: None,
             pass: None,
             intake: None,
             committed: Vec::new(),

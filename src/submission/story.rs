@@ -106,9 +106,11 @@ impl Story {
             account: self.identity.account.to_string(),
             tenant: self.identity.tenant.as_ref().map(ToString::to_string),
             proof: match self.identity.proof {
+                Proof::Certificate => "certificate",
                 Proof::Network => "network",
                 Proof::Operator => "operator",
                 Proof::Password => "password",
+                Proof::Token => "token",
             }
             .to_owned(),
             reverse_path: message.envelope.reverse_path.to_string(),

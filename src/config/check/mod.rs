@@ -1,10 +1,14 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod aliases;
+mod app_passwords;
 mod context;
 mod dkim;
 mod list;
 mod listeners;
+mod login;
+mod networks;
 mod quotas;
 mod routes;
 mod senders;
@@ -16,6 +20,7 @@ pub(super) use accounts::{CheckedAccounts, Tables, accounts};
 pub(super) use context::Context;
 pub(super) use dkim::{dkim, equip};
 pub(super) use listeners::listeners;
+pub(super) use login::login;
 pub(super) use quotas::quotas;
 pub(super) use routes::route_accounts;
 pub(super) use senders::senders;

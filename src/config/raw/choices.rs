@@ -23,7 +23,9 @@ macro_rules! choices {
 choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", Debug = "debug", Trace = "trace" });
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
+choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(ListenerProfile { #[default] Device = "device" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });
 choices!(TlsPolicy {
