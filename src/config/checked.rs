@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
+use super::sources::Sources;
 use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
@@ -48,6 +49,8 @@ pub struct Checked {
     pub verified_senders: HashMap<AccountName, VerifiedSenders>,
     /// The notes of the accounts that have one.
     pub notes: HashMap<AccountName, String>,
+    /// Which tables say how the senders of each account are judged; has every account.
+    pub sources: HashMap<AccountName, Sources>,
     /// The file of the accounts, for edits; it need not exist.
     pub accounts_file: PathBuf,
     /// How much accounts and tenants may send.

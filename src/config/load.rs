@@ -90,7 +90,7 @@ fn check_root(
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
-    let senders = check::senders(context, defaults);
+    let senders = check::senders(context, defaults, &root.tenant);
     let tables = check::Tables {
         names: &names,
         routes: &mut routes,
@@ -113,6 +113,7 @@ fn check_root(
         accounts,
         profiles,
         notes,
+        sources,
         verified,
     } = accounts?;
     let expiries = [context.take_expiries(), expiries].concat();
@@ -127,6 +128,7 @@ fn check_root(
         profiles,
         notes,
         verified_senders: verified,
+        sources,
         accounts_file,
         quotas,
         routes,

@@ -16,6 +16,7 @@ mod raw;
 mod read;
 mod sample;
 mod secret;
+mod sources;
 mod units;
 
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
@@ -28,4 +29,5 @@ pub use effective::{Setting, SettingOrigin};
 pub use expiry::Expiry;
 pub use load::{data_dir, load};
 pub use sample::defaults_toml;
+pub use sources::{Source, Sources};
 pub use units::{ByteSize, Span, UnitError};

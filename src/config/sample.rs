@@ -264,6 +264,15 @@ fn tenant(sample: &mut Sample) {
         "[\"acme\"]",
         "Upstreams in failover order (example; those of the parent by default).",
     );
+    sample.shown(
+        "on_unauthorized",
+        text("hold"),
+        "What counts for its accounts, and those of tenants below, that do not say otherwise, in the place of\n\
+         [accounts.defaults] (example; those of the parent by default). Likewise the next three.",
+    );
+    sample.shown("default_sender", text("shop@example.com"), "");
+    sample.shown("check_header_from", "true", "");
+    sample.shown("plus_addressing", "false", "");
     limits::of_tenants(sample);
 }
 

@@ -330,6 +330,10 @@ impl Default for Tenant {
         Self {
             parent: None,
             upstream: None,
+            check_header_from: None,
+            plus_addressing: None,
+            on_unauthorized: None,
+            default_sender: None,
             messages: Rates::default(),
             recipients: Rates::default(),
             size: Rates::default(),
