@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
-    ("alert", &["identity"]),
+    ("alert", &["clock", "identity", "mail", "secret"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
@@ -87,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "relay",
         &[
+            "alert",
             "body",
             "clock",
             "identity",
@@ -102,6 +103,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "alert",
             "auth",
             "clock",
             "dial",
@@ -127,7 +129,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "control",
-        &["clock", "identity", "journal", "mail", "spool", "telemetry"],
+        &[
+            "alert",
+            "clock",
+            "identity",
+            "journal",
+            "mail",
+            "spool",
+            "telemetry",
+        ],
     ),
     ("app", &["*"]),
     ("cli", &["*"]),

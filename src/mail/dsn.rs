@@ -22,6 +22,8 @@ use super::header::Header;
 use super::outcome::{Duty, Failure, RecipientIndex, Response};
 use super::queue_id::QueueId;
 
+pub use text::{folded, phrase};
+
 use part::{Encoding, Part, boundary};
 
 /// The most octets of a header that a report returns.
@@ -172,7 +174,7 @@ impl<'a> Dsn<'a> {
         // A recipient is delayed once, late once and done once, so of two reports no two have this recipient and letter.
         let id = format!("{}.{}.{}", self.queue_id, worst.0, kind.letter());
         let fields = [
-            format!("From: {} <{from}>", text::phrase(self.from_name)),
+            format!("From: {} <{from}>", phrase(self.from_name)),
             format!("To: <{to}>"),
             format!("Subject: {}", kind.subject()),
             format!("Date: {}", self.date),
@@ -385,7 +387,7 @@ fn is_of_lines(octets: &[u8]) -> bool {
 }
 
 /// Returns a mailbox in ASCII where that is possible.
-fn plainest(mailbox: &Mailbox) -> Mailbox {
+pub fn plainest(mailbox: &Mailbox) -> Mailbox {
     mailbox.to_ascii().unwrap_or_else(|| mailbox.clone())
 }
 

@@ -308,7 +308,7 @@ fn first_value(header: &[u8], name: &str) -> Option<Vec<u8>> {
 }
 
 /// Returns a name as it stands before `<…>` (RFC 5322 §3.2.5): quoted, or in encoded words (RFC 2047 §5).
-pub(super) fn phrase(name: &str) -> String {
+pub fn phrase(name: &str) -> String {
     let name: String = printable(name).chars().take(MAX_SUBJECT).collect();
     if name.is_ascii() {
         return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
@@ -329,7 +329,7 @@ pub(super) fn printable(text: &str) -> String {
 /// Breaks a text at its spaces into lines of about 76 octets; lines after the first begin with `indent`.
 ///
 /// A word longer than a mail's line may be is broken too.
-pub(super) fn folded(text: &str, indent: &str) -> String {
+pub fn folded(text: &str, indent: &str) -> String {
     let mut folded = String::new();
     let mut length = 0;
     for word in text.split_ascii_whitespace().flat_map(pieces) {
