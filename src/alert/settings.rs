@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::raised::Kind;
+use super::raised::{Alert, Kind};
 use super::stored::{Stored, Target};
+use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::Mailbox;
 use crate::secret::Secret;
@@ -136,6 +137,11 @@ impl Settings {
         targets
     }
 
+    /// Returns whom an alert would go to that is raised now.
+    pub fn targets_of(&self, alert: &Alert) -> BTreeSet<Target> {
+        self.targets(&Stored::new(0, alert.clone(), Timestamp::default()))
+    }
+
     /// Returns the webhook of a target, if that is one and still there.
     pub fn webhook(&self, target: &Target) -> Option<&Webhook> {
         match target {
@@ -152,8 +158,6 @@ impl Settings {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::alert::Alert;
-    use crate::clock::Timestamp;
 
     pub(in crate::alert) fn mailbox(text: &str) -> Mailbox {
         Mailbox::parse(text).unwrap()
@@ -201,8 +205,7 @@ pub(super) mod tests {
     }
 
     fn told(settings: &Settings, alert: Alert) -> Vec<String> {
-        let stored = Stored::new(1, alert, Timestamp::default());
-        let targets = settings.targets(&stored).into_iter();
+        let targets = settings.targets_of(&alert).into_iter();
         targets
             .map(|target| match target {
                 Target::Mail(address) => address,

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::alert::{Kind, Stored};
 use crate::clock::Timestamp;
 use crate::config::Checked;
-use crate::control::protocol::Submitted;
+use crate::control::protocol::{AlertFilter, Submitted};
 use crate::control::queue::Configured;
 use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
 use crate::control::view::{
     EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
 };
-use crate::identity::{Route, UpstreamName};
+use crate::identity::{AccountName, Route, UpstreamName};
 use crate::relay::{Park, State, UpstreamStanding};
 use crate::schedule::{Reason, TroubleKind};
 use crate::spool::Entry;
@@ -150,6 +151,22 @@ impl Operator for ServerOperator {
         }
         tracing::info!(%upstream, "upstream resumed by an operator");
         Ok(())
+    }
+
+    fn alerts(&self, filter: &AlertFilter) -> Vec<Stored> {
+        self.reloader.alerts.stored(|alert| filter.passes(alert))
+    }
+
+    fn test_alert(&self, account: Option<AccountName>) -> Result<Vec<String>, SubmitError> {
+        let directory = self.reloader.parts.directory();
+        if let Some(account) = &account
+            && !directory.profiles.contains_key(account)
+        {
+            return Err(SubmitError(format!("there is no account `{account}`")));
+        }
+        let to = self.reloader.alerts.test(account);
+        tracing::info!(alert = %Kind::Test, "an operator tests the alerts");
+        Ok(to)
     }
 
     fn describe(&self) -> ServerView {

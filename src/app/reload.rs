@@ -19,6 +19,7 @@ use crate::submission::{Directory, ListenerSettings, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
 
+use super::alerts::Desk;
 use super::build;
 use super::build::Way;
 use super::error::AppError;
@@ -41,6 +42,8 @@ pub(super) struct Reloader {
     /// What operators have been told of what ends.
     pub(super) watch: Mutex<Watch>,
     pub(super) fixed: Fixed,
+    /// What is known of alerts.
+    pub(super) alerts: Arc<Desk>,
 }
 
 /// What is known of routes and upstreams besides what the relay knows.
@@ -137,6 +140,7 @@ impl Reloader {
             .replace(std::mem::take(&mut config.quotas));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
+        self.alerts.replace(std::mem::take(&mut config.alerts));
         self.route(lanes, &config).await;
         let mut warnings: Vec<_> = config.warnings.iter().map(Diagnostic::summary).collect();
         if Fixed::of(&config) != self.fixed {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
+use crate::alert;
 use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
@@ -56,6 +57,8 @@ pub struct Checked {
     pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
+    /// What people are told by themselves, and who.
+    pub alerts: alert::Settings,
     /// Secrets, keys and certificates whose end is known.
     pub expiries: Vec<Expiry>,
     /// What somebody should look at.

@@ -87,6 +87,7 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
+    let mut alerts = check::alerts(context, root, &names.upstreams);
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -95,6 +96,7 @@ fn check_root(
                 quotas: &mut quotas,
                 limits,
                 senders,
+                alerts: &mut alerts,
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
             found.extend(context.into_diagnostics());
@@ -129,6 +131,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        alerts,
         expiries: context.take_expiries(),
         warnings: Vec::new(),
         server,

@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod alerts;
 mod dkim;
 mod graph;
 mod journal;
@@ -45,6 +46,7 @@ pub fn defaults_toml() -> String {
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
+    alerts::alerts(&mut sample, &root.alerts);
     account(&mut sample, &raw::Account::default());
     sample.0
 }
@@ -287,6 +289,7 @@ fn tenant(sample: &mut Sample) {
         "Upstreams in failover order (example; those of the parent by default).",
     );
     limits::of_tenants(sample);
+    alerts::of_tenants(sample);
 }
 
 fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
@@ -385,6 +388,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 networks           = [\"192.0.2.0/28\"]           clients here need no password (printers); none by default\n\
          \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
+         \x20 alert_mail         = \"alice@example.com\"        who is told of alerts about it; nobody by default\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
          check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::Stored;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal::Journal;
 use crate::mail::Mailbox;
@@ -23,7 +24,8 @@ use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
 use super::protocol::{
-    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted, VERSION,
+    AlertFilter, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted,
+    VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::trace;
@@ -88,6 +90,15 @@ pub trait Operator: Configured {
     /// # Errors
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
+
+    /// Lists stored alerts, the oldest first.
+    fn alerts(&self, filter: &AlertFilter) -> Vec<Stored>;
+
+    /// Raises an alert that says nothing; returns to whom it goes, in words.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: there is no such account.
+    fn test_alert(&self, account: Option<AccountName>) -> Result<Vec<String>, SubmitError>;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -282,6 +293,9 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
+            Request::Alerts { filter } => Response::Alerts {
+                alerts: self.operator.alerts(&filter),
+            },
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,
@@ -304,7 +318,17 @@ impl Services {
                 server: self.operator.describe(),
                 queue: self.spool.stats().await.into(),
             })),
+            Request::TestAlert { account } => self.test_alert(account.as_deref()),
             Request::Trace { id } => trace::answer(&desk, id.0).await,
+        }
+    }
+
+    fn test_alert(&self, account: Option<&str>) -> Response {
+        let account = account.map(AccountName::parse).transpose();
+        match account.map(|account| self.operator.test_alert(account)) {
+            Ok(Ok(to)) => Response::AlertRaised { to },
+            Ok(Err(error)) => Response::failed(Reason::Account, error.to_string()),
+            Err(error) => Response::failed(Reason::Request, error.to_string()),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::alert::{Alert, Kind};
 use crate::smtp::replies;
 use crate::smtp::server::Settings;
 
@@ -106,7 +107,12 @@ impl Port {
                 Err(error) => {
                     // Thousands of ports may say so at once; one of them is heard.
                     if !self.is_short.swap(true, Ordering::Relaxed) {
-                        tracing::error!(error = %error, "cannot accept connections");
+                        let alert = Kind::SystemError;
+                        tracing::error!(%alert, error = %error, "cannot accept connections");
+                        let text = format!(
+                            "Connections cannot be accepted: {error}. Clients wait or fail meanwhile."
+                        );
+                        self.parts.alerts.raise(Alert::new(alert, text));
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

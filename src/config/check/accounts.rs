@@ -7,11 +7,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::alerts::add_account;
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
 use super::quotas::AccountLimits;
 use super::senders::Senders;
 use super::tenants::Names;
+use crate::alert;
 use crate::auth::{Account, PasswordHash};
 use crate::config::raw;
 use crate::identity::{AccountName, TenantName};
@@ -39,6 +41,8 @@ pub(in crate::config) struct Tables<'a> {
     pub(in crate::config) limits: Arc<quota::Limits>,
     /// The senders and fields of accounts that say nothing of them.
     pub(in crate::config) senders: Senders,
+    /// Whom alerts are told.
+    pub(in crate::config) alerts: &'a mut alert::Settings,
 }
 
 /// Returns the accounts without errors, and adds them to the routes and the quotas.
@@ -75,6 +79,8 @@ pub(in crate::config) fn accounts(
         tables
             .quotas
             .add_account(name.clone(), tenant.as_ref(), own_limits, over);
+        let owner = (&name, tenant.as_ref());
+        add_account(context, tables.alerts, owner, account);
         let base = (defaults, &tables.senders);
         let profile = profile(context, (key, account), base);
         checked.profiles.insert(name.clone(), profile);

@@ -1,6 +1,7 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod alerts;
 mod context;
 mod dkim;
 mod list;
@@ -13,6 +14,7 @@ mod tenants;
 mod upstreams;
 
 pub(super) use accounts::{CheckedAccounts, Tables, accounts};
+pub(super) use alerts::alerts;
 pub(super) use context::Context;
 pub(super) use dkim::{dkim, equip};
 pub(super) use listeners::listeners;

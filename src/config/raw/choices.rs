@@ -23,6 +23,7 @@ macro_rules! choices {
 choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", Debug = "debug", Trace = "trace" });
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
+choices!(AlertDelivery { #[default] AtOnce = "at once", Digest = "digest" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });

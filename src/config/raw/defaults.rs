@@ -5,12 +5,14 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
-    Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AlertDelivery, Alerts, AuthRule, Canonicalization, Cloud,
+    Connections, Dkim, ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log,
+    MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port,
+    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
+    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    UpstreamTimeouts,
 };
+use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
 use crate::smtp::server;
@@ -47,6 +49,7 @@ impl Default for Root {
             spool: Spool::default(),
             journal: Journal::default(),
             system_mail: SystemMail::default(),
+            alerts: Alerts::default(),
         }
     }
 }
@@ -287,6 +290,8 @@ impl Default for Tenant {
             recipients: Rates::default(),
             size: Rates::default(),
             sessions: Number::of(0),
+            alert_mail: None,
+            alert_webhook: None,
         }
     }
 }
@@ -345,6 +350,7 @@ impl Default for Account {
             size: None,
             sessions: None,
             over_quota: None,
+            alert_mail: None,
             note: None,
         }
     }
@@ -377,6 +383,21 @@ impl Default for SystemMail {
         Self {
             sender: None,
             name: unplaced("Mail Delivery System".to_owned()),
+        }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            kinds: unplaced(List::of(&Kind::ALL.map(Kind::as_str))),
+            mail: None,
+            delivery: AlertDelivery::default(),
+            digest_every: Span::of(Duration::from_hours(1)),
+            upstream: None,
+            delivery_time: Span::of(Duration::from_hours(1)),
+            keep: Span::of(Duration::from_hours(30 * 24)),
+            webhook: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
+mod alerts;
 mod choices;
 mod defaults;
 mod dkim;
@@ -11,10 +12,11 @@ mod oauth;
 mod tables;
 mod upstream;
 
+pub(super) use alerts::{Alerts, Webhook};
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
-    TlsPolicy, Unfit,
+    AlertDelivery, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
+    Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8,
+    TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
+    Alerts, AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse,
+    OnUnauthorized, OverQuota, PriorityHeader, Rates, TlsMode, Upstream, Webhook,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -33,6 +33,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) spool: Spool,
     pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
+    pub(in crate::config) alerts: Alerts,
 }
 
 /// `accounts.toml`.
@@ -153,6 +154,8 @@ pub(in crate::config) struct Tenant {
     pub(in crate::config) recipients: Rates,
     pub(in crate::config) size: Rates,
     pub(in crate::config) sessions: Number<0, 1_000_000>,
+    pub(in crate::config) alert_mail: Option<Spanned<List>>,
+    pub(in crate::config) alert_webhook: Option<Spanned<Webhook>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -209,6 +212,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) size: Option<Rates>,
     pub(in crate::config) sessions: Option<Number<0, 1_000_000>>,
     pub(in crate::config) over_quota: Option<OverQuota>,
+    pub(in crate::config) alert_mail: Option<Spanned<List>>,
     pub(in crate::config) note: Option<String>,
 }
 
