@@ -3,8 +3,9 @@
 //! The modules, from values to assembly; `docs/architecture.md` says which may use which:
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
-//! - pure logic: [`smtp`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
-//! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`spool`], [`telemetry`], [`tls`], [`upstream`]
+//! - pure logic: [`smtp`], [`proxy_protocol`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
+//! - ports and adapters: [`alert`], [`auth`], [`body`], [`dial`], [`dns`], [`http`], [`journal`], [`mta_sts`],
+//!   [`oauth`], [`port`], [`quota`], [`spool`], [`telemetry`], [`tls`], [`token`], [`upstream`], [`web`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -28,6 +29,8 @@ pub mod mime;
 pub mod mta_sts;
 pub mod oauth;
 pub mod policy;
+pub mod port;
+pub mod proxy_protocol;
 pub mod quota;
 pub mod relay;
 pub mod route;
@@ -38,4 +41,6 @@ pub mod spool;
 pub mod submission;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod upstream;
+pub mod web;

@@ -16,12 +16,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("body", &[]),
     ("clock", &[]),
     ("identity", &[]),
+    ("port", &[]),
     ("secret", &[]),
     ("mail", &["clock", "identity"]),
     ("dkim", &["clock", "mail"]),
     ("message", &["identity", "mail"]),
     ("mime", &["mail"]),
     ("policy", &["identity", "mail"]),
+    ("proxy_protocol", &[]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
@@ -43,6 +45,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("telemetry", &[]),
     ("tls", &["clock"]),
+    ("web", &["port", "tls"]),
+    (
+        "token",
+        &[
+            "clock",
+            "http",
+            "identity",
+            "oauth",
+            "secret",
+            "telemetry",
+            "tls",
+        ],
+    ),
     (
         "upstream",
         &[
@@ -76,12 +91,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "message",
             "mime",
             "policy",
+            "port",
+            "proxy_protocol",
             "quota",
             "route",
+            "secret",
             "smtp",
             "spool",
             "telemetry",
             "tls",
+            "token",
         ],
     ),
     (
@@ -124,6 +143,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "submission",
             "telemetry",
             "tls",
+            "token",
             "upstream",
         ],
     ),
@@ -147,8 +167,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Layers 0 and 1: values and pure logic.
 const PURE: &[&str] = &[
-    "clock", "dkim", "identity", "secret", "mail", "message", "mime", "policy", "route",
-    "schedule", "smtp",
+    "clock",
+    "dkim",
+    "identity",
+    "secret",
+    "mail",
+    "message",
+    "mime",
+    "policy",
+    "proxy_protocol",
+    "route",
+    "schedule",
+    "smtp",
 ];
 
 /// What the pure layers never name.

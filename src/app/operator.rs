@@ -186,6 +186,7 @@ impl Operator for ServerOperator {
                 accepted: counted.accepted,
                 refused: counted.refused,
                 denied: counted.denied,
+                unauthorized_held: counted.unauthorized_held,
                 unauthorized_relayed: counted.unauthorized_relayed,
                 unauthorized_rewritten: counted.unauthorized_rewritten,
                 failed_logins: counted.failed_logins,

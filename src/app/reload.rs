@@ -125,6 +125,7 @@ impl Reloader {
         // Whatever can fail comes first, so that nothing is half exchanged.
         let certificate = self.tls.prepare(&config.tls)?;
         let lanes = self.lanes(&config)?;
+        let tokens = build::tokens(&config, &self.parts.tokens(), &self.resolver)?;
         self.tls.replace(certificate);
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
         let directory = {
@@ -141,6 +142,7 @@ impl Reloader {
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
         self.alerts.replace(std::mem::take(&mut config.alerts));
+        self.parts.replace_tokens(tokens);
         self.route(lanes, &config).await;
         let mut warnings: Vec<_> = config.warnings.iter().map(Diagnostic::summary).collect();
         if Fixed::of(&config) != self.fixed {

@@ -88,12 +88,12 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         quotas,
-        config,
         journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
-        authenticator: Arc::new(authenticator),
+        authenticator: Arc::new(authenticator.with_uses(build::uses(&config))),
         tls,
+        config,
     };
     let served = runtime.block_on(run(all, binding.bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
@@ -175,7 +175,9 @@ async fn run(
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
     let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
-    let keeping = JoinSet::from_iter([keeping]);
+    let mut keeping = JoinSet::from_iter([keeping]);
+    let uses = reloader.parts.authenticator.uses();
+    keeping.spawn(uses.keep(build::uses_file(&config), stop_keeper.clone()));
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -290,6 +292,8 @@ impl Parts {
             Some(Arc::clone(&self.tls)),
             build::directory(&self.config, &register),
         );
+        let tokens = build::tokens(&self.config, &parts.tokens(), &resolver)?;
+        parts.replace_tokens(tokens);
         relay.restore(register.histories());
         Ok(Reloader {
             config_file,

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, alerts, check, completions, dkim, explain, hash_password, man, queue, reload, serve,
-    status, test_mail, trace, trial, upstream,
+    account, alerts, check, completions, dkim, explain, hash_password, listener, man, queue,
+    reload, serve, status, test_mail, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -35,6 +35,7 @@ pub(super) enum Command {
     Dkim(dkim::Arguments),
     Explain(explain::Arguments),
     HashPassword(hash_password::Arguments),
+    Listener(listener::Arguments),
     Man(man::Arguments),
     Queue(queue::Arguments),
     Reload(reload::Arguments),

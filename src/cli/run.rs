@@ -9,8 +9,8 @@ use super::arguments::{Arguments, Command};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
-    account, alerts, check, completions, dkim, explain, hash_password, man, queue, reload, serve,
-    status, test_mail, trace, trial, upstream,
+    account, alerts, check, completions, dkim, explain, hash_password, listener, man, queue,
+    reload, serve, status, test_mail, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -46,6 +46,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Dkim(arguments) => dkim::run(&arguments, output),
         Command::Explain(arguments) => explain::run(&arguments, output),
         Command::HashPassword(arguments) => hash_password::run(&arguments, output),
+        Command::Listener(arguments) => listener::run(arguments, output),
         Command::Man(arguments) => man::run(&arguments, output),
         Command::Queue(arguments) => queue::run(arguments, output),
         Command::Reload(arguments) => reload::run(&arguments, output),

@@ -3,6 +3,8 @@
 //! An edit is written to a new file that takes the place of the old one, so that readers and a crash meet either the
 //! one or the other. Two edits at once wait for each other; an edit by hand in that moment is not noticed.
 
+mod app_passwords;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
@@ -13,12 +15,20 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
 use crate::auth::PasswordHash;
-use crate::identity::{AccountName, TenantName};
+use crate::identity::{AccountName, Label, TenantName};
 use crate::mail::Priority;
+
+pub use app_passwords::NewAppPassword;
 
 /// Why an edit was not made. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsFileError {
+    /// The account has an application password of that name.
+    #[error("there is an application password `{0}` already")]
+    AppPasswordExists(Label),
+    /// The account has no application password of that name.
+    #[error("there is no application password `{0}`")]
+    AppPasswordMissing(Label),
     /// There is an account of that name, perhaps in other letter case.
     #[error("there is an account `{0}` already")]
     Exists(AccountName),

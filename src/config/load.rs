@@ -16,6 +16,7 @@ use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
 const MAX_FILE: u64 = 64 << 20;
@@ -77,8 +78,12 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let session = check::session(&root.session, hostname.clone());
-    let listeners = check::listeners(context, &root.listener, &session);
+    let mut session = check::session(&root.session, hostname.clone());
+    if !root.login.oauth.is_empty() {
+        session.mechanisms = server::Settings::mechanisms_with_tokens();
+    }
+    let (listeners, shown_listeners) =
+        check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -88,6 +93,7 @@ fn check_root(
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
     let mut alerts = check::alerts(context, root, &names.upstreams);
+    let mut expiries = Vec::new();
     let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
         |(raw, mut context)| {
             let tables = check::Tables {
@@ -99,6 +105,7 @@ fn check_root(
                 alerts: &mut alerts,
             };
             let checked = check::accounts(&mut context, &raw, defaults, tables);
+            expiries = context.take_expiries();
             found.extend(context.into_diagnostics());
             checked
         },
@@ -106,6 +113,7 @@ fn check_root(
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
     }
+    let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let tls = check::tls(context, &root.tls, &server);
@@ -117,7 +125,9 @@ fn check_root(
     Some(Checked {
         log: log(&root.log),
         listeners,
+        shown_listeners,
         tls: tls?,
+        tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,
@@ -132,7 +142,11 @@ fn check_root(
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
         alerts,
-        expiries: context.take_expiries(),
+        expiries: context
+            .take_expiries()
+            .into_iter()
+            .chain(expiries)
+            .collect(),
         warnings: Vec::new(),
         server,
     })

@@ -231,8 +231,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("", "attachments"),
     ("", "http"),
     ("", "support"),
-    ("account", "hold"),
-    ("accounts", "hold"),
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),

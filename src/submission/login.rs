@@ -2,7 +2,9 @@
 
 use crate::auth::Verdict as Login;
 use crate::identity::{Identity, Proof};
+use crate::secret::Secret;
 use crate::smtp::replies;
+use crate::smtp::sasl::Credentials;
 use crate::smtp::server::{AskCredentials, Session};
 
 use super::counts::Event;
@@ -11,20 +13,35 @@ use super::quota;
 
 impl Decider {
     pub(super) async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
-        let credentials = ask.credentials();
-        let account = credentials.name.clone();
-        let login = self
-            .parts
-            .authenticator
-            .verify(&account, &credentials.password, self.peer)
-            .await;
+        match ask.credentials() {
+            Credentials::Password { name, password } => {
+                let (name, password) = (name.clone(), password.clone());
+                self.password(ask, (name, password), session).await;
+            }
+            Credentials::Certificate { .. } => ask.refuse(session, &replies::AUTH_FAILED),
+            Credentials::Token { name, token } => {
+                let (name, token) = (name.clone(), token.clone());
+                self.token(ask, (name, token), session).await;
+            }
+        }
+    }
+
+    async fn password(
+        &mut self,
+        ask: AskCredentials,
+        (account, password): (String, Secret),
+        session: &mut Session,
+    ) {
+        let authenticator = &self.parts.authenticator;
+        let login = authenticator.verify(&account, &password, self.peer).await;
         match login {
-            Login::Accepted { identity, password } => {
+            Login::Accepted { identity, evidence } => {
                 if !self.enter(&identity) {
                     return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
                 }
-                tracing::info!(account = %identity.account, "authenticated");
-                self.password = Some(password);
+                let app_password = evidence.label().map(tracing::field::display);
+                tracing::info!(account = %identity.account, app_password, "authenticated");
+                self.evidence = Some(evidence);
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
@@ -72,14 +89,16 @@ impl Decider {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
         let neighbour = accounts.of_network(self.peer);
+        let now = self.parts.clock.now();
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
             Proof::Operator => {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
-            Proof::Password => {
-                let password = self.password.as_ref();
-                password.is_some_and(|password| accounts.still_trusts(&identity, password))
+            Proof::Token => self.still_grants(&identity, &accounts),
+            Proof::Certificate | Proof::Password => {
+                let evidence = self.evidence.as_ref();
+                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
             }
         };
         if is_valid {
@@ -92,7 +111,7 @@ impl Decider {
 }
 
 /// A user name for the log: it may be anything that a client sends.
-fn printable(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     name.chars()
         .take(64)
         .map(|c| if c.is_control() { '?' } else { c })

@@ -17,6 +17,9 @@ use crate::smtp::server::{Session, TlsFacts};
 /// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.
 const READ: usize = 16 << 10;
 
+/// How much of a connection's beginning is looked at.
+const OPENING: usize = 32;
+
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(TcpStream),
@@ -39,6 +42,24 @@ impl Stream {
             })
         })
         .await
+    }
+
+    /// Waits until something has come, and returns how it begins without taking it; nothing at the end, and inside TLS.
+    pub(super) async fn opening(&self) -> io::Result<Vec<u8>> {
+        let Self::Plain(stream) = self else {
+            return Ok(Vec::new());
+        };
+        let mut space = [0; OPENING];
+        let count = stream.peek(&mut space).await?;
+        Ok(space.get(..count).unwrap_or_default().to_vec())
+    }
+
+    /// Throws away what has come, so that closing does not reset the connection and take the last reply with it.
+    pub(super) fn drain(&self) {
+        if let Self::Plain(stream) = self {
+            let mut space = [0; READ];
+            let _gone = stream.try_read(&mut space);
+        }
     }
 
     /// Writes all of it.

@@ -73,6 +73,7 @@ mod sender_is_international;
 mod sender_is_rewritten;
 mod spool_is_damaged;
 mod spool_is_full;
+mod unauthorized_mail_is_held;
 mod upstream_closes_after_the_dot_without_a_reply;
 mod upstream_does_not_know_international_addresses;
 mod upstream_does_not_speak_tls_where_it_must;

@@ -114,6 +114,7 @@ impl Post {
             due: letter.now,
             peer: None,
             message_id: Some(composed.message_id.into()),
+            held: None,
         };
         let mut draft = self.spool.draft().await?;
         draft.write(Bytes::clone(&composed.octets)).await?;

@@ -52,7 +52,9 @@ impl PasswordOption {
         if self.password_stdin {
             secret_input::read().map(Password::Given)
         } else {
-            Ok(Password::Made(crate::auth::generate_password(chance()?)))
+            Ok(Password::Made(crate::auth::generate_password::<20>(
+                chance()?,
+            )))
         }
     }
 }

@@ -115,7 +115,7 @@ fn password(path: &Path) -> Result<Secret, Failure> {
     if !stored.trim().is_empty() {
         return Ok(Secret::new(stored.trim().to_owned()));
     }
-    let password = generate_password(chance()?);
+    let password = generate_password::<20>(chance()?);
     write(path, &format!("{}\n", password.expose()))?;
     Ok(password)
 }

@@ -2,10 +2,14 @@
 
 mod accounts;
 mod alerts;
+mod aliases;
+mod app_passwords;
 mod context;
 mod dkim;
 mod list;
 mod listeners;
+mod login;
+mod networks;
 mod quotas;
 mod routes;
 mod senders;
@@ -18,6 +22,7 @@ pub(super) use alerts::alerts;
 pub(super) use context::Context;
 pub(super) use dkim::{dkim, equip};
 pub(super) use listeners::listeners;
+pub(super) use login::login;
 pub(super) use quotas::quotas;
 pub(super) use routes::route_accounts;
 pub(super) use senders::senders;

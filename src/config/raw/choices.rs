@@ -24,7 +24,9 @@ choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", De
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
 choices!(AlertDelivery { #[default] AtOnce = "at once", Digest = "digest" });
+choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(ListenerProfile { #[default] Device = "device" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });
 choices!(TlsPolicy {
@@ -45,7 +47,7 @@ choices!(Unfit { #[default] Convert = "convert", Send = "send" });
 choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });
-choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Rewrite = "rewrite" });
+choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Hold = "hold", Rewrite = "rewrite" });
 choices!(ClientAuth { Basic = "basic", #[default] Post = "post" });
 choices!(ForeignRecipients { #[default] Rewrite = "rewrite", Smtp = "smtp" });
 choices!(Large { Refuse = "refuse", #[default] Smtp = "smtp" });

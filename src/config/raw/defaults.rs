@@ -5,12 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AlertDelivery, Alerts, AuthRule, Canonicalization, Cloud,
-    Connections, Dkim, ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log,
-    MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port,
-    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
-    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
-    UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, AlertDelivery, Alerts, Canonicalization, ClientAuth, Cloud,
+    Connections, Dkim, ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List,
+    Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
+    OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
+    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
+    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
 };
 use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
@@ -24,7 +24,7 @@ impl Default for Root {
         let listener = |name: &str, ports: &[&str], tls| Listener {
             name: Some(unplaced(name.to_owned())),
             ports: Some(unplaced(List::of(ports))),
-            tls,
+            tls: Some(tls),
             ..Listener::default()
         };
         Self {
@@ -38,6 +38,7 @@ impl Default for Root {
                 )),
                 unplaced(listener("submissions", &["465"], TlsMode::Implicit)),
             ],
+            login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
             relay: Relay::default(),
@@ -71,11 +72,22 @@ impl Default for Listener {
     fn default() -> Self {
         Self {
             name: None,
+            profile: None,
             address: unplaced(List::of(&["[::]"])),
             ports: None,
-            tls: TlsMode::default(),
-            auth: unplaced(AuthRule::default()),
+            tls: None,
+            auth: None,
+            plain_text_auth_networks: None,
+            auth_equals: None,
+            discard_keywords: None,
+            bare_newlines: None,
+            proxy_protocol: None,
+            connections: None,
+            connections_per_address: None,
             on_port_in_use: None,
+            limits: OwnLimits::default(),
+            timeouts: OwnTimeouts::default(),
+            network: Vec::new(),
         }
     }
 }
@@ -130,6 +142,18 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Introspection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            client_id: None,
+            client_secret: None,
+            client_auth: ClientAuth::Basic,
+            remember: unplaced(Span::of(Duration::from_mins(1))),
         }
     }
 }
@@ -330,10 +354,12 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            app_password: Named::new(),
             active: true,
             tenant: None,
             upstream: None,
             networks: None,
+            aliases: None,
             authorized_domains: None,
             authorized_senders: None,
             priority: None,

@@ -3,29 +3,35 @@
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
 mod alerts;
+mod app_password;
 mod choices;
 mod defaults;
 mod dkim;
 mod graph;
 mod list;
+mod listener;
+mod login;
 mod oauth;
 mod tables;
 mod upstream;
 
 pub(super) use alerts::{Alerts, Webhook};
+pub(super) use app_password::AppPassword;
 pub(super) use choices::{
-    AlertDelivery, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients,
-    Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8,
-    TlsMode, TlsPolicy, Unfit,
+    AccountRule, AlertDelivery, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud,
+    ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
+    OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
+pub(super) use listener::{Listener, ListenerNetwork, OwnLimits, OwnTimeouts};
+pub(super) use login::{Introspection, Issuer, Jwt, Login};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
-    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Log, Named, RecipientRoute,
+    Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
 };
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, Proxy, RecipientsPerMessage,

@@ -173,6 +173,7 @@ impl Running {
             due: self.clock.now(),
             peer: None,
             message_id: Some("<1@example.com>".into()),
+            held: None,
         };
         self.spool.commit(draft, message).await.unwrap()
     }

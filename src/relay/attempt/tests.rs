@@ -78,6 +78,7 @@ impl Bench {
             due: START,
             peer: None,
             message_id: None,
+            held: None,
         };
         self.spool.commit(draft, message).await.unwrap();
     }

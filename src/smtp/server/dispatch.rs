@@ -6,6 +6,7 @@ use crate::identity::Identity;
 use crate::mail::{Mailbox, Recipient, ReversePath};
 use crate::smtp::command::{ChunkEnd, Command, CommandError};
 use crate::smtp::data::{DataDecoder, DataLimits, Framing};
+use crate::smtp::foreign::Foreign;
 use crate::smtp::parameter::{MailParameters, ParameterError};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -33,7 +34,7 @@ impl Session {
 
     fn refuse_line(&mut self, error: CommandError) {
         match error {
-            CommandError::Foreign => self.close(&replies::NOT_SMTP),
+            CommandError::Foreign(foreign) => self.turn_away(foreign),
             CommandError::Parameter(ParameterError::Invalid) => {
                 self.reply(&replies::INVALID_PARAMETER, "");
             }
@@ -71,6 +72,16 @@ impl Session {
             }
             Command::StartTls => self.starttls(),
             Command::Vrfy => self.idle(&replies::VRFY_UNCERTAIN),
+        }
+    }
+
+    /// Ends a session that is none. Whoever speaks a binary protocol understands no reply, and has had the greeting.
+    pub(super) fn turn_away(&mut self, foreign: Foreign) {
+        self.foreign = Some(foreign);
+        match foreign {
+            Foreign::Http | Foreign::Ssh => self.close(&replies::NOT_SMTP),
+            Foreign::Proxy => self.close(&replies::PROXY_NOT_TAKEN),
+            Foreign::Rdp | Foreign::Tls => self.hang_up(),
         }
     }
 
@@ -139,7 +150,8 @@ impl Session {
         if self.identity.as_ref().is_some_and(Identity::has_logged_in) {
             return self.reply(&replies::BAD_SEQUENCE, "already logged in");
         }
-        match Mechanism::parse(mechanism) {
+        let offered = self.mechanisms();
+        match Mechanism::parse(mechanism).filter(|mechanism| offered.contains(mechanism)) {
             Some(mechanism) => {
                 let next = Exchange::begin(mechanism, initial);
                 self.continue_auth(next);
@@ -164,6 +176,12 @@ impl Session {
     pub(super) fn authenticated(&mut self, identity: Identity) {
         self.identity = Some(identity);
         self.answer(State::Ready, &replies::AUTHENTICATED, "");
+    }
+
+    /// Tells a client why its token is refused. The failure is counted with the reply that follows.
+    pub(super) fn explain_refusal(&mut self) {
+        let state = State::Authenticating(Exchange::TokenRefused);
+        self.answer(state, &replies::TOKEN_CHALLENGE, "");
     }
 
     pub(super) fn not_authenticated(&mut self, reply: &Reply) {

@@ -36,7 +36,7 @@ pub struct AskCredentials {
 }
 
 impl AskCredentials {
-    /// Returns the user name and the password.
+    /// Returns what the client gave.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
@@ -46,9 +46,16 @@ impl AskCredentials {
         session.authenticated(identity);
     }
 
-    /// Answers: no. A 535 counts as a failed login.
+    /// Answers: no. A 535 counts as a failed login; where a token is refused, the client is first told why (RFC 7628
+    /// §3.2.3), and hears the 535 when it has taken note.
     pub fn refuse(self, session: &mut Session, reply: &Reply) {
-        session.not_authenticated(reply);
+        let is_failure = reply.code() == replies::AUTH_FAILED.code();
+        match self.credentials {
+            Credentials::Token { .. } if is_failure => session.explain_refusal(),
+            Credentials::Certificate { .. }
+            | Credentials::Password { .. }
+            | Credentials::Token { .. } => session.not_authenticated(reply),
+        }
     }
 }
 

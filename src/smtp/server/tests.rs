@@ -16,6 +16,7 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::identity::{AccountName, Identity, Proof};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::smtp::replies;
+use crate::smtp::sasl::Credentials;
 
 enum Input {
     Octets(Vec<u8>),
@@ -44,6 +45,9 @@ fn settings() -> Settings {
         hostname: Domain::parse("relay.example").unwrap(),
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
+        mechanisms: Settings::default_mechanisms(),
+        discarded: Keywords::default(),
+        auth_equals: AuthEquals::Absent,
         bare_newlines: BareNewlines::Repair,
         // What EHLO offers in the dialogues is what a session always offers.
         limits: Limits {
@@ -104,6 +108,11 @@ impl Dialogue {
             ("tls", "implicit") => settings.tls = TlsMode::Implicit,
             ("auth", "always") => settings.auth = AuthRule::Always,
             ("auth", "off") => settings.auth = AuthRule::Off,
+            ("auth_equals", "true") => settings.auth_equals = AuthEquals::Offered,
+            ("discard", names) => {
+                let keywords = names.split(' ').map(|name| Keyword::parse(name).unwrap());
+                settings.discarded = keywords.collect();
+            }
             ("bare_newlines", "refuse") => settings.bare_newlines = BareNewlines::Refuse,
             ("network", name) => self.neighbour = Some(identity(name, Proof::Network)),
             ("message_size", _) => settings.limits.message_size = number().into(),
@@ -225,8 +234,10 @@ impl Driver {
         let session = &mut self.session;
         match question {
             Question::Credentials(ask) => {
-                let credentials = ask.credentials();
-                match (credentials.name.as_str(), credentials.password.expose()) {
+                let Credentials::Password { name, password } = ask.credentials() else {
+                    return ask.refuse(session, &replies::AUTH_FAILED);
+                };
+                match (name.as_str(), password.expose()) {
                     ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
                     ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
                     ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),

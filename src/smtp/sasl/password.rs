@@ -1,102 +1,15 @@
-//! The server's side of SASL exchanges: PLAIN (RFC 4616) and LOGIN.
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+//! PLAIN (RFC 4616) and LOGIN: a user name and a password.
 
 use crate::secret::Secret;
+use crate::smtp::replies;
 
-use super::replies;
-use super::reply::Reply;
+use super::{Credentials, Next};
 
 /// The longest user name and the longest password accepted, in octets (RFC 4616 §2 allows 255 and more).
 const MAX_CREDENTIAL: usize = 1024;
 
-/// A mechanism that is offered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mechanism {
-    /// PLAIN.
-    Plain,
-    /// LOGIN.
-    Login,
-}
-
-impl Mechanism {
-    /// Finds a mechanism by its name, in any letter case.
-    pub fn parse(name: &str) -> Option<Self> {
-        match name.to_ascii_uppercase().as_str() {
-            "PLAIN" => Some(Self::Plain),
-            "LOGIN" => Some(Self::Login),
-            _ => None,
-        }
-    }
-}
-
-/// A user name and password as a client gave them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Credentials {
-    /// The user name.
-    pub name: String,
-    /// The password.
-    pub password: Secret,
-}
-
-/// An exchange that waits for a response.
-#[derive(Debug, Eq, PartialEq)]
-pub enum Exchange {
-    /// PLAIN, for its only response.
-    Plain,
-    /// LOGIN, for the user name.
-    LoginName,
-    /// LOGIN, for the password.
-    LoginPassword(String),
-}
-
-/// What follows a response.
-#[derive(Debug, Eq, PartialEq)]
-pub enum Next {
-    /// The exchange goes on with this challenge.
-    Challenge(Exchange, Reply),
-    /// The client has said all.
-    Credentials(Credentials),
-    /// The exchange is over without credentials.
-    Refused(Reply),
-}
-
-impl Exchange {
-    /// Begins an exchange. `initial` is the initial response, base64; `=` is an empty one (RFC 4954 §4).
-    pub fn begin(mechanism: Mechanism, initial: Option<&str>) -> Next {
-        match (mechanism, initial) {
-            (Mechanism::Plain, Some(initial)) => Self::Plain.respond(initial.as_bytes()),
-            (Mechanism::Plain, None) => Next::Challenge(Self::Plain, replies::AUTH_CONTINUE),
-            (Mechanism::Login, Some(initial)) => Self::LoginName.respond(initial.as_bytes()),
-            (Mechanism::Login, None) => Next::Challenge(Self::LoginName, replies::AUTH_USERNAME),
-        }
-    }
-
-    /// Takes a response line. `*` cancels.
-    pub fn respond(self, line: &[u8]) -> Next {
-        let line = line.trim_ascii();
-        if line == b"*" {
-            return Next::Refused(replies::AUTH_CANCELLED);
-        }
-        let encoded: &[u8] = if line == b"=" { b"" } else { line };
-        let Ok(response) = STANDARD.decode(encoded) else {
-            return Next::Refused(replies::AUTH_MALFORMED);
-        };
-        let Ok(response) = String::from_utf8(response) else {
-            return Next::Refused(replies::AUTH_FAILED);
-        };
-        match self {
-            Self::Plain => plain(&response),
-            Self::LoginName => {
-                Next::Challenge(Self::LoginPassword(response), replies::AUTH_PASSWORD)
-            }
-            Self::LoginPassword(name) => credentials(&name, &response),
-        }
-    }
-}
-
-fn plain(response: &str) -> Next {
+/// Reads the response of PLAIN.
+pub(super) fn plain(response: &str) -> Next {
     let mut parts = response.split('\0');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(authorization), Some(name), Some(password), None)
@@ -108,13 +21,14 @@ fn plain(response: &str) -> Next {
     }
 }
 
-fn credentials(name: &str, password: &str) -> Next {
+/// Checks the form of a user name and a password.
+pub(super) fn credentials(name: &str, password: &str) -> Next {
     let is_sound =
         |text: &str| !text.is_empty() && text.len() <= MAX_CREDENTIAL && !text.contains('\0');
     if !is_sound(name) || !is_sound(password) {
         return Next::Refused(replies::AUTH_FAILED);
     }
-    Next::Credentials(Credentials {
+    Next::Credentials(Credentials::Password {
         name: name.to_owned(),
         password: Secret::new(password.to_owned()),
     })
@@ -122,7 +36,11 @@ fn credentials(name: &str, password: &str) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+    use crate::smtp::sasl::{Exchange, Mechanism};
 
     fn encode(text: &str) -> String {
         STANDARD.encode(text)
@@ -133,7 +51,7 @@ mod tests {
     }
 
     fn alice() -> Next {
-        Next::Credentials(Credentials {
+        Next::Credentials(Credentials::Password {
             name: "alice".into(),
             password: Secret::new("pw".into()),
         })
