@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::check::{self, CheckedAccounts, Context};
 use super::checked::{Checked, Log, LogFormat, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::expiry::Expiry;
 use super::{raw, read};
 use crate::auth::Accounts;
 use crate::dkim::Signers;
@@ -78,10 +79,7 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let mut session = check::session(&root.session, hostname.clone());
-    if !root.login.oauth.is_empty() {
-        session.mechanisms = server::Settings::mechanisms_with_tokens();
-    }
+    let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
@@ -93,23 +91,15 @@ fn check_root(
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
     let mut alerts = check::alerts(context, root, &names.upstreams);
-    let mut expiries = Vec::new();
-    let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
-        |(raw, mut context)| {
-            let tables = check::Tables {
-                names: &names,
-                routes: &mut routes,
-                quotas: &mut quotas,
-                limits,
-                senders,
-                alerts: &mut alerts,
-            };
-            let checked = check::accounts(&mut context, &raw, defaults, tables);
-            expiries = context.take_expiries();
-            found.extend(context.into_diagnostics());
-            checked
-        },
-    );
+    let tables = check::Tables {
+        names: &names,
+        routes: &mut routes,
+        quotas: &mut quotas,
+        limits,
+        senders,
+        alerts: &mut alerts,
+    };
+    let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
     }
@@ -150,6 +140,34 @@ fn check_root(
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Returns what all sessions have in common. Tokens are offered where anybody's count.
+fn session(root: &raw::Root, hostname: &Domain) -> server::Settings {
+    let session = check::session(&root.session, hostname.clone());
+    if root.login.oauth.is_empty() {
+        return session;
+    }
+    server::Settings {
+        mechanisms: server::Settings::mechanisms_with_tokens(),
+        ..session
+    }
+}
+
+/// Reads and checks the accounts; returns also what of theirs comes to an end.
+fn accounts(
+    path: &Path,
+    defaults: &raw::AccountDefaults,
+    tables: check::Tables<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> (Option<CheckedAccounts>, Vec<Expiry>) {
+    let Some((raw, mut context)) = open::<raw::AccountsRoot>(path, Missing::IsEmpty, found) else {
+        return (None, Vec::new());
+    };
+    let checked = check::accounts(&mut context, &raw, defaults, tables);
+    let expiries = context.take_expiries();
+    found.extend(context.into_diagnostics());
+    (Some(checked), expiries)
 }
 
 /// Returns the upstreams, with who signs for them, and all keys.

@@ -50,7 +50,9 @@ impl Decider {
         };
         let delay = admission.failed();
         parts.counts.count(Event::FailedLogin);
-        tracing::warn!(account = said, reason, "authentication failed");
+        // The line that fail2ban counts is the same for all logins.
+        tracing::info!(account = said, reason, "access token refused");
+        tracing::warn!(account = said, "authentication failed");
         tokio::time::sleep(delay).await;
         ask.refuse(session, &replies::TOKEN_REFUSED);
     }
@@ -113,11 +115,8 @@ mod tests {
 
     fn account(name: &str, tenant: Option<&str>) -> Account {
         Account {
-            name: AccountName::parse(name).unwrap(),
             tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
-            password: None,
-            active: true,
-            networks: Vec::new(),
+            ..Account::new(AccountName::parse(name).unwrap())
         }
     }
 

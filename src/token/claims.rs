@@ -98,7 +98,7 @@ fn audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
     Err(Refusal::Audience(Refusal::words(&said.join(" "))))
 }
 
-/// `azp` is of OpenID Connect and Entra's v2 tokens, `appid` of its v1 tokens, `client_id` of RFC 9068 and RFC 7662.
+/// `azp` is of `OpenID` Connect and Entra's v2 tokens, `appid` of its v1 tokens, `client_id` of RFC 9068 and RFC 7662.
 fn client(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
     let names = ["azp", "appid", "client_id"];
     let said = names.iter().find_map(|name| claims.get(*name)?.as_str());

@@ -37,7 +37,7 @@ pub(super) enum KeyringError {
     /// No answer.
     #[error("the issuer does not answer")]
     Http(#[source] HttpError),
-    /// The metadata is of another issuer (OpenID Connect Discovery 1.0 §4.3).
+    /// The metadata is of another issuer (`OpenID` Connect Discovery 1.0 §4.3).
     #[error("the metadata names another issuer")]
     Issuer,
     /// It failed a moment ago.

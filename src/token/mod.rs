@@ -14,10 +14,15 @@ mod judge;
 mod jwt;
 mod keyring;
 mod keys;
+#[cfg(test)]
+#[path = "../../tests/support/identity_provider.rs"]
+mod provider;
 mod refusal;
 mod settings;
 #[cfg(test)]
 mod signing;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 pub use refusal::Refusal;

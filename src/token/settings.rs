@@ -51,7 +51,7 @@ pub enum Check {
 /// Where the keys of an issuer are.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeySource {
-    /// Named by the metadata at this address (OpenID Connect Discovery 1.0 §4).
+    /// Named by the metadata at this address (`OpenID` Connect Discovery 1.0 §4).
     Discovered(Url),
     /// At this address (RFC 7517 §5).
     Fixed(Url),

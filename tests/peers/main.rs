@@ -15,6 +15,7 @@
 #[path = "../support"]
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
+    pub(crate) mod identity_provider;
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod process;
@@ -59,3 +60,4 @@ mod postfix;
 mod smtplib;
 mod stage;
 mod swaks;
+mod tokens;

@@ -17,6 +17,7 @@ mod support {
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod hook_server;
+    pub(crate) mod identity_provider;
     pub(crate) mod process;
     pub(crate) mod token_server;
 }
@@ -33,6 +34,7 @@ mod client_disconnects_in_data;
 mod client_guesses_passwords;
 mod client_injects_into_the_header;
 mod client_is_slow_or_silent;
+mod client_logs_in_with_a_token;
 mod client_makes_too_many_connections;
 mod client_sends_an_odd_message;
 mod client_sends_data_behind_starttls;

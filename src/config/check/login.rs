@@ -18,7 +18,7 @@ use crate::token::{AccountRule, Check, Demands, KeySource, Settings};
 /// How long an answer about a token may count at most: so long a token goes on that its issuer has revoked.
 const LONGEST_MEMORY: Duration = Duration::from_mins(10);
 
-/// Where the metadata of an issuer are (OpenID Connect Discovery 1.0 §4).
+/// Where the metadata of an issuer are (`OpenID` Connect Discovery 1.0 §4).
 const METADATA: &str = "/.well-known/openid-configuration";
 
 /// Returns the issuers whose tokens count.
@@ -74,14 +74,18 @@ fn one(
     };
     let demands = demands(context, issuer, &path);
     let accounts = account_rule(context, issuer);
-    let tenant = tenant(context, raw.tenant.as_ref(), tenants);
+    let tenant = raw.tenant.as_ref();
+    let tenant = tenant.map(|tenant| known_tenant(context, tenant, tenants));
     let trust = trust(context, raw.ca_file.as_ref());
     Some(Settings {
         name: name.to_owned(),
         check: check?,
         demands: demands?,
         accounts: accounts?,
-        tenant: tenant?,
+        tenant: match tenant {
+            Some(known) => Some(known?),
+            None => None,
+        },
         trust: trust?,
     })
 }
@@ -96,13 +100,12 @@ fn jwt_check(context: &mut Context, name: &str, table: &Spanned<raw::Jwt>) -> Op
     };
     let url = endpoint_url(context, issuer)?;
     warn_of_many_tenants(context, issuer, &url)?;
-    let keys = match &raw.jwks_url {
-        Some(text) => KeySource::Fixed(endpoint_url(context, text)?),
-        None => {
-            let base = issuer.get_ref().trim_end_matches('/');
-            // What was an address is one with a longer path too.
-            KeySource::Discovered(Url::parse(&format!("{base}{METADATA}")).ok()?)
-        }
+    let keys = if let Some(text) = &raw.jwks_url {
+        KeySource::Fixed(endpoint_url(context, text)?)
+    } else {
+        let base = issuer.get_ref().trim_end_matches('/');
+        // What was an address is one with a longer path too.
+        KeySource::Discovered(Url::parse(&format!("{base}{METADATA}")).ok()?)
     };
     Some(Check::Jwt {
         issuer: issuer.get_ref().clone(),
@@ -218,15 +221,12 @@ fn account_rule(context: &mut Context, issuer: &Spanned<raw::Issuer>) -> Option<
     }
 }
 
-/// Returns the tenant, which may be none, or `None` after an error.
-fn tenant(
+/// Returns the tenant of that name, or `None` after an error.
+fn known_tenant(
     context: &mut Context,
-    tenant: Option<&Spanned<String>>,
+    tenant: &Spanned<String>,
     tenants: &[TenantName],
-) -> Option<Option<TenantName>> {
-    let Some(tenant) = tenant else {
-        return Some(None);
-    };
+) -> Option<TenantName> {
     let known = tenants
         .iter()
         .find(|known| known.as_str() == tenant.get_ref());
@@ -237,7 +237,7 @@ fn tenant(
         let message = format!("unknown tenant `{}`", tenant.get_ref());
         context.error(tenant.span(), message, hint);
     }
-    known.cloned().map(Some)
+    known.cloned()
 }
 
 /// Nobody could say which of two issuers judges a token that both could.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AlertDelivery, Alerts, Canonicalization, ClientAuth, Cloud,
-    Connections, Dkim, ForeignRecipients, Graph, Introspection, Journal, Large, Limits, List,
-    Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
-    OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
-    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
-    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Account, AccountDefaults, AccountRule, Accounts, AlertDelivery, Alerts, Canonicalization,
+    ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal,
+    Large, Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named,
+    OnUnauthorized, OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates,
+    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
+    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
 };
 use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
@@ -142,6 +142,23 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            jwt: None,
+            introspection: None,
+            claim: None,
+            accounts: unplaced(AccountRule::default()),
+            domains: None,
+            tenant: None,
+            audience: None,
+            clients: None,
+            scopes: None,
+            ca_file: None,
         }
     }
 }

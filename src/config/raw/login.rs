@@ -16,7 +16,7 @@ pub(in crate::config) struct Login {
 }
 
 /// `[login.oauth.NAME]`; exactly one of `jwt` and `introspection` is set.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Issuer {
     pub(in crate::config) jwt: Option<Spanned<Jwt>>,
