@@ -117,34 +117,30 @@ impl Ledger {
 
     /// Notes that something has happened. Where nobody is told of it by these settings it is only stored.
     pub fn note(&mut self, alert: Alert, settings: &Settings, now: Timestamp) {
-        let mut fresh = Stored::new(self.next_id, alert, now);
+        let fresh = Stored::new(self.next_id, alert, now);
         let key = fresh.key();
         let newest = self
             .newest
             .get(&key)
-            .and_then(|id| self.stored.get_mut(id))
+            .and_then(|id| self.stored.get(id))
             .filter(|newest| newest.first <= now && now < newest.first.after(FOLD));
         let is_owed = !settings.targets(&fresh).is_empty();
-        let noted = match newest {
-            Some(newest) => {
-                newest.count += 1;
-                newest.last = now;
-                newest.text = fresh.text;
-                newest.tenant = newest.tenant.take().or(fresh.tenant);
-                newest.upstream = newest.upstream.take().or(fresh.upstream);
-                newest.untold_since = newest.untold_since.or(Some(now));
-                if !is_owed {
-                    newest.settle();
-                }
-                newest.clone()
+        let mut noted = if let Some(newest) = newest {
+            Stored {
+                count: newest.count.saturating_add(1),
+                last: now,
+                text: fresh.text,
+                tenant: newest.tenant.clone().or(fresh.tenant),
+                upstream: newest.upstream.clone().or(fresh.upstream),
+                untold_since: newest.untold_since.or(Some(now)),
+                ..newest.clone()
             }
-            None => {
-                if !is_owed {
-                    fresh.settle();
-                }
-                fresh
-            }
+        } else {
+            fresh
         };
+        if !is_owed {
+            noted.settle();
+        }
         self.put(noted);
         self.trim(settings, now);
     }
@@ -365,8 +361,8 @@ impl Ledger {
             return Fate::Ended;
         };
         errand.tries = errand.tries.saturating_add(1);
-        let tries = usize::try_from(errand.tries).unwrap_or(usize::MAX);
-        let fate = match (tried, RETRIES.get(tries.saturating_sub(1))) {
+        let before = usize::try_from(errand.tries - 1).unwrap_or(usize::MAX);
+        let fate = match (tried, RETRIES.get(before)) {
             (Tried::Done | Tried::Gone, _) => Fate::Ended,
             (Tried::Failed, Some(pause)) => Fate::Again(now.after(*pause)),
             (Tried::Failed, None) => Fate::GivenUp,

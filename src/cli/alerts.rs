@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// Only alerts that happened less long ago than this, such as 24h
     #[arg(long, value_name = "TIME", value_parser = age)]
     since: Option<Duration>,
-    /// Only alerts of this kind, such as upstream_parked
+    /// Only alerts of this kind, such as `upstream_parked`
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<Kind>,
     /// Only alerts about this account

@@ -38,6 +38,9 @@ const AT_ONCE: usize = 8;
 /// How long errands may go on after the stop; the next process runs the others again.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// What looking for late messages has found, and for which.
+type Looked = (Late, Span, Result<Vec<Alert>, SpoolError>);
+
 /// The task that keeps the alerts.
 pub(in crate::app) struct Keeper {
     desk: Arc<Desk>,
@@ -54,7 +57,7 @@ pub(in crate::app) struct Keeper {
     /// `None` while it looks.
     late: Option<Late>,
     next_late: Instant,
-    looking: JoinSet<(Late, Span, Result<Vec<Alert>, SpoolError>)>,
+    looking: JoinSet<Looked>,
 }
 
 impl Keeper {
@@ -100,6 +103,11 @@ impl Keeper {
                 () = sleep_until(until.into()) => {}
             }
         }
+        self.end().await;
+    }
+
+    /// Stores what has been raised, and lets errands end that run.
+    async fn end(mut self) {
         self.raised.close();
         while let Ok(alert) = self.raised.try_recv() {
             self.note(alert);
@@ -180,10 +188,7 @@ impl Keeper {
         });
     }
 
-    fn note_late(
-        &mut self,
-        ended: Result<(Late, Span, Result<Vec<Alert>, SpoolError>), JoinError>,
-    ) {
+    fn note_late(&mut self, ended: Result<Looked, JoinError>) {
         let (late, span, found) = match ended {
             Ok(looked) => looked,
             Err(error) => {
@@ -224,7 +229,7 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "sending alerts broke off; the next start tries again")
+                tracing::error!(%error, "sending alerts broke off; the next start tries again");
             }
         }
     }

@@ -83,14 +83,11 @@ fn kinds(context: &mut Context, list: &Spanned<raw::List>) -> BTreeSet<Kind> {
     let mut kinds = BTreeSet::new();
     for (entry, place) in entries(context, list).unwrap_or_default() {
         let found = Kind::ALL.into_iter().find(|kind| kind.as_str() == entry);
-        match found {
-            Some(kind) => {
-                kinds.insert(kind);
-            }
-            None => {
-                let hint = unknown_name("kinds", &entry, &known);
-                context.error(place, format!("unknown kind of alert `{entry}`"), hint);
-            }
+        if let Some(kind) = found {
+            kinds.insert(kind);
+        } else {
+            let hint = unknown_name("kinds", &entry, &known);
+            context.error(place, format!("unknown kind of alert `{entry}`"), hint);
         }
     }
     kinds
@@ -122,11 +119,11 @@ fn webhook(context: &mut Context, raw: Option<&Spanned<raw::Webhook>>) -> Option
         context.turn_to("a webhook of alerts");
         resolve(context, secret)
     });
-    let ca_file = authority(context, raw.ca_file.as_ref());
+    let ca_file = raw.ca_file.as_ref().map(|file| authority(context, file));
     Some(Webhook {
         url: url?,
         secret: secret?,
-        ca_file: ca_file?,
+        ca_file,
     })
 }
 
@@ -157,17 +154,12 @@ fn address(context: &mut Context, text: &Spanned<String>) -> Option<Url> {
 }
 
 /// Returns the file of authorities if one is named; `None` after an error.
-fn authority(context: &mut Context, file: Option<&Spanned<PathBuf>>) -> Option<Option<PathBuf>> {
-    let Some(file) = file else {
-        return Some(None);
-    };
+/// Returns the file of authorities, after an error too.
+fn authority(context: &mut Context, file: &Spanned<PathBuf>) -> PathBuf {
     let path = context.path(file.get_ref());
-    match crate::tls::client::authority(&path) {
-        Ok(_) => Some(Some(path)),
-        Err(error) => {
-            let hint = "a PEM file with the certificate of the authority; a relative path starts at the folder of this file";
-            context.error(file.span(), crate::telemetry::chain(&error), hint);
-            None
-        }
+    if let Err(error) = crate::tls::client::authority(&path) {
+        let hint = "a PEM file with the certificate of the authority; a relative path starts at the folder of this file";
+        context.error(file.span(), crate::telemetry::chain(&error), hint);
     }
+    path
 }
