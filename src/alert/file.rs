@@ -177,6 +177,10 @@ mod tests {
         ledger
     }
 
+    fn put(path: &Path, octets: &[u8]) {
+        File::create(path).unwrap().write_all(octets).unwrap();
+    }
+
     fn texts(lines: Vec<Line>) -> Vec<String> {
         let ledger = Ledger::restore(lines);
         ledger.stored().map(|stored| stored.text.clone()).collect()
@@ -208,7 +212,7 @@ mod tests {
         let octets = fs::read(&path).unwrap();
         let head = octets.iter().position(|octet| *octet == b'\n').unwrap();
         for cut in head..octets.len() {
-            fs::write(&path, &octets[..cut]).unwrap();
+            put(&path, &octets[..cut]);
             let found = texts(load(&path).unwrap());
             assert!(
                 ["one", "two"].starts_with(&found.iter().map(|text| &**text).collect::<Vec<_>>())
@@ -220,9 +224,9 @@ mod tests {
     fn a_file_of_a_newer_program_or_none_of_ours_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        fs::write(&path, "{\"posthouse_alerts\":9}\n{}\n").unwrap();
+        put(&path, b"{\"posthouse_alerts\":9}\n{}\n");
         assert!(matches!(load(&path), Err(LoadError::Version { found: 9 })));
-        fs::write(&path, "hello\n").unwrap();
+        put(&path, b"hello\n");
         assert!(matches!(load(&path), Err(LoadError::Foreign)));
     }
 

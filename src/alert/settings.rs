@@ -204,8 +204,8 @@ pub(super) mod tests {
         }
     }
 
-    fn told(settings: &Settings, alert: Alert) -> Vec<String> {
-        let targets = settings.targets_of(&alert).into_iter();
+    fn told(settings: &Settings, alert: &Alert) -> Vec<String> {
+        let targets = settings.targets_of(alert).into_iter();
         targets
             .map(|target| match target {
                 Target::Mail(address) => address,
@@ -225,7 +225,7 @@ pub(super) mod tests {
     #[test]
     fn server_tenants_and_the_owner_of_an_account_are_told_of_it() {
         assert_eq!(
-            told(&settings(), of_shop(Kind::AccountBlocked)),
+            told(&settings(), &of_shop(Kind::AccountBlocked)),
             [
                 "customer@example.com",
                 "ops@example.com",
@@ -239,10 +239,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_owner_of_an_account_is_not_told_of_the_server() {
-        let told_to = told(&settings(), of_shop(Kind::SystemError));
+        let told_to = told(&settings(), &of_shop(Kind::SystemError));
         assert!(!told_to.contains(&"owner@example.com".to_owned()));
         assert_eq!(
-            told(&settings(), Alert::new(Kind::UpstreamParked, "x")),
+            told(&settings(), &Alert::new(Kind::UpstreamParked, "x")),
             ["ops@example.com", "webhook"]
         );
     }
@@ -254,7 +254,7 @@ pub(super) mod tests {
             ..Alert::new(Kind::QueueOverLimit, "x")
         };
         assert_eq!(
-            told(&settings(), alert),
+            told(&settings(), &alert),
             [
                 "ops@example.com",
                 "reseller@example.com",
@@ -269,10 +269,10 @@ pub(super) mod tests {
         let mut settings = settings();
         settings.kinds.remove(&Kind::AccountBlocked);
         assert_eq!(
-            told(&settings, of_shop(Kind::AccountBlocked)),
+            told(&settings, &of_shop(Kind::AccountBlocked)),
             Vec::<String>::new()
         );
-        assert_eq!(told(&settings, of_shop(Kind::Test)).len(), 6);
+        assert_eq!(told(&settings, &of_shop(Kind::Test)).len(), 6);
     }
 
     #[test]
@@ -280,7 +280,7 @@ pub(super) mod tests {
         let mut settings = settings();
         let reseller = settings.tenants.get_mut("reseller").unwrap();
         reseller.parent = Some(TenantName::parse("customer").unwrap());
-        assert_eq!(told(&settings, of_shop(Kind::AccountBlocked)).len(), 6);
+        assert_eq!(told(&settings, &of_shop(Kind::AccountBlocked)).len(), 6);
     }
 
     #[test]

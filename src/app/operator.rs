@@ -5,11 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::alert::{Kind, Stored};
+use crate::auth::Block;
 use crate::clock::Timestamp;
 use crate::config::Checked;
-use crate::control::protocol::{AlertFilter, Submitted};
+use crate::control::protocol::{AlertFilter, BlockView, Submitted};
 use crate::control::queue::Configured;
-use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
+use crate::control::senders::{SenderRequest, SenderView};
+use crate::control::server::{
+    Operator, OperatorMail, RegisterError, ReloadError, SenderError, SubmitError,
+};
 use crate::control::view::{
     EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
 };
@@ -167,6 +171,36 @@ impl Operator for ServerOperator {
         let to = self.reloader.alerts.test(account);
         tracing::info!(alert = %Kind::Test, "an operator tests the alerts");
         Ok(to)
+    }
+
+    fn blocked(&self) -> Vec<BlockView> {
+        let blocks = self.reloader.parts.authenticator.blocks();
+        let view = |block: Block| BlockView {
+            account: block.subject.account().map(str::to_owned),
+            network: block.subject.network().map(|network| network.to_string()),
+            age_s: block.age.as_secs(),
+            retry_after_s: block.retry_after.as_secs(),
+            refused: block.refused,
+        };
+        blocks.into_iter().map(view).collect()
+    }
+
+    fn forgive(&self, who: &str) -> usize {
+        let authenticator = &self.reloader.parts.authenticator;
+        // An account may be called like an address.
+        let of_account = authenticator.release_account(who);
+        let address = who.parse().ok();
+        let of_address = address.map_or(0, |address| authenticator.release_address(address));
+        tracing::info!(
+            who,
+            blocks = of_account + of_address,
+            "failed logins forgotten by an operator"
+        );
+        of_account + of_address
+    }
+
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        self.reloader.senders(request).await
     }
 
     fn describe(&self) -> ServerView {

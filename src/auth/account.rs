@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::app_password::{AppPassword, Prefix};
 use super::evidence::Evidence;
 use super::password::PasswordHash;
+use super::scram::ScramVerifier;
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, Identity, Proof, TenantName};
 use crate::secret::Secret;
@@ -23,6 +24,8 @@ pub struct Account {
     pub tenant: Option<TenantName>,
     /// The hash of its password; without one it can only be known by its networks.
     pub password: Option<PasswordHash>,
+    /// What is kept of its password for SCRAM.
+    pub scram: Option<ScramVerifier>,
     /// Further passwords; no two have the same label or prefix.
     pub app_passwords: Vec<AppPassword>,
     /// Whether it may be used at all.
@@ -39,6 +42,7 @@ impl Account {
             aliases: Vec::new(),
             tenant: None,
             password: None,
+            scram: None,
             app_passwords: Vec::new(),
             active: true,
             networks: Vec::new(),
@@ -64,6 +68,7 @@ impl Account {
                 .iter()
                 .any(|own| own.is_valid(now) && own.label == *label && own.hash == *hash),
             Evidence::Password(hash) => self.password.as_ref() == Some(hash),
+            Evidence::Scram(verifier) => self.scram.as_ref() == Some(verifier),
         }
     }
 
@@ -183,6 +188,29 @@ impl Accounts {
     /// Returns whether there is no account.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Returns the verifier of a name, and who it would be; `None` where nobody can log in with it by SCRAM.
+    pub(super) fn scram(&self, name: &str) -> Option<(Identity, ScramVerifier)> {
+        let account = self.find(name).filter(|account| account.active)?;
+        let verifier = account.scram.clone()?;
+        Some((account.identity(Proof::Password), verifier))
+    }
+
+    /// Returns how often most verifiers hash, so that those of names that cannot log in look like them.
+    pub(super) fn usual_iterations(&self) -> Option<u32> {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        let verifiers = self
+            .list
+            .iter()
+            .filter_map(|account| account.scram.as_ref());
+        for verifier in verifiers {
+            *counts.entry(verifier.iterations()).or_default() += 1;
+        }
+        let most = counts
+            .into_iter()
+            .max_by_key(|(iterations, count)| (*count, *iterations));
+        most.map(|(iterations, _)| iterations)
     }
 
     /// Returns what to check a password against for this name at `now`, and who it would be. For a name that cannot log

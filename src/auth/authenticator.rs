@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use tokio::sync::OnceCell;
 
 use super::account::{Accounts, Challenge, folded};
@@ -14,7 +15,8 @@ use super::cache::{Cache, Digest};
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
-use super::throttle::{Leave, Throttle};
+use super::scram::ScramVerifier;
+use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -67,8 +69,10 @@ pub enum Verdict {
     Unavailable,
     /// The name is unknown or inactive, or the password wrong; which of them is not told.
     WrongPassword {
-        /// How long the answer is to be held back: 0 to 5 seconds, growing with the failures.
+        /// How long the answer is to be held back, growing with the failures.
         delay: Duration,
+        /// Whose logins are refused from now on, where that is news.
+        blocks: Vec<Block>,
     },
 }
 
@@ -92,6 +96,8 @@ pub struct Authenticator {
     pool: Pool,
     throttle: Throttle,
     uses: Arc<Uses>,
+    /// What the verifiers of names are made of that cannot log in.
+    decoys: hmac::Key,
 }
 
 impl Authenticator {
@@ -104,8 +110,9 @@ impl Authenticator {
         accounts: Accounts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthenticatorError> {
-        let mut key = [0; 32];
+        let [mut key, mut decoys] = [[0; 32]; 2];
         getrandom::fill(&mut key).map_err(AuthenticatorError::Random)?;
+        getrandom::fill(&mut decoys).map_err(AuthenticatorError::Random)?;
         let pool =
             Pool::start(settings.threads, settings.queue).map_err(AuthenticatorError::Thread)?;
         Ok(Self {
@@ -116,6 +123,7 @@ impl Authenticator {
             pool,
             throttle: Throttle::new(),
             uses: Arc::default(),
+            decoys: hmac::Key::new(hmac::HMAC_SHA256, &decoys),
         })
     }
 
@@ -129,6 +137,26 @@ impl Authenticator {
     /// Returns when application passwords were used last.
     pub fn uses(&self) -> Arc<Uses> {
         Arc::clone(&self.uses)
+    }
+
+    /// Puts other settings of the throttle in force. What is known of failures stays.
+    pub fn set_throttle(&self, settings: ThrottleSettings) {
+        self.throttle.set(settings);
+    }
+
+    /// Returns whose logins are refused now.
+    pub fn blocks(&self) -> Vec<Block> {
+        self.throttle.blocks(self.clock.instant())
+    }
+
+    /// Forgets the failures of an account; returns how many blocks have ended.
+    pub fn release_account(&self, name: &str) -> usize {
+        self.throttle.release_account(name)
+    }
+
+    /// Forgets the failures of the network with this address; returns how many blocks have ended.
+    pub fn release_address(&self, address: IpAddr) -> usize {
+        self.throttle.release_address(address)
     }
 
     /// Returns the accounts as they are now.
@@ -172,10 +200,48 @@ impl Authenticator {
                 self.note_use(&identity, &evidence, peer);
                 Verdict::Accepted { identity, evidence }
             }
-            Ok(None) => Verdict::WrongPassword {
-                delay: leave.failed(now),
-            },
+            Ok(None) => {
+                let Failure { delay, blocks } = leave.failed(now);
+                Verdict::WrongPassword { delay, blocks }
+            }
             Err(Refused::Failed | Refused::Full) => Verdict::Unavailable,
+        }
+    }
+
+    /// Returns what a client at `peer` must prove that it knows the password of. For a name that cannot log in this is
+    /// what no password fits, the same each time.
+    ///
+    /// # Errors
+    /// The time until a login will be allowed.
+    pub fn scram(&self, name: &str, peer: IpAddr) -> Result<ScramVerifier, Duration> {
+        drop(self.throttle.admit(name, peer, self.clock.instant())?);
+        let accounts = self.accounts();
+        let known = accounts.scram(name).map(|(_, verifier)| verifier);
+        Ok(known.unwrap_or_else(|| {
+            let iterations = accounts.usual_iterations();
+            ScramVerifier::decoy(&folded(name), &self.decoys, iterations)
+        }))
+    }
+
+    /// Takes the end of a login by SCRAM: `verifier` is the one that was proved to, `None` where the proof was wrong.
+    pub fn scram_ended(&self, name: &str, proved: Option<&ScramVerifier>, peer: IpAddr) -> Verdict {
+        let now = self.clock.instant();
+        let leave = match self.throttle.admit(name, peer, now) {
+            Ok(leave) => leave,
+            Err(retry_after) => return Verdict::Throttled { retry_after },
+        };
+        // The account may have changed meanwhile.
+        let known = self.accounts().scram(name);
+        match known.filter(|(_, verifier)| Some(verifier) == proved) {
+            Some((identity, verifier)) => {
+                leave.succeeded(now);
+                let evidence = Evidence::Scram(verifier);
+                Verdict::Accepted { identity, evidence }
+            }
+            None => {
+                let Failure { delay, blocks } = leave.failed(now);
+                Verdict::WrongPassword { delay, blocks }
+            }
         }
     }
 
@@ -199,8 +265,13 @@ impl Authenticator {
             }
         };
         for evidence in candidates {
-            let (Evidence::AppPassword(_, hash) | Evidence::Password(hash)) = &evidence;
-            if self.check(name, hash, password).await? {
+            let is_right = match &evidence {
+                Evidence::AppPassword(_, hash) | Evidence::Password(hash) => {
+                    self.check(name, hash, password).await?
+                }
+                Evidence::Scram(_) => false,
+            };
+            if is_right {
                 return Ok(Some((identity, evidence)));
             }
         }
@@ -257,9 +328,11 @@ impl Admission<'_> {
         self.leave.succeeded(self.clock.instant());
     }
 
-    /// Says that it failed. Returns how long the answer is to be held back: 0 to 5 seconds, growing with the failures.
-    pub fn failed(self) -> Duration {
-        self.leave.failed(self.clock.instant())
+    /// Says that it failed. Returns how long the answer is to be held back, growing with the failures, and whose logins are
+    /// refused from now on, where that is news.
+    pub fn failed(self) -> (Duration, Vec<Block>) {
+        let Failure { delay, blocks } = self.leave.failed(self.clock.instant());
+        (delay, blocks)
     }
 }
 
@@ -358,7 +431,8 @@ mod tests {
         assert_eq!(
             wrong,
             Verdict::WrongPassword {
-                delay: Duration::ZERO
+                delay: Duration::ZERO,
+                blocks: Vec::new(),
             }
         );
         assert_eq!(wrong, unknown);

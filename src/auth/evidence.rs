@@ -1,6 +1,7 @@
 //! By what a client has shown who it is.
 
 use super::password::PasswordHash;
+use super::scram::ScramVerifier;
 use crate::identity::Label;
 
 /// What a login was accepted for. While a session lasts, it is asked again and again whether the account still has it:
@@ -11,6 +12,8 @@ pub enum Evidence {
     AppPassword(Label, PasswordHash),
     /// The password with this hash.
     Password(PasswordHash),
+    /// The password with this verifier.
+    Scram(ScramVerifier),
 }
 
 impl Evidence {
@@ -18,7 +21,7 @@ impl Evidence {
     pub fn label(&self) -> Option<&Label> {
         match self {
             Self::AppPassword(label, _) => Some(label),
-            Self::Password(_) => None,
+            Self::Password(_) | Self::Scram(_) => None,
         }
     }
 }

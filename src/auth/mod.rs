@@ -11,6 +11,7 @@ mod cache;
 mod evidence;
 mod password;
 mod pool;
+mod scram;
 mod throttle;
 mod uses;
 
@@ -19,4 +20,6 @@ pub use app_password::{AppPassword, Prefix};
 pub use authenticator::{Admission, Authenticator, AuthenticatorError, Settings, Verdict};
 pub use evidence::Evidence;
 pub use password::{PasswordError, PasswordHash, generate_password, hash_password};
+pub use scram::{ScramError, ScramVerifier};
+pub use throttle::{Block, FailureLimit, Subject, ThrottleSettings};
 pub use uses::{USES_FILE, Use, Uses};

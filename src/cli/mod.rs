@@ -7,6 +7,7 @@
 mod account;
 mod alerts;
 mod arguments;
+mod auth;
 mod check;
 mod completions;
 mod configuration;
@@ -23,6 +24,7 @@ mod reload;
 mod run;
 mod running;
 mod secret_input;
+mod sender;
 mod serve;
 mod settings;
 mod status;

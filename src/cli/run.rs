@@ -9,8 +9,8 @@ use super::arguments::{Arguments, Command};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
-    account, alerts, check, completions, dkim, explain, hash_password, listener, man, queue,
-    reload, serve, status, test_mail, trace, trial, upstream,
+    account, alerts, auth, check, completions, dkim, explain, hash_password, listener, man, queue,
+    reload, sender, serve, status, test_mail, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -41,6 +41,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Account(arguments) => account::run(arguments, output),
         Command::Alerts(arguments) => alerts::run(&arguments, output),
+        Command::Auth(arguments) => auth::run(&arguments, output),
         Command::Check(arguments) => check::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
         Command::Dkim(arguments) => dkim::run(&arguments, output),
@@ -50,6 +51,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Man(arguments) => man::run(&arguments, output),
         Command::Queue(arguments) => queue::run(arguments, output),
         Command::Reload(arguments) => reload::run(&arguments, output),
+        Command::Sender(arguments) => sender::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Status(arguments) => status::run(&arguments, output),
         Command::TestMail(arguments) => test_mail::run(&arguments, output),

@@ -14,7 +14,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
-use crate::auth::PasswordHash;
+use crate::auth::{PasswordHash, ScramVerifier};
 use crate::identity::{AccountName, Label, TenantName};
 use crate::mail::Priority;
 
@@ -65,6 +65,8 @@ pub struct NewAccount {
     pub name: AccountName,
     /// The hash of its password.
     pub password: Option<PasswordHash>,
+    /// What is kept of it for SCRAM.
+    pub scram: Option<ScramVerifier>,
     /// The tenant it belongs to.
     pub tenant: Option<TenantName>,
     /// Its priority.
@@ -104,7 +106,7 @@ impl AccountsFile {
         })
     }
 
-    /// Sets the password of an account.
+    /// Sets the password of an account, and what is kept of it for SCRAM.
     ///
     /// # Errors
     /// [`AccountsFileError::Missing`], or that the file cannot be read or written.
@@ -112,8 +114,16 @@ impl AccountsFile {
         &self,
         name: &AccountName,
         hash: &PasswordHash,
+        scram: Option<&ScramVerifier>,
     ) -> Result<(), AccountsFileError> {
-        self.edit(|accounts| set(accounts, name, "password", hash.as_str().into()))
+        self.edit(|accounts| {
+            set(accounts, name, "password", hash.as_str().into())?;
+            match scram {
+                Some(scram) => set(accounts, name, "scram", scram.as_str().into()),
+                // That of the old password would let it in.
+                None => unset(accounts, name, "scram"),
+            }
+        })
     }
 
     /// Lets an account be used again.
@@ -230,6 +240,20 @@ fn set(
     Ok(())
 }
 
+/// Takes a key of an account out.
+fn unset(
+    accounts: &mut dyn TableLike,
+    name: &AccountName,
+    key: &str,
+) -> Result<(), AccountsFileError> {
+    let account = key_of(accounts, name)
+        .and_then(|name| accounts.get_mut(&name))
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| missing(name))?;
+    account.remove(key);
+    Ok(())
+}
+
 fn implicit_table() -> Table {
     let mut table = Table::new();
     table.set_implicit(true);
@@ -250,6 +274,8 @@ fn table_of(account: &NewAccount) -> Table {
     };
     let hash = account.password.as_ref();
     put("password", hash.map(|hash| hash.as_str().into()));
+    let scram = account.scram.as_ref();
+    put("scram", scram.map(|scram| scram.as_str().into()));
     put("active", Some(true.into()));
     put(
         "tenant",

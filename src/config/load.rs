@@ -82,6 +82,7 @@ fn check_root(
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
+    let public = check::public(context, &root.http, &listeners);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -102,25 +103,31 @@ fn check_root(
     let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
+    let throttle = check::throttle(context, &root.auth.throttle);
     let tls = check::tls(context, &root.tls, &server);
     let CheckedAccounts {
         accounts,
         profiles,
         notes,
+        verified,
     } = accounts?;
+    let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
         shown_listeners,
         tls: tls?,
+        throttle,
         tokens,
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,
+        verified_senders: verified,
         accounts_file,
         quotas,
         routes,
@@ -132,11 +139,8 @@ fn check_root(
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
         alerts,
-        expiries: context
-            .take_expiries()
-            .into_iter()
-            .chain(expiries)
-            .collect(),
+        public,
+        expiries,
         warnings: Vec::new(),
         server,
     })

@@ -229,7 +229,7 @@ fn is_planned(path: &[String], word: &str) -> bool {
 /// What the documentation speaks of and this version does not know yet: first key of the path, and word.
 const PLANNED: &[(&str, &str)] = &[
     ("", "attachments"),
-    ("", "http"),
+    ("http", "admin"),
     ("", "support"),
     ("spool", "postgres"),
     ("system_mail", "charset"),

@@ -4,8 +4,10 @@
 //! sample cannot say anything else than what happens.
 
 mod alerts;
+mod auth;
 mod dkim;
 mod graph;
+mod http;
 mod journal;
 mod limits;
 mod listeners;
@@ -45,12 +47,14 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    auth::auth(&mut sample, &root.auth);
     login::login(&mut sample);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
     alerts::alerts(&mut sample, &root.alerts);
+    http::public(&mut sample, &raw::Public::default());
     account(&mut sample, &raw::Account::default());
     sample.0
 }
@@ -304,6 +308,12 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
          becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
+        "verified_senders",
+        text(defaults.verified_senders),
+        "What `posthouse sender` has verified: may be used \"additional\" to what the account lists, does not count\n\
+         (\"off\"), or alone counts (\"required\": entries of the account's lists wait until they are verified).",
+    );
+    sample.shown(
         "default_sender",
         text("shop@example.com"),
         "The sender that unauthorized ones become; the account must be allowed to use it (example; none by default).",
@@ -341,6 +351,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          accounts.toml, a file of its own (mode 600), has one table for each account:\n\
          \n  [account.alice]\n\
          \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default\n\
+         \x20 scram              = \"SCRAM-SHA-256$…\"          posthouse account passwd alice --scram; none by default\n\
          \x20 app_password                                  further passwords, in tables below; none by default",
     );
     sample.prose(&format!(
@@ -355,8 +366,8 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 alert_mail         = \"alice@example.com\"        who is told of alerts about it; nobody by default\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
-         check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
-         sessions, over_quota.\n\
+         check_header_from, plus_addressing, on_unauthorized, verified_senders, default_sender, added_fields, messages,\n\
+         recipients, size, sessions, over_quota.\n\
          \n\
          A further password, for one program or device (posthouse account app-password add alice phone):\n\
          \n  [account.alice.app_password.phone]\n\

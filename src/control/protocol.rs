@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Kind, Stored};
 
+use super::senders::{SenderRequest, SenderView};
 use super::sums::CensusView;
 use super::trace::TraceView;
 use super::view::{Id, MessageView, State, StatusView, Time};
@@ -47,6 +48,13 @@ pub enum Request {
         /// Which.
         filter: AlertFilter,
     },
+    /// Whose logins are refused since too many have failed.
+    Blocked,
+    /// Forgets the failed logins of an account or an address.
+    Forgive {
+        /// The name of an account, or an address.
+        who: String,
+    },
     /// About the queue, which can be asked of a spool without a server too.
     Queue(QueueRequest),
     /// Lets an upstream get no new attempts.
@@ -75,6 +83,8 @@ pub enum Request {
         /// Which.
         upstream: String,
     },
+    /// About verified senders.
+    Senders(SenderRequest),
     /// Sends a message as an account, on the way that its clients' messages take.
     Submit {
         /// Whose mail it counts as.
@@ -224,6 +234,16 @@ pub enum Response {
         /// All that were asked for.
         alerts: Vec<Stored>,
     },
+    /// Whose logins are refused.
+    Blocked {
+        /// The longest first.
+        blocks: Vec<BlockView>,
+    },
+    /// How many blocks have ended.
+    Forgiven {
+        /// The number.
+        blocks: usize,
+    },
     /// What has been done to messages, durably.
     Changed(Changed),
     /// It has been done, and is durable.
@@ -251,6 +271,8 @@ pub enum Response {
         /// What somebody should look at.
         warnings: Vec<String>,
     },
+    /// Senders: those that were asked for, or the one that was changed.
+    Senders(Vec<SenderView>),
     /// The sums.
     Stats(Box<CensusView>),
     /// What the server is doing.
@@ -259,6 +281,21 @@ pub enum Response {
     Submitted(Submitted),
     /// The life of a message.
     Trace(Box<TraceView>),
+}
+
+/// That logins are refused.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BlockView {
+    /// The account, in lower case, where they are an account's.
+    pub account: Option<String>,
+    /// The network, where they are those from one.
+    pub network: Option<String>,
+    /// For how many seconds they have been.
+    pub age_s: u64,
+    /// In how many seconds the next is allowed.
+    pub retry_after_s: u64,
+    /// How many were refused without a look at the password.
+    pub refused: u64,
 }
 
 /// What has been done to messages.
@@ -330,8 +367,12 @@ pub enum Reason {
     Missing,
     /// The request is not understood, or its answer would be too long.
     Request,
+    /// There is no such sender, or it cannot be verified so.
+    Sender,
     /// The spool, or another file of the server, failed.
     Spool,
+    /// It cannot be done now, and perhaps later.
+    Temporary,
     /// There is no such upstream.
     Upstream,
     /// The two programs speak different versions of the protocol.

@@ -3,6 +3,9 @@
 //! Texts are lower case, without configuration or error texts; what helps a person is put behind them by
 //! [`Reply::line_with`]. Greeting and EHLO, which are made of the configuration, are the session's own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::mail::status::Class;
 use crate::mail::{EnhancedStatusCode, MtPriority};
 
@@ -168,6 +171,11 @@ replies! {
     DEADLINE_TOO_NEAR = 555 [5 5 4] "the time to deliver is too short";
     /// An international address without SMTPUTF8 (RFC 6531 §3.5).
     SMTPUTF8_REQUIRED = 553 [5 6 7] "an international address needs the SMTPUTF8 parameter";
+}
+
+/// A challenge of SASL with octets of its own (RFC 4954 §4): all of the line.
+pub fn challenge(octets: &[u8]) -> Vec<u8> {
+    format!("334 {}\r\n", STANDARD.encode(octets)).into_bytes()
 }
 
 /// Returns what stands in [`PRIORITY_CHANGED`]: the new priority, a space, and words for people (RFC 6710 §9).

@@ -184,7 +184,7 @@ impl Connection {
         };
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
-        if let Some(facts) = stream.tls_facts() {
+        if let Some(facts) = stream.tls_facts(&self.settings.mechanisms) {
             self.session.tls_started(facts);
         }
         Ok(stream)

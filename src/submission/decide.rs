@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::alert::{Alert, Kind};
-use crate::auth::Evidence;
+use crate::auth::{Evidence, ScramVerifier};
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
 use crate::journal;
@@ -35,6 +35,8 @@ pub(super) struct Decider {
     session: u64,
     /// By what the client has shown who it is, once it has logged in.
     pub(super) evidence: Option<Evidence>,
+    /// What the client is to prove that it knows the password of.
+    pub(super) scram: Option<ScramVerifier>,
     /// What its access token gives, where it has logged in with one.
     pub(super) grant: Option<Grant>,
     /// The session as it is counted for its account.
@@ -51,6 +53,7 @@ impl Decider {
             peer,
             session,
             evidence: None,
+            scram: None,
             grant: None,
             pass: None,
             intake: None,
@@ -66,6 +69,7 @@ impl Decider {
     pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
         match question {
             Question::Credentials(ask) => self.credentials(ask, session).await,
+            Question::Scram(ask) => self.scram(ask, session),
             Question::Sender(ask) => self.sender(ask, session),
             Question::Recipient(ask) => self.recipient(ask, session),
             Question::Message(ask) => self.message(ask, session).await,

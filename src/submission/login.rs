@@ -1,11 +1,18 @@
 //! Answers to logins, and whether a session may still send.
 
-use crate::auth::Verdict as Login;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::alert::{Alert, Kind};
+use crate::auth::{Block, Verdict as Login};
 use crate::identity::{Identity, Proof};
 use crate::secret::Secret;
 use crate::smtp::replies;
 use crate::smtp::sasl::Credentials;
-use crate::smtp::server::{AskCredentials, Session};
+use crate::smtp::sasl::scram::{Key, Keys, Proven};
+use crate::smtp::server::{AskCredentials, AskScram, Session};
 
 use super::counts::Event;
 use super::decide::Decider;
@@ -17,6 +24,10 @@ impl Decider {
             Credentials::Password { name, password } => {
                 let (name, password) = (name.clone(), password.clone());
                 self.password(ask, (name, password), session).await;
+            }
+            Credentials::Scram { name, proven } => {
+                let (name, proven) = (name.clone(), proven.clone());
+                self.scram_ended(ask, (name, proven), session).await;
             }
             Credentials::Certificate { .. } => ask.refuse(session, &replies::AUTH_FAILED),
             Credentials::Token { name, token } => {
@@ -34,6 +45,55 @@ impl Decider {
     ) {
         let authenticator = &self.parts.authenticator;
         let login = authenticator.verify(&account, &password, self.peer).await;
+        self.ended(ask, (&account, login), session).await;
+    }
+
+    /// Takes the first message of SCRAM.
+    pub(super) fn scram(&mut self, ask: AskScram, session: &mut Session) {
+        let verifier = match self.parts.authenticator.scram(ask.name(), self.peer) {
+            Ok(verifier) => verifier,
+            Err(retry_after) => {
+                note_throttled(ask.name(), retry_after);
+                return ask.refuse(session, &replies::AUTH_THROTTLED);
+            }
+        };
+        let mut chance = [0; 24];
+        if getrandom::fill(&mut chance).is_err() {
+            return ask.refuse(session, &replies::AUTH_UNAVAILABLE);
+        }
+        let keys = Keys {
+            iterations: verifier.iterations(),
+            salt: verifier.salt().into(),
+            stored_key: Key(verifier.stored_key()),
+            server_key: Key(verifier.server_key()),
+        };
+        self.scram = Some(verifier);
+        ask.go_on(session, keys, &STANDARD_NO_PAD.encode(chance));
+    }
+
+    async fn scram_ended(
+        &mut self,
+        ask: AskCredentials,
+        (account, proven): (String, Proven),
+        session: &mut Session,
+    ) {
+        let verifier = self.scram.take();
+        let proved = match proven {
+            Proven::Right(_) => verifier.as_ref(),
+            Proven::Wrong => None,
+        };
+        let authenticator = &self.parts.authenticator;
+        let login = authenticator.scram_ended(&account, proved, self.peer);
+        self.ended(ask, (&account, login), session).await;
+    }
+
+    /// Answers a login.
+    async fn ended(
+        &mut self,
+        ask: AskCredentials,
+        (account, login): (&str, Login),
+        session: &mut Session,
+    ) {
         match login {
             Login::Accepted { identity, evidence } => {
                 if !self.enter(&identity) {
@@ -45,24 +105,43 @@ impl Decider {
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
-                let retry_after_s = retry_after.as_secs();
-                tracing::warn!(
-                    account = printable(&account),
-                    retry_after_s,
-                    "authentication throttled"
-                );
+                note_throttled(account, retry_after);
                 ask.refuse(session, &replies::AUTH_THROTTLED);
             }
             Login::Unavailable => {
-                tracing::warn!(account = printable(&account), "authentication unavailable");
+                tracing::warn!(account = printable(account), "authentication unavailable");
                 ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
-            Login::WrongPassword { delay } => {
+            Login::WrongPassword { delay, blocks } => {
                 self.parts.counts.count(Event::FailedLogin);
-                tracing::warn!(account = printable(&account), "authentication failed");
+                tracing::warn!(account = printable(account), "authentication failed");
+                self.note_blocks(&blocks);
                 tokio::time::sleep(delay).await;
                 ask.refuse(session, &replies::AUTH_FAILED);
             }
+        }
+    }
+
+    /// One event for each block that begins, and an alert where it is an account's.
+    pub(super) fn note_blocks(&self, blocks: &[Block]) {
+        for block in blocks {
+            let (subject, retry_after_s) = (block.subject.to_string(), block.retry_after.as_secs());
+            let subject = printable(&subject);
+            tracing::warn!(subject, retry_after_s, "logins are refused");
+            let accounts = self.parts.authenticator.accounts();
+            let account = block.subject.account().and_then(|name| accounts.find(name));
+            let Some(account) = account.filter(|account| account.active) else {
+                continue;
+            };
+            let text = format!(
+                "too many logins of {subject} have failed, the last from {}; further ones are refused for a while",
+                self.peer
+            );
+            self.parts.alerts.raise(Alert {
+                account: Some(account.name.clone()),
+                tenant: account.tenant.clone(),
+                ..Alert::new(Kind::AccountBlocked, text)
+            });
         }
     }
 
@@ -108,6 +187,15 @@ impl Decider {
         self.pass = None;
         None
     }
+}
+
+fn note_throttled(account: &str, retry_after: Duration) {
+    let retry_after_s = retry_after.as_secs();
+    tracing::warn!(
+        account = printable(account),
+        retry_after_s,
+        "authentication throttled"
+    );
 }
 
 /// A user name for the log: it may be anything that a client sends.

@@ -12,11 +12,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::smtp::sasl::Mechanism;
+use crate::smtp::sasl::scram::Key;
 use crate::smtp::server::{Session, TlsFacts};
 
 /// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.
 const READ: usize = 16 << 10;
 
+/// The label of channel bindings (RFC 9266 §2).
+const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
 /// How much of a connection's beginning is looked at.
 const OPENING: usize = 32;
 
@@ -85,7 +89,8 @@ impl Stream {
     }
 
     /// Returns what the handshake came to.
-    pub(super) fn tls_facts(&self) -> Option<TlsFacts> {
+    /// `mechanisms` are those of the listener: the exporter is computed where SCRAM-SHA-256-PLUS is one of them.
+    pub(super) fn tls_facts(&self, mechanisms: &[Mechanism]) -> Option<TlsFacts> {
         let Self::Tls(stream) = self else {
             return None;
         };
@@ -99,7 +104,18 @@ impl Stream {
         let cipher = suite
             .and_then(|suite| suite.suite().as_str())
             .unwrap_or("unknown");
-        Some(TlsFacts { version, cipher })
+        // RFC 9266 §3: with TLS 1.2 only where the master secret is extended, which rustls does not tell.
+        let is_bindable = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            && mechanisms.contains(&Mechanism::ScramSha256Plus);
+        let exporter = is_bindable.then(|| {
+            let exported = connection.export_keying_material([0; 32], EXPORTER, Some(b""));
+            exported.ok().map(Key)
+        });
+        Some(TlsFacts {
+            version,
+            cipher,
+            exporter: exporter.flatten(),
+        })
     }
 
     /// Closes the sending side, so that the last reply arrives.

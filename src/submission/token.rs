@@ -48,11 +48,12 @@ impl Decider {
                 return ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
         };
-        let delay = admission.failed();
+        let (delay, blocks) = admission.failed();
         parts.counts.count(Event::FailedLogin);
         // The line that fail2ban counts is the same for all logins.
         tracing::info!(account = said, reason, "access token refused");
         tracing::warn!(account = said, "authentication failed");
+        self.note_blocks(&blocks);
         tokio::time::sleep(delay).await;
         ask.refuse(session, &replies::TOKEN_REFUSED);
     }

@@ -53,6 +53,7 @@ mod certificates;
 mod curl;
 mod dkimpy;
 mod dovecot;
+mod fail2ban;
 mod msmtp;
 mod nodemailer;
 mod phpmailer;

@@ -71,7 +71,10 @@ impl Way<'_> {
 
 fn curl(way: &Way<'_>, mechanism: &str) -> io::Result<()> {
     let file = way.stage.directory.path().join("message.eml");
-    write_file(&file, b"Subject: by token\r\n\r\nHello.\r\n")?;
+    write_file(
+        &file,
+        b"From: <shop@sender.example>\r\nSubject: by token\r\n\r\nHello.\r\n",
+    )?;
     let mut command = Command::new("curl");
     command
         .args(["--silent", "--show-error", "--max-time", "30", "--ssl-reqd"])
@@ -106,7 +109,7 @@ client.starttls(context=ssl.create_default_context(cafile=e["PEER_AUTHORITY"]))
 client.ehlo()
 response = "user=%s\1auth=Bearer %s\1\1" % (e["PEER_USER"], e["PEER_TOKEN"])
 client.auth("XOAUTH2", lambda challenge=None: response)
-client.sendmail(e["PEER_SENDER"], [e["PEER_RECIPIENT"]], b"Subject: by token\r\n\r\nHello.\r\n")
+client.sendmail(e["PEER_SENDER"], [e["PEER_RECIPIENT"]], b"From: <shop@sender.example>\r\nSubject: by token\r\n\r\nHello.\r\n")
 client.quit()
 "#;
 

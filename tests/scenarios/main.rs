@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod fake_upstream;
     pub(crate) mod hook_server;
     pub(crate) mod identity_provider;
+    pub(crate) mod peer;
     pub(crate) mod process;
     pub(crate) mod token_server;
 }
@@ -25,6 +26,7 @@ mod support {
 mod report;
 mod stage;
 
+mod account_has_several_passwords;
 mod account_is_known_by_its_network;
 mod account_is_over_its_limits;
 mod accounts_are_edited_on_the_command_line;
@@ -73,6 +75,7 @@ mod secret_or_certificate_expires;
 mod sender_asks_for_reports;
 mod sender_is_international;
 mod sender_is_rewritten;
+mod somebody_confirms_a_sender;
 mod spool_is_damaged;
 mod spool_is_full;
 mod unauthorized_mail_is_held;

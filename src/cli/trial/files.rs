@@ -126,11 +126,12 @@ fn account(path: &Path, password: &Secret) -> Result<(), Failure> {
     let failed = |error: &AccountsFileError| Failure::of(Code::CannotCreate, error);
     let name = AccountName::parse(ACCOUNT).map_err(|error| Failure::of(Code::Usage, &error))?;
     let hash = hash(password)?;
-    match accounts.set_password(&name, &hash) {
+    match accounts.set_password(&name, &hash, None) {
         Err(AccountsFileError::Missing(_)) => {
             let account = NewAccount {
                 name,
                 password: Some(hash),
+                scram: None,
                 tenant: None,
                 priority: None,
                 note: Some("the account of posthouse try".to_owned()),

@@ -16,12 +16,12 @@ use super::quotas::AccountLimits;
 use super::senders::Senders;
 use super::tenants::Names;
 use crate::alert;
-use crate::auth::{Account, PasswordHash};
+use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
-use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
+use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope, VerifiedSenders};
 use crate::quota;
 use crate::route::Table;
 use crate::submission::Profile;
@@ -32,6 +32,7 @@ pub(in crate::config) struct CheckedAccounts {
     pub(in crate::config) accounts: Vec<Account>,
     pub(in crate::config) profiles: HashMap<AccountName, Profile>,
     pub(in crate::config) notes: HashMap<AccountName, String>,
+    pub(in crate::config) verified: HashMap<AccountName, VerifiedSenders>,
 }
 
 /// What accounts refer to, and are added to.
@@ -69,6 +70,7 @@ pub(in crate::config) fn accounts(
         let account = spanned.get_ref();
         let own_networks = own_networks(context, account, &name, &mut networks);
         let password = password(context, account);
+        let scram = scram(context, account);
         let app_passwords = app_passwords(context, account, &name);
         warn_of_unusable(context, account, key);
         let tenant = tenant(context, account, names);
@@ -89,6 +91,9 @@ pub(in crate::config) fn accounts(
         let profile = profile(context, (key, account), base);
         checked.profiles.insert(name.clone(), profile);
         checked
+            .verified
+            .insert(name.clone(), verified_senders(account, defaults));
+        checked
             .notes
             .extend(account.note.clone().map(|note| (name.clone(), note)));
         checked.accounts.push(Account {
@@ -96,6 +101,7 @@ pub(in crate::config) fn accounts(
             name,
             tenant,
             password,
+            scram,
             app_passwords,
             active: account.active,
             networks: own_networks,
@@ -164,6 +170,23 @@ fn password(context: &mut Context, account: &raw::Account) -> Option<PasswordHas
             let hint = "posthouse account passwd NAME sets one; posthouse hash-password makes the \
                         hash of one you have";
             context.error(password.span(), message, hint);
+            None
+        }
+    }
+}
+
+fn scram(context: &mut Context, account: &raw::Account) -> Option<ScramVerifier> {
+    let scram = account.scram.as_ref()?;
+    let hint = "posthouse account passwd NAME --scram sets it with the password";
+    if account.password.is_none() {
+        let message = "a verifier for SCRAM stands beside a password";
+        context.error(scram.span(), message, hint);
+    }
+    match ScramVerifier::parse(scram.get_ref().0.expose()) {
+        Ok(verifier) => Some(verifier),
+        Err(error) => {
+            let message = format!("the verifier is not usable: {error}");
+            context.error(scram.span(), message, hint);
             None
         }
     }
@@ -260,7 +283,7 @@ fn rules(
     let ignores_detail = account.plus_addressing.unwrap_or(defaults.plus_addressing);
     let on_unauthorized = account.on_unauthorized.unwrap_or(defaults.on_unauthorized);
     let mut rules = Rules {
-        grants: grants(context, account, key),
+        grants: grants(context, (key, account), verified_senders(account, defaults)),
         scope: if checks_header {
             Scope::EnvelopeAndHeader
         } else {
@@ -282,7 +305,22 @@ fn rules(
     rules
 }
 
-fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) -> Grants {
+fn verified_senders(account: &raw::Account, defaults: &raw::AccountDefaults) -> VerifiedSenders {
+    match account
+        .verified_senders
+        .unwrap_or(defaults.verified_senders)
+    {
+        raw::VerifiedSenders::Additional => VerifiedSenders::Additional,
+        raw::VerifiedSenders::Off => VerifiedSenders::Off,
+        raw::VerifiedSenders::Required => VerifiedSenders::Required,
+    }
+}
+
+fn grants(
+    context: &mut Context,
+    (key, account): (&Spanned<String>, &raw::Account),
+    verified: VerifiedSenders,
+) -> Grants {
     let mut grants = Vec::new();
     let mut is_written = false;
     for (list, parse) in [
@@ -307,7 +345,8 @@ fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) 
         return Grants::Only(grants);
     }
     let name = key.get_ref().as_str();
-    if !context.is_wrong_below(&["account", name]) {
+    let is_anyone = verified != VerifiedSenders::Required;
+    if is_anyone && !context.is_wrong_below(&["account", name]) {
         let message = format!("account `{name}` may send as anyone");
         let hint = "list what it may send as in authorized_domains and authorized_senders";
         context.warning(key.span(), message, hint);

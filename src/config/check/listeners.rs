@@ -12,10 +12,12 @@ use toml::Spanned;
 
 use super::context::Context;
 use super::list::entries;
+use super::mechanisms::mechanisms;
 use super::networks::networks;
 use crate::config::checked::ShownListener;
 use crate::config::raw::{self, List};
 use crate::identity::UpstreamName;
+use crate::smtp::sasl::Mechanism;
 use crate::smtp::server::{self, AuthRule, Keyword, TlsMode};
 use crate::submission::{ConnectionLimits, ListenerSettings, OnPortInUse, PortSet, PortSetError};
 
@@ -52,6 +54,7 @@ pub(in crate::config) fn listeners(
         let settings = settings(context, name, &layers, session.1);
         let sources = Sources {
             session: session.0,
+            mechanisms: names(&session.1.mechanisms),
             session_places: &session_places,
             profile: profile.map(|(profile, table)| (profile.name(), table)),
         };
@@ -99,6 +102,9 @@ fn settings(
     for table in layers.profile.into_iter().chain([raw]) {
         Overrides::of_listener(context, table).apply(&mut base);
     }
+    if let Some(list) = layers.pick(|table| table.mechanisms.as_ref()) {
+        base.mechanisms = mechanisms(context, list);
+    }
     let plain = plain_text_networks(context, layers, base.auth);
     judge_auth(context, layers, &base, !plain.is_empty());
     let ports = raw.ports.as_ref().map(|ports| ports_of(context, ports));
@@ -117,6 +123,11 @@ fn settings(
         balancers: without_places(balancers.unwrap_or_default()),
         connections: connections(raw),
     }
+}
+
+fn names(mechanisms: &[Mechanism]) -> String {
+    let names = mechanisms.iter().map(|mechanism| mechanism.name());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 const ANY_BALANCER: (&str, &str) = (
@@ -256,7 +267,7 @@ fn name(
     name.get_ref().clone()
 }
 
-fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
+pub(super) fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     let Some(entries) = entries(context, list) else {
         return addresses;
@@ -287,7 +298,7 @@ fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     addresses
 }
 
-fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
+pub(super) fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
     const HINT: &str = "ports are \"25\" or \"1025-5000\", from 1 to 65535; 0 takes any free port";
     let mut ports = PortSet::default();
     let Some(entries) = entries(context, list) else {
@@ -395,7 +406,7 @@ fn overlap(
 }
 
 /// Returns whether both addresses cannot be bound to one port.
-fn collide(one: IpAddr, other: IpAddr) -> bool {
+pub(super) fn collide(one: IpAddr, other: IpAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| match wide {
         IpAddr::V4(address) => address.is_unspecified() && narrow.is_ipv4(),
         IpAddr::V6(address) => address.is_unspecified(),

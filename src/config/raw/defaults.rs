@@ -5,12 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, AlertDelivery, Alerts, Canonicalization,
-    ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal,
-    Large, Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named,
+    Account, AccountDefaults, AccountRule, Accounts, AlertDelivery, Alerts, Auth, Canonicalization,
+    ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer,
+    Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named,
     OnUnauthorized, OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates,
     RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts, VerifiedSenders,
 };
 use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
@@ -41,6 +41,7 @@ impl Default for Root {
             login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
+            auth: Auth::default(),
             relay: Relay::default(),
             route: Vec::new(),
             upstream: Named::new(),
@@ -51,6 +52,7 @@ impl Default for Root {
             journal: Journal::default(),
             system_mail: SystemMail::default(),
             alerts: Alerts::default(),
+            http: Http::default(),
         }
     }
 }
@@ -77,6 +79,7 @@ impl Default for Listener {
             ports: None,
             tls: None,
             auth: None,
+            mechanisms: None,
             plain_text_auth_networks: None,
             auth_equals: None,
             discard_keywords: None,
@@ -356,6 +359,7 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            verified_senders: VerifiedSenders::default(),
             default_sender: None,
             added_fields: Named::new(),
             messages: Rates::default(),
@@ -371,6 +375,7 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            scram: None,
             app_password: Named::new(),
             active: true,
             tenant: None,
@@ -386,6 +391,7 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            verified_senders: None,
             default_sender: None,
             added_fields: None,
             messages: None,

@@ -18,6 +18,7 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) ports: Option<Spanned<List>>,
     pub(in crate::config) tls: Option<TlsMode>,
     pub(in crate::config) auth: Option<Spanned<AuthRule>>,
+    pub(in crate::config) mechanisms: Option<Spanned<List>>,
     pub(in crate::config) plain_text_auth_networks: Option<Spanned<List>>,
     pub(in crate::config) auth_equals: Option<bool>,
     pub(in crate::config) discard_keywords: Option<Spanned<List>>,

@@ -4,10 +4,12 @@
 
 mod alerts;
 mod app_password;
+mod auth;
 mod choices;
 mod defaults;
 mod dkim;
 mod graph;
+mod http;
 mod list;
 mod listener;
 mod login;
@@ -17,14 +19,17 @@ mod upstream;
 
 pub(super) use alerts::{Alerts, Webhook};
 pub(super) use app_password::AppPassword;
+pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
-    AccountRule, AlertDelivery, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud,
-    ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
+    AccountRule, AlertDelivery, AuthRule, Autoconfig, BareNewlines, Canonicalization, ClientAuth,
+    Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse,
+    OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
+    VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
+pub(super) use http::{Http, Public};
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use listener::{Listener, ListenerNetwork, OwnLimits, OwnTimeouts};
 pub(super) use login::{Introspection, Issuer, Jwt, Login};

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Alerts, AppPassword, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
-    OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream, Webhook,
+    Alerts, AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat,
+    LogLevel, Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream, VerifiedSenders,
+    Webhook,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -25,6 +26,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) login: Login,
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
+    pub(in crate::config) auth: Auth,
     pub(in crate::config) relay: Relay,
     pub(in crate::config) route: Vec<Spanned<RecipientRoute>>,
     pub(in crate::config) upstream: Named<Upstream>,
@@ -35,6 +37,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
     pub(in crate::config) alerts: Alerts,
+    pub(in crate::config) http: Http,
 }
 
 /// `accounts.toml`.
@@ -169,6 +172,7 @@ pub(in crate::config) struct AccountDefaults {
     pub(in crate::config) check_header_from: bool,
     pub(in crate::config) plus_addressing: bool,
     pub(in crate::config) on_unauthorized: OnUnauthorized,
+    pub(in crate::config) verified_senders: VerifiedSenders,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) added_fields: Named<String>,
     pub(in crate::config) messages: Rates,
@@ -182,6 +186,7 @@ pub(in crate::config) struct AccountDefaults {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Account {
     pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) scram: Option<Spanned<Hidden>>,
     pub(in crate::config) app_password: Named<AppPassword>,
     pub(in crate::config) active: bool,
     pub(in crate::config) tenant: Option<Spanned<String>>,
@@ -197,6 +202,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) check_header_from: Option<bool>,
     pub(in crate::config) plus_addressing: Option<bool>,
     pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) verified_senders: Option<VerifiedSenders>,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) added_fields: Option<Named<String>>,
     pub(in crate::config) messages: Option<Rates>,

@@ -52,6 +52,12 @@ fn of_place(sample: &mut Sample) {
          by their `networks` can send).",
     );
     sample.shown(
+        "mechanisms",
+        "[\"LOGIN\", \"PLAIN\"]",
+        "The mechanisms of AUTH in the order of the offer (by default these, and with [login.oauth] \"XOAUTH2\" and\n\
+         \"OAUTHBEARER\"). \"SCRAM-SHA-256\" and \"SCRAM-SHA-256-PLUS\" can be offered where every account has `scram`.",
+    );
+    sample.shown(
         "on_port_in_use",
         text(raw::OnPortInUse::Skip),
         "When another program has a port: \"fail\" does not start, \"skip\" leaves it out with a warning (example; by\n\

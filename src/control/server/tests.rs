@@ -109,6 +109,18 @@ impl Operator for FakeOperator {
         }
     }
 
+    fn blocked(&self) -> Vec<BlockView> {
+        Vec::new()
+    }
+
+    fn forgive(&self, who: &str) -> usize {
+        usize::from(who == "alice")
+    }
+
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        Err(SenderError::Temporary(format!("{request:?}")))
+    }
+
     fn describe(&self) -> ServerView {
         ServerView {
             version: "1.2.3".to_owned(),

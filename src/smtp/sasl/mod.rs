@@ -1,6 +1,7 @@
 //! The server's side of SASL exchanges (RFC 4422, RFC 4954 §4): what a client says, not whether it is true.
 
 mod password;
+pub mod scram;
 mod token;
 
 use std::fmt;
@@ -8,10 +9,13 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::identity::Identity;
 use crate::secret::Secret;
 
 use super::replies;
 use super::reply::Reply;
+
+use scram::{Binding, ClientFirst, Proven, ServerFirst};
 
 /// A mechanism of AUTH. A listener offers some of them, in an order of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -85,6 +89,13 @@ pub enum Credentials {
         /// The password.
         password: Secret,
     },
+    /// A proof of knowing the password (SCRAM-SHA-256).
+    Scram {
+        /// The user name.
+        name: String,
+        /// What the proof was worth; nothing where the name is nobody's.
+        proven: Proven,
+    },
     /// An access token (XOAUTH2, OAUTHBEARER).
     Token {
         /// Whom it wants to act for, where it says so.
@@ -103,6 +114,12 @@ pub enum Exchange {
     LoginName,
     /// LOGIN, for the password.
     LoginPassword(String),
+    /// SCRAM, for the first message.
+    ScramFirst(Binding),
+    /// SCRAM, for the last message.
+    ScramLast(Box<ServerFirst>),
+    /// SCRAM, for the empty response to the server's proof (RFC 4954 §4): the client has logged in then.
+    ScramProved(Box<Identity>),
     /// OAUTHBEARER, for its only response.
     OAuthBearer,
     /// OAUTHBEARER or XOAUTH2, for the response that says nothing, to the challenge which tells that the token is refused.
@@ -118,19 +135,26 @@ pub enum Next {
     Challenge(Exchange, Reply),
     /// The client has said all.
     Credentials(Credentials),
+    /// The client has logged in; that was decided before.
+    LoggedIn(Box<Identity>),
     /// The exchange is over without credentials.
     Refused(Reply),
+    /// What is kept of a password is needed.
+    ScramKeys(ClientFirst),
 }
 
 impl Exchange {
-    /// Begins an exchange. `initial` is the initial response, base64; `=` is an empty one (RFC 4954 §4).
-    pub fn begin(mechanism: Mechanism, initial: Option<&str>) -> Next {
+    /// Begins an exchange. `binding` is what SCRAM must bind to. `initial` is the initial response, base64; `=` is an empty one (RFC 4954 §4).
+    pub fn begin(mechanism: Mechanism, initial: Option<&str>, binding: Binding) -> Next {
         let (exchange, challenge) = match mechanism {
             Mechanism::Plain => (Self::Plain, replies::AUTH_CONTINUE),
             Mechanism::Login => (Self::LoginName, replies::AUTH_USERNAME),
             Mechanism::OAuthBearer => (Self::OAuthBearer, replies::AUTH_CONTINUE),
+            Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                (Self::ScramFirst(binding), replies::AUTH_CONTINUE)
+            }
             Mechanism::XOAuth2 => (Self::XOAuth2, replies::AUTH_CONTINUE),
-            Mechanism::External | Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+            Mechanism::External => {
                 return Next::Refused(replies::UNKNOWN_MECHANISM);
             }
         };
@@ -163,6 +187,16 @@ impl Exchange {
                 Next::Challenge(Self::LoginPassword(response), replies::AUTH_PASSWORD)
             }
             Self::LoginPassword(name) => password::credentials(&name, &response),
+            Self::ScramFirst(binding) => match ClientFirst::parse(&response, binding) {
+                Some(first) => Next::ScramKeys(first),
+                None => Next::Refused(replies::AUTH_FAILED),
+            },
+            Self::ScramLast(server) => Next::Credentials(Credentials::Scram {
+                proven: server.check(&response),
+                name: server.name().to_owned(),
+            }),
+            Self::ScramProved(identity) if response.is_empty() => Next::LoggedIn(identity),
+            Self::ScramProved(_) => Next::Refused(replies::AUTH_FAILED),
             Self::OAuthBearer => token::oauthbearer(&response),
             Self::TokenRefused => Next::Refused(replies::TOKEN_REFUSED),
             Self::XOAuth2 => token::xoauth2(&response),

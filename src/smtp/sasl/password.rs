@@ -40,6 +40,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+    use crate::smtp::sasl::scram::Binding;
     use crate::smtp::sasl::{Exchange, Mechanism};
 
     fn encode(text: &str) -> String {
@@ -47,7 +48,7 @@ mod tests {
     }
 
     fn plain_response(text: &str) -> Next {
-        Exchange::begin(Mechanism::Plain, Some(&encode(text)))
+        Exchange::begin(Mechanism::Plain, Some(&encode(text)), Binding::None)
     }
 
     fn alice() -> Next {
@@ -61,7 +62,9 @@ mod tests {
     fn plain_takes_its_response_at_once_or_later() {
         assert_eq!(plain_response("\0alice\0pw"), alice());
         assert_eq!(plain_response("alice\0alice\0pw"), alice());
-        let Next::Challenge(exchange, reply) = Exchange::begin(Mechanism::Plain, None) else {
+        let Next::Challenge(exchange, reply) =
+            Exchange::begin(Mechanism::Plain, None, Binding::None)
+        else {
             panic!("no challenge");
         };
         assert_eq!(&reply.line()[..], b"334 \r\n");
@@ -70,7 +73,9 @@ mod tests {
 
     #[test]
     fn login_prompts_with_the_octets_that_printers_know() {
-        let Next::Challenge(exchange, reply) = Exchange::begin(Mechanism::Login, None) else {
+        let Next::Challenge(exchange, reply) =
+            Exchange::begin(Mechanism::Login, None, Binding::None)
+        else {
             panic!("no challenge");
         };
         assert_eq!(&reply.line()[..], b"334 VXNlcm5hbWU6\r\n");
@@ -84,7 +89,7 @@ mod tests {
     #[test]
     fn login_takes_the_name_as_initial_response() {
         let Next::Challenge(exchange, _) =
-            Exchange::begin(Mechanism::Login, Some(&encode("alice")))
+            Exchange::begin(Mechanism::Login, Some(&encode("alice")), Binding::None)
         else {
             panic!("no challenge");
         };

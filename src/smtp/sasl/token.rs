@@ -98,6 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::smtp::sasl::scram::Binding;
     use crate::smtp::sasl::{Exchange, Mechanism};
 
     fn given(name: Option<&str>) -> Next {
@@ -138,12 +139,17 @@ mod tests {
     fn a_token_comes_at_once_or_later_at_any_length() {
         let long = XOAUTH2.replace("vF9dft", &"x".repeat(6000));
         let line = STANDARD.encode(&long);
-        let Next::Challenge(exchange, reply) = Exchange::begin(Mechanism::XOAuth2, None) else {
+        let Next::Challenge(exchange, reply) =
+            Exchange::begin(Mechanism::XOAuth2, None, Binding::None)
+        else {
             panic!("no challenge");
         };
         assert_eq!(&reply.line()[..], b"334 \r\n");
         let later = exchange.respond(line.as_bytes());
-        assert_eq!(later, Exchange::begin(Mechanism::XOAuth2, Some(&line)));
+        assert_eq!(
+            later,
+            Exchange::begin(Mechanism::XOAuth2, Some(&line), Binding::None)
+        );
         assert!(matches!(later, Next::Credentials(_)));
     }
 

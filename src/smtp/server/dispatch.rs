@@ -10,10 +10,11 @@ use crate::smtp::foreign::Foreign;
 use crate::smtp::parameter::{MailParameters, ParameterError};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
+use crate::smtp::sasl::scram::{Binding, ServerFirst};
 use crate::smtp::sasl::{Exchange, Mechanism, Next};
 use crate::smtp::timing::Hold;
 
-use super::question::{AskCredentials, AskMessage, AskRecipient, AskSender, Question};
+use super::question::{AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question};
 use super::session::{Client, Greeting, Session, Step};
 use super::settings::AuthRule;
 use super::state::{Part, Receiving, Skipping, Start, State, Transaction};
@@ -150,10 +151,9 @@ impl Session {
         if self.identity.as_ref().is_some_and(Identity::has_logged_in) {
             return self.reply(&replies::BAD_SEQUENCE, "already logged in");
         }
-        let offered = self.mechanisms();
-        match Mechanism::parse(mechanism).filter(|mechanism| offered.contains(mechanism)) {
+        match Mechanism::parse(mechanism).filter(|mechanism| self.offers(*mechanism)) {
             Some(mechanism) => {
-                let next = Exchange::begin(mechanism, initial);
+                let next = Exchange::begin(mechanism, initial, self.binding(mechanism));
                 self.continue_auth(next);
             }
             None => self.reply(&replies::UNKNOWN_MECHANISM, ""),
@@ -169,8 +169,33 @@ impl Session {
             Next::Credentials(credentials) => {
                 self.ask(Question::Credentials(AskCredentials { credentials }));
             }
+            Next::LoggedIn(identity) => self.authenticated(*identity),
             Next::Refused(reply) => self.not_authenticated(&reply),
+            Next::ScramKeys(first) => self.ask(Question::Scram(AskScram { first })),
         }
+    }
+
+    /// Returns what SCRAM must bind to.
+    fn binding(&self, mechanism: Mechanism) -> Binding {
+        let exporter = self.tls.as_ref().and_then(|tls| tls.exporter);
+        let is_bound = mechanism == Mechanism::ScramSha256Plus;
+        match exporter {
+            Some(key) if is_bound => Binding::Exporter(key),
+            _ if self.offers(Mechanism::ScramSha256Plus) => Binding::Downgrade,
+            _ => Binding::None,
+        }
+    }
+
+    /// Goes on with the server's answer to a client's first message.
+    pub(super) fn scram_answered(&mut self, server: ServerFirst) {
+        self.write(&replies::challenge(server.message().as_bytes()));
+        self.state = State::Authenticating(Exchange::ScramLast(Box::new(server)));
+    }
+
+    /// Proves to the client that the server knows the password too; its empty response completes the login.
+    pub(super) fn prove(&mut self, message: &str, identity: Identity) {
+        self.write(&replies::challenge(message.as_bytes()));
+        self.state = State::Authenticating(Exchange::ScramProved(Box::new(identity)));
     }
 
     pub(super) fn authenticated(&mut self, identity: Identity) {

@@ -15,7 +15,7 @@ mod state;
 
 pub use keyword::{Keyword, Keywords};
 pub use question::{
-    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Terms,
+    AskCommit, AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question, Terms,
 };
 pub use session::{Began, Client, Greeting, Session, Step, TlsFacts};
 pub use settings::{AuthEquals, AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};

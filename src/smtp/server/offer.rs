@@ -1,5 +1,7 @@
 //! The reply to EHLO: which extensions are offered (RFC 5321 §4.1.1.1).
 
+use crate::smtp::sasl::Mechanism;
+
 use super::keyword::Keyword;
 use super::session::Session;
 use super::settings::AuthEquals;
@@ -63,7 +65,7 @@ impl Session {
             offered.push((Keyword::StartTls, String::new()));
         }
         if self.offers_auth() {
-            let names = self.mechanisms().iter().map(|mechanism| mechanism.name());
+            let names = self.mechanisms().map(Mechanism::name);
             let names: Vec<&str> = names.collect();
             offered.push((Keyword::Auth, names.join(" ")));
         }

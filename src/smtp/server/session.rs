@@ -13,6 +13,7 @@ use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::sasl::Mechanism;
+use crate::smtp::sasl::scram::Key;
 
 use super::question::Question;
 use super::settings::{AuthRule, Limits, Settings, TlsMode};
@@ -88,6 +89,8 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// Such as `TLS13_AES_256_GCM_SHA384`.
     pub cipher: &'static str,
+    /// The exporter of TLS 1.3 that SCRAM-SHA-256-PLUS binds to (RFC 9266), where that is offered.
+    pub exporter: Option<Key>,
 }
 
 /// What the client said of itself.
@@ -510,8 +513,24 @@ impl Session {
     }
 
     /// Returns the mechanisms of AUTH that this session can use, in the order of the offer.
-    pub(super) fn mechanisms(&self) -> &[Mechanism] {
-        &self.settings.mechanisms
+    pub(super) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> + '_ {
+        let all = self.settings.mechanisms.iter().copied();
+        all.filter(|mechanism| match mechanism {
+            Mechanism::ScramSha256Plus => {
+                self.tls.as_ref().is_some_and(|tls| tls.exporter.is_some())
+            }
+            Mechanism::External
+            | Mechanism::Login
+            | Mechanism::OAuthBearer
+            | Mechanism::Plain
+            | Mechanism::ScramSha256
+            | Mechanism::XOAuth2 => true,
+        })
+    }
+
+    /// Returns whether a mechanism is among them.
+    pub(super) fn offers(&self, mechanism: Mechanism) -> bool {
+        self.mechanisms().any(|offered| offered == mechanism)
     }
 
     /// Returns whether STARTTLS is offered now.

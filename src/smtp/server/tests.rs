@@ -16,7 +16,8 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::identity::{AccountName, Identity, Proof};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::smtp::replies;
-use crate::smtp::sasl::Credentials;
+use crate::smtp::sasl::scram::{Key, Keys, Proven};
+use crate::smtp::sasl::{Credentials, Mechanism};
 
 enum Input {
     Octets(Vec<u8>),
@@ -107,6 +108,10 @@ impl Dialogue {
             ("tls", "off") => settings.tls = TlsMode::Off,
             ("tls", "implicit") => settings.tls = TlsMode::Implicit,
             ("auth", "always") => settings.auth = AuthRule::Always,
+            ("mechanisms", names) => {
+                let names = names.split(' ').map(|name| Mechanism::parse(name).unwrap());
+                settings.mechanisms = names.collect();
+            }
             ("auth", "off") => settings.auth = AuthRule::Off,
             ("auth_equals", "true") => settings.auth_equals = AuthEquals::Offered,
             ("discard", names) => {
@@ -176,6 +181,7 @@ impl Driver {
             session.tls_started(TlsFacts {
                 version: "TLSv1.3",
                 cipher: "TEST",
+                exporter: Some(Key([7; 32])),
             });
         }
         Self {
@@ -207,6 +213,7 @@ impl Driver {
                     self.session.tls_started(TlsFacts {
                         version: "TLSv1.3",
                         cipher: "TEST",
+                        exporter: Some(Key([7; 32])),
                     });
                 }
                 Step::Write(octets) => self.written.extend_from_slice(&octets),
@@ -234,8 +241,20 @@ impl Driver {
         let session = &mut self.session;
         match question {
             Question::Credentials(ask) => {
-                let Credentials::Password { name, password } = ask.credentials() else {
-                    return ask.refuse(session, &replies::AUTH_FAILED);
+                let (name, password) = match ask.credentials() {
+                    Credentials::Password { name, password } => (name, password),
+                    Credentials::Scram {
+                        name,
+                        proven: Proven::Right(_),
+                    } => {
+                        let identity = identity(&name.clone(), Proof::Password);
+                        return ask.accept(session, identity);
+                    }
+                    Credentials::Certificate { .. }
+                    | Credentials::Scram { .. }
+                    | Credentials::Token { .. } => {
+                        return ask.refuse(session, &replies::AUTH_FAILED);
+                    }
                 };
                 match (name.as_str(), password.expose()) {
                     ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
@@ -243,6 +262,10 @@ impl Driver {
                     ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
                     _ => ask.refuse(session, &replies::AUTH_FAILED),
                 }
+            }
+            Question::Scram(ask) => {
+                let keys = pencil();
+                ask.go_on(session, keys, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
             }
             Question::Sender(ask) => {
                 let asked = ask.parameters();
@@ -417,5 +440,19 @@ proptest! {
     fn no_octets_make_a_session_panic(octets: Vec<u8>) {
         let mut driver = free_session();
         driver.feed(&octets, 7);
+    }
+}
+
+/// The keys of RFC 7677 §3: the password is `pencil`.
+fn pencil() -> Keys {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let key = |text: &str| Key(STANDARD.decode(text).unwrap().try_into().unwrap());
+    Keys {
+        iterations: 4096,
+        salt: STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap().into(),
+        stored_key: key("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="),
+        server_key: key("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="),
     }
 }

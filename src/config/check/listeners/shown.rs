@@ -13,6 +13,8 @@ const NONE: &str = "none";
 /// Where values come from that a listener does not write itself.
 pub(super) struct Sources<'a> {
     pub(super) session: &'a raw::Session,
+    /// The mechanisms of listeners that name none.
+    pub(super) mechanisms: String,
     /// The places of what is written in `[session]`, by the keys in it.
     pub(super) session_places: &'a HashMap<String, Range<usize>>,
     pub(super) profile: Option<(&'static str, &'a raw::Listener)>,
@@ -43,6 +45,7 @@ impl Sources<'_> {
                     .map(|auth| *auth.get_ref()),
                 raw::AuthRule::default(),
             ),
+            row("mechanisms", &self.mechanisms, RowOrigin::Default),
             self.text(
                 "plain_text_auth_networks",
                 listed(profile.and_then(|p| p.plain_text_auth_networks.as_ref())),
@@ -179,6 +182,7 @@ mod tests {
         let hint = reading.diagnostics.first().unwrap().hint().unwrap();
         let sources = Sources {
             session: &raw::Session::default(),
+            mechanisms: String::new(),
             session_places: &HashMap::new(),
             profile: None,
         };
