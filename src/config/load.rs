@@ -91,12 +91,14 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults, &root.tenant);
+    let mut alerts = check::alerts(context, root, &names.upstreams);
     let tables = check::Tables {
         names: &names,
         routes: &mut routes,
         quotas: &mut quotas,
         limits,
         senders,
+        alerts: &mut alerts,
     };
     let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
@@ -139,6 +141,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        alerts,
         public,
         expiries,
         files,
