@@ -69,6 +69,7 @@ enum Missing {
     IsError,
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn check_root(
     root: &raw::Root,
     context: &mut Context,

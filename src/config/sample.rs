@@ -279,6 +279,7 @@ fn tenant(sample: &mut Sample) {
     alerts::of_tenants(sample);
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.table("[accounts]", "");
     sample.shown(

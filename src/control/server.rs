@@ -310,6 +310,10 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<
 }
 
 impl Services {
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "one arm for each request, and nothing else"
+    )]
     async fn answer(&self, line: &[u8], by: &str) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
