@@ -9,10 +9,13 @@ pub mod expiry;
 mod operator;
 mod orphans;
 mod privileges;
+mod public;
 mod register;
 mod reload;
 mod reroute;
 mod run;
+mod sandbox;
+pub mod senders;
 
 pub use error::AppError;
 pub use register::Register;

@@ -20,7 +20,8 @@ mod units;
 
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
 pub use checked::{
-    Checked, Engine, Log, LogFormat, Server, ShownListener, SpoolLimits, SystemMail, Upstream,
+    Checked, Engine, Log, LogFormat, SandboxMode, Server, ShownListener, SpoolLimits, SystemMail,
+    Upstream, with_verified,
 };
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use effective::{Setting, SettingOrigin};
