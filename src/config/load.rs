@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::check::{self, CheckedAccounts, Context};
-use super::checked::{Checked, Log, LogFormat, Upstream};
+use super::checked::{Checked, Log, LogFormat, Server, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
 use super::expiry::Expiry;
 use super::{raw, read};
@@ -77,9 +77,7 @@ fn check_root(
 ) -> Option<Checked> {
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
-    let hostname = server
-        .as_ref()
-        .map_or_else(placeholder, |server| server.hostname.clone());
+    let hostname = hostname(server.as_ref());
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
@@ -228,8 +226,10 @@ fn usable(
         .collect()
 }
 
-fn placeholder() -> Domain {
-    Domain::from(std::net::IpAddr::from([127, 0, 0, 1]))
+/// Returns the name of the server, or another in its place after an error.
+fn hostname(server: Option<&Server>) -> Domain {
+    let placeholder = || Domain::from(std::net::IpAddr::from([127, 0, 0, 1]));
+    server.map_or_else(placeholder, |server| server.hostname.clone())
 }
 
 fn log(raw: &raw::Log) -> Log {
