@@ -16,7 +16,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     let config = arguments.account.configuration.load_verified()?;
     let account = AccountView::new(&config, find(&config, &arguments.account.name)?);
