@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -49,11 +50,19 @@ const DEVICES: [&str; 3] = ["/dev/null", "/dev/random", "/dev/urandom"];
 /// Where certificate authorities are read from besides (see rustls-native-certs).
 const ROOTS: [&str; 2] = ["SSL_CERT_DIR", "SSL_CERT_FILE"];
 
+/// Where the programs of a hook are, and what they are made of.
+const PROGRAMS: [&str; 6] = ["/bin", "/lib", "/lib64", "/opt", "/sbin", "/usr"];
+
+/// Where a hook writes.
+const SCRATCH: [&str; 3] = ["/dev/null", "/tmp", "/var/tmp"];
+
 /// The folders that the server uses. What lies below a folder belongs to it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Folders {
     read: BTreeSet<PathBuf>,
     write: BTreeSet<PathBuf>,
+    /// Empty where the configuration names no program.
+    run: BTreeSet<PathBuf>,
 }
 
 /// What the kernel enforces.
@@ -81,7 +90,19 @@ impl Folders {
             folders.read.extend(places(&file));
         }
         folders.write = writable(config);
+        folders.allow_programs(&config.files);
         folders
+    }
+
+    /// A file that the configuration names and that can be run is a hook: it may run what the system has, and write to
+    /// the folders for temporary files.
+    fn allow_programs(&mut self, files: &BTreeSet<PathBuf>) {
+        let programs: Vec<_> = files.iter().filter(|file| is_program(file)).collect();
+        if !programs.is_empty() {
+            self.write.extend(SCRATCH.map(PathBuf::from));
+            self.run.extend(PROGRAMS.map(PathBuf::from));
+            self.run.extend(programs.into_iter().cloned());
+        }
     }
 
     /// Returns the first folder that another configuration writes to and these leave out.
@@ -89,6 +110,11 @@ impl Folders {
         let is_inside = |path: &PathBuf| self.write.iter().any(|folder| path.starts_with(folder));
         writable(config).into_iter().find(|path| !is_inside(path))
     }
+}
+
+fn is_program(file: &Path) -> bool {
+    fs::metadata(file)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// The value of a variable with paths between colons.
@@ -136,7 +162,7 @@ pub(super) fn enter(mode: SandboxMode, folders: Folders) -> Result<Sandbox, AppE
     if mode == SandboxMode::Off {
         return Ok(Sandbox::Off);
     }
-    for folder in &folders.write {
+    for folder in folders.write.iter().filter(|path| !path.exists()) {
         // One that cannot be made is told of by whoever needs it.
         let _missing = fs::create_dir_all(folder);
     }
@@ -167,6 +193,9 @@ fn restrict(folders: &Folders) -> Result<RestrictionStatus, RulesetError> {
     }
     for folder in &folders.write {
         ruleset = allow(ruleset, folder, write)?;
+    }
+    for folder in &folders.run {
+        ruleset = allow(ruleset, folder, read | AccessFs::Execute)?;
     }
     ruleset.restrict_self()
 }
@@ -262,6 +291,7 @@ mod tests {
         Folders {
             read: BTreeSet::from([read.to_owned()]),
             write: BTreeSet::from([write.to_owned()]),
+            run: BTreeSet::new(),
         }
     }
 
@@ -311,6 +341,7 @@ mod tests {
         let folders = Folders {
             read: places(&file).into_iter().collect(),
             write: BTreeSet::new(),
+            run: BTreeSet::new(),
         };
         let (exchange, exchanged) = std::sync::mpsc::channel();
         let (done, wait) = std::sync::mpsc::channel();
@@ -332,6 +363,26 @@ mod tests {
             assert!(fs::read(&file).is_ok());
         });
         other.join().unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_named_runs_and_others_do_not() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        for name in ["hook", "other"] {
+            fs::copy("/bin/true", path(name)).unwrap();
+        }
+        fs::File::create(path("server.pem")).unwrap();
+        let mut folders = Folders::default();
+        folders.allow_programs(&BTreeSet::from([path("server.pem")]));
+        assert_eq!(folders, Folders::default());
+        folders.allow_programs(&BTreeSet::from([path("hook")]));
+        folders.read.extend(SHARED.map(PathBuf::from));
+        let _judged = inside(folders, || {
+            let run = |name| std::process::Command::new(path(name)).status();
+            assert!(run("hook").unwrap().success());
+            assert!(denied(run("other")));
+        });
     }
 
     #[test]
