@@ -69,7 +69,7 @@ impl Decider {
     pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
         match question {
             Question::Credentials(ask) => self.credentials(ask, session).await,
-            Question::Scram(ask) => self.scram(ask, session),
+            Question::Scram(ask) => self.scram(ask, session).await,
             Question::Sender(ask) => self.sender(ask, session),
             Question::Recipient(ask) => self.recipient(ask, session),
             Question::Message(ask) => self.message(ask, session).await,

@@ -49,11 +49,11 @@ impl Decider {
     }
 
     /// Takes the first message of SCRAM.
-    pub(super) fn scram(&mut self, ask: AskScram, session: &mut Session) {
+    pub(super) async fn scram(&mut self, ask: AskScram, session: &mut Session) {
         let verifier = match self.parts.authenticator.scram(ask.name(), self.peer) {
             Ok(verifier) => verifier,
             Err(retry_after) => {
-                note_throttled(ask.name(), retry_after);
+                hold_back(ask.name(), retry_after).await;
                 return ask.refuse(session, &replies::AUTH_THROTTLED);
             }
         };
@@ -105,7 +105,7 @@ impl Decider {
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
-                note_throttled(account, retry_after);
+                hold_back(account, retry_after).await;
                 ask.refuse(session, &replies::AUTH_THROTTLED);
             }
             Login::Unavailable => {
@@ -189,14 +189,20 @@ impl Decider {
     }
 }
 
-fn note_throttled(account: &str, retry_after: Duration) {
+/// Tells of a login that is not looked at, and makes its client wait for the refusal: a flood that were answered at once
+/// would take the processor from the others, only by being refused.
+pub(super) async fn hold_back(account: &str, retry_after: Duration) {
     let retry_after_s = retry_after.as_secs();
     tracing::warn!(
         account = printable(account),
         retry_after_s,
         "authentication throttled"
     );
+    tokio::time::sleep(retry_after.min(THROTTLED)).await;
 }
+
+/// How long such a refusal is held back at most.
+const THROTTLED: Duration = Duration::from_secs(1);
 
 /// A user name for the log: it may be anything that a client sends.
 pub(super) fn printable(name: &str) -> String {

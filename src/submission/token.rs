@@ -9,7 +9,7 @@ use crate::token::{Grant, Verdict};
 
 use super::counts::Event;
 use super::decide::Decider;
-use super::login::printable;
+use super::login::{hold_back, printable};
 
 impl Decider {
     /// Answers a login by `token`; `name` is whom the client wants to act for, where it says so.
@@ -26,8 +26,7 @@ impl Decider {
         let admission = match parts.authenticator.admit(&counted, self.peer) {
             Ok(admission) => admission,
             Err(retry_after) => {
-                let retry_after_s = retry_after.as_secs();
-                tracing::warn!(account = said, retry_after_s, "authentication throttled");
+                hold_back(&said, retry_after).await;
                 return ask.refuse(session, &replies::AUTH_THROTTLED);
             }
         };
