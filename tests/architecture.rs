@@ -45,7 +45,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("telemetry", &[]),
     ("tls", &["clock"]),
-    ("web", &["port", "tls"]),
+    ("verification", &["clock", "identity", "mail", "policy"]),
+    ("web", &["mail", "port", "tls"]),
     (
         "token",
         &[
@@ -143,6 +144,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
             "token",
             "upstream",
+            "verification",
+            "web",
         ],
     ),
     (

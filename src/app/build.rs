@@ -24,6 +24,7 @@ use crate::telemetry;
 use crate::token::Verifier;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
+use crate::verification::Ledger;
 
 use super::error::AppError;
 use super::register::Register;
@@ -74,11 +75,12 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
     }
 }
 
-/// Makes the directory, with the routes that mail takes while some upstreams are drained.
-pub(super) fn directory(config: &Checked, register: &Register) -> Directory {
+/// Makes the directory, with the routes that mail takes while some upstreams are drained, and the senders that have been
+/// verified.
+pub(super) fn directory(config: &Checked, register: &Register, ledger: &Ledger) -> Directory {
     Directory {
         hostname: config.server.hostname.clone(),
-        profiles: config.profiles.clone(),
+        profiles: config.profiles_with(ledger),
         routes: routes(&config.routes, register, |name| {
             config.upstreams.contains_key(name)
         }),

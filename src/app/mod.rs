@@ -9,10 +9,12 @@ pub mod expiry;
 mod operator;
 mod orphans;
 mod privileges;
+mod public;
 mod register;
 mod reload;
 mod reroute;
 mod run;
+pub mod senders;
 
 pub use error::AppError;
 pub use register::Register;

@@ -9,7 +9,10 @@ use crate::clock::Timestamp;
 use crate::config::Checked;
 use crate::control::protocol::{BlockView, Submitted};
 use crate::control::queue::Configured;
-use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
+use crate::control::senders::{SenderRequest, SenderView};
+use crate::control::server::{
+    Operator, OperatorMail, RegisterError, ReloadError, SenderError, SubmitError,
+};
 use crate::control::view::{
     EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
 };
@@ -177,6 +180,10 @@ impl Operator for ServerOperator {
             "failed logins forgotten by an operator"
         );
         of_account + of_address
+    }
+
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        self.reloader.senders(request).await
     }
 
     fn describe(&self) -> ServerView {

@@ -1,6 +1,6 @@
 //! Another configuration for the running server: load, check, swap. A bad file changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,15 +9,18 @@ use crate::config::{
     self, Checked, Diagnostic, Expiry, Log, Report, Server, SpoolLimits, SystemMail,
 };
 use crate::dns::Resolver;
-use crate::identity::UpstreamName;
+use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mta_sts::Policies;
+use crate::policy::VerifiedSenders;
 use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{Directory, ListenerSettings, ServerParts};
+use crate::submission::{Directory, ListenerSettings, Profile, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
+use crate::verification::Ledger;
+use crate::web::public;
 
 use super::build;
 use super::build::Way;
@@ -37,6 +40,8 @@ pub(super) struct Reloader {
     /// The policies of domains, which outlive the upstreams that ask for them.
     pub(super) policies: Arc<Policies>,
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Who changes the ledger of senders. At most one thread waits for the turn then.
+    pub(super) ledger_turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) kept: Mutex<Kept>,
     /// What operators have been told of what ends.
     pub(super) watch: Mutex<Watch>,
@@ -53,6 +58,12 @@ pub(super) struct Kept {
     pub(super) ways: BTreeMap<UpstreamName, Way>,
     /// What in the configuration comes to an end.
     pub(super) expiries: Vec<Expiry>,
+    /// What is done for the mail of each account, as configured.
+    pub(super) profiles: HashMap<AccountName, Profile>,
+    /// What verified senders change in that.
+    pub(super) verified_senders: HashMap<AccountName, VerifiedSenders>,
+    /// The senders that wait for a proof or have one.
+    pub(super) ledger: Ledger,
 }
 
 /// What the server was started with and only another start changes.
@@ -63,7 +74,8 @@ pub(super) struct Fixed {
     listeners: Vec<ListenerSettings>,
     spool: SpoolLimits,
     journal: journal::Settings,
-    system_mail: SystemMail,
+    pub(super) system_mail: SystemMail,
+    pub(super) public: Option<public::Settings>,
 }
 
 impl Fixed {
@@ -75,6 +87,7 @@ impl Fixed {
             spool: config.spool.clone(),
             journal: config.journal.clone(),
             system_mail: config.system_mail.clone(),
+            public: config.public.clone(),
         }
     }
 }
@@ -130,7 +143,9 @@ impl Reloader {
             kept.routes = config.routes.clone();
             kept.ways = build::ways(&config);
             kept.expiries.clone_from(&config.expiries);
-            build::directory(&config, &kept.register)
+            kept.profiles.clone_from(&config.profiles);
+            kept.verified_senders.clone_from(&config.verified_senders);
+            build::directory(&config, &kept.register, &kept.ledger)
         };
         self.parts.replace_directory(directory);
         self.parts
@@ -265,8 +280,8 @@ impl Reloader {
     }
 }
 
-const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal] or [system_mail] differ from what the \
-     server was started with; that part takes effect at the next start";
+const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail] or [http] differ from what \
+     the server was started with; that part takes effect at the next start";
 
 fn log_report(report: &Report) {
     for diagnostic in report.diagnostics() {

@@ -22,17 +22,23 @@ use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Binding, Bound, Server, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
+use crate::web;
 
 use super::build;
 use super::error::AppError;
 use super::expiry;
 use super::operator::ServerOperator;
 use super::privileges;
+use super::public;
 use super::register::Register;
 use super::reload::{Fixed, Kept, Reloader};
+use super::senders;
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
+
+/// How long visitors of the public site may go on at a stop.
+const PUBLIC_GRACE: Duration = Duration::from_secs(5);
 
 /// How often messages are looked for whose upstreams a reload has taken away.
 const ADOPT_EVERY: Duration = Duration::from_secs(10);
@@ -59,6 +65,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     privileges::forbid_core_dumps()?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
+    let public = public::bind(config.public.as_ref())?;
     become_user(&config)?;
     let logging =
         telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
@@ -90,7 +97,11 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         tls,
         config,
     };
-    let served = runtime.block_on(run(all, binding.bound, options.config.clone(), signals));
+    let bound = AllBound {
+        mail: binding.bound,
+        public,
+    };
+    let served = runtime.block_on(run(all, bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     journal.close();
@@ -149,7 +160,7 @@ fn runtime_part(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
 
 async fn run(
     parts: Parts,
-    bound: Vec<Bound>,
+    bound: AllBound,
     config_file: PathBuf,
     mut signals: Signals,
 ) -> Result<(), AppError> {
@@ -182,7 +193,7 @@ async fn run(
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
     let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let server = open_ports(bound, &reloader, &config)?;
+    let ports = open_ports(bound, &reloader, &config)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
         // Mail must not be accepted by a process that no longer stores or relays: whoever supervises it starts another.
@@ -198,7 +209,7 @@ async fn run(
     tracing::info!("stopping");
     stop_control.cancel();
     controlling.join_all().await;
-    server.stop(config.server.shutdown_grace).await;
+    ports.stop(config.server.shutdown_grace).await;
     stop_keeper.cancel();
     keeping.join_all().await;
     stop_relay.cancel();
@@ -219,13 +230,37 @@ async fn end_relay(mut relaying: JoinSet<()>, reloader: &Reloader) {
     reloader.keep_histories().await;
 }
 
+/// All ports that are bound before privileges are dropped.
+struct AllBound {
+    mail: Vec<Bound>,
+    public: Vec<web::server::Bound>,
+}
+
+/// All ports that are served.
+struct Ports {
+    mail: Server,
+    public: Option<web::server::Server>,
+}
+
+impl Ports {
+    async fn stop(self, grace: Duration) {
+        if let Some(public) = self.public {
+            public.stop(grace.min(PUBLIC_GRACE)).await;
+        }
+        self.mail.stop(grace).await;
+    }
+}
+
 fn open_ports(
-    bound: Vec<Bound>,
-    reloader: &Reloader,
+    bound: AllBound,
+    reloader: &Arc<Reloader>,
     config: &Checked,
-) -> Result<Server, AppError> {
+) -> Result<Ports, AppError> {
     let listeners = list_ports(&bound);
-    let server = Server::start(bound, &reloader.parts).map_err(runtime_part("listeners"))?;
+    let offer = public::offer(config, &bound.mail);
+    let public = public::start(bound.public, reloader, config, offer);
+    let public = public.map_err(runtime_part("public web listener"))?;
+    let mail = Server::start(bound.mail, &reloader.parts).map_err(runtime_part("listeners"))?;
     // On a full disk the queue drains all the same.
     if let Err(error) = build::note(&config.server.data_dir.join("listeners"), &listeners) {
         tracing::error!(
@@ -234,7 +269,7 @@ fn open_ports(
         );
     }
     tracing::info!(ports = listeners.lines().count(), "ready");
-    Ok(server)
+    Ok(Ports { mail, public })
 }
 
 impl Parts {
@@ -245,6 +280,7 @@ impl Parts {
         config_file: PathBuf,
     ) -> Result<Reloader, AppError> {
         let register = register(&self.config.server.data_dir);
+        let ledger = senders::ledger(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
@@ -257,7 +293,7 @@ impl Parts {
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
             Some(Arc::clone(&self.tls)),
-            build::directory(&self.config, &register),
+            build::directory(&self.config, &register, &ledger),
         );
         let tokens = build::tokens(&self.config, &parts.tokens(), &resolver)?;
         parts.replace_tokens(tokens);
@@ -277,11 +313,15 @@ impl Parts {
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),
+            ledger_turn: Arc::default(),
             kept: Mutex::new(Kept {
                 routes: self.config.routes.clone(),
                 register,
                 ways: build::ways(&self.config),
                 expiries: self.config.expiries.clone(),
+                profiles: self.config.profiles.clone(),
+                verified_senders: self.config.verified_senders.clone(),
+                ledger,
             }),
             watch: Mutex::default(),
             fixed: Fixed::of(&self.config),
@@ -309,15 +349,15 @@ fn register(data_dir: &Path) -> Register {
 }
 
 /// One line for each port: the listener's name and the address.
-fn list_ports(bound: &[Bound]) -> String {
-    let mut list = String::new();
-    for port in bound {
-        list.push_str(port.name());
-        list.push(' ');
-        list.push_str(&port.address().to_string());
-        list.push('\n');
-    }
-    list
+fn list_ports(bound: &AllBound) -> String {
+    let mail = bound.mail.iter().map(|port| (port.name(), port.address()));
+    let public = bound
+        .public
+        .iter()
+        .map(|port| (public::NAME, port.address()));
+    let all = mail.chain(public);
+    all.map(|(name, address)| format!("{name} {address}\n"))
+        .collect()
 }
 
 struct Signals {

@@ -235,9 +235,9 @@ mod tests {
     fn a_foreign_file_is_refused_and_a_damaged_line_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(USES_FILE);
-        fs::write(&path, "something else\n").unwrap();
+        replace(&path, "something else\n").unwrap();
         assert!(Uses::load(&path).is_err());
-        fs::write(&path, format!("{HEAD}\na b\nalice phone 5 2001:db8::7\n")).unwrap();
+        replace(&path, &format!("{HEAD}\na b\nalice phone 5 2001:db8::7\n")).unwrap();
         let read = Uses::load(&path).unwrap();
         assert_eq!(read.last(&name("alice"), &label("phone")), Some(used(5)));
     }

@@ -12,6 +12,7 @@ use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
+use crate::policy::VerifiedSenders;
 use crate::quota;
 use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
@@ -19,6 +20,8 @@ use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
 use crate::token;
 use crate::upstream::{graph, maildir, smtp};
+use crate::verification::Ledger;
+use crate::web::public;
 
 /// All settings, each in the form its module takes.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Checked {
     pub accounts: Accounts,
     /// What is done for the mail of each account; has every account.
     pub profiles: HashMap<AccountName, Profile>,
+    /// What verified senders change in the rules of each account; has every account.
+    pub verified_senders: HashMap<AccountName, VerifiedSenders>,
     /// The notes of the accounts that have one.
     pub notes: HashMap<AccountName, String>,
     /// The file of the accounts, for edits; it need not exist.
@@ -63,10 +68,38 @@ pub struct Checked {
     pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
+    /// The public web listener, where there is one.
+    pub public: Option<public::Settings>,
     /// Secrets, keys and certificates whose end is known.
     pub expiries: Vec<Expiry>,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Returns the profiles with what has been verified. [`Checked::profiles`] are those without.
+    pub fn profiles_with(&self, ledger: &Ledger) -> HashMap<AccountName, Profile> {
+        with_verified(&self.profiles, &self.verified_senders, ledger)
+    }
+}
+
+/// Adds what has been verified to the profiles that are configured.
+pub fn with_verified(
+    profiles: &HashMap<AccountName, Profile>,
+    how: &HashMap<AccountName, VerifiedSenders>,
+    ledger: &Ledger,
+) -> HashMap<AccountName, Profile> {
+    let profiles = profiles.iter();
+    let with = |(name, profile): (&AccountName, &Profile)| {
+        let how = how.get(name).copied().unwrap_or_default();
+        let rules = profile.rules.with_verified(how, &ledger.verified_of(name));
+        let profile = Profile {
+            rules,
+            ..profile.clone()
+        };
+        (name.clone(), profile)
+    };
+    profiles.map(with).collect()
 }
 
 /// The section `[server]`.

@@ -82,6 +82,7 @@ fn check_root(
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
+    let public = check::public(context, &root.http, &listeners);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -100,7 +101,6 @@ fn check_root(
     let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
-        check::check_scram(context, &root.listener, &all.accounts);
     }
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
@@ -111,7 +111,9 @@ fn check_root(
         accounts,
         profiles,
         notes,
+        verified,
     } = accounts?;
+    let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
@@ -122,6 +124,7 @@ fn check_root(
         accounts: Accounts::new(accounts).ok()?,
         profiles,
         notes,
+        verified_senders: verified,
         accounts_file,
         quotas,
         routes,
@@ -132,11 +135,8 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        expiries: context
-            .take_expiries()
-            .into_iter()
-            .chain(expiries)
-            .collect(),
+        public,
+        expiries,
         warnings: Vec::new(),
         server,
     })
@@ -184,7 +184,7 @@ fn upstreams(
     (upstreams, dkim)
 }
 
-/// Checks that there are accounts, and those that routes are for.
+/// Checks that there are accounts, those that routes are for, and that all can log in as it is offered.
 fn check_names(
     context: &mut Context,
     root: &raw::Root,
@@ -197,6 +197,7 @@ fn check_names(
         warn_of_no_account(context, root, accounts_file);
     }
     check::route_accounts(context, &root.route, &names);
+    check::check_scram(context, &root.listener, &all.accounts);
 }
 
 fn warn_of_no_account(context: &mut Context, root: &raw::Root, accounts_file: &Path) {

@@ -21,6 +21,7 @@ mod units;
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
 pub use checked::{
     Checked, Engine, Log, LogFormat, Server, ShownListener, SpoolLimits, SystemMail, Upstream,
+    with_verified,
 };
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use effective::{Setting, SettingOrigin};

@@ -6,6 +6,7 @@
 mod auth;
 mod dkim;
 mod graph;
+mod http;
 mod journal;
 mod limits;
 mod listeners;
@@ -51,6 +52,7 @@ pub fn defaults_toml() -> String {
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
+    http::public(&mut sample, &raw::Public::default());
     account(&mut sample, &raw::Account::default());
     sample.0
 }
@@ -303,6 +305,12 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
          becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
+        "verified_senders",
+        text(defaults.verified_senders),
+        "What `posthouse sender` has verified: may be used \"additional\" to what the account lists, does not count\n\
+         (\"off\"), or alone counts (\"required\": entries of the account's lists wait until they are verified).",
+    );
+    sample.shown(
         "default_sender",
         text("shop@example.com"),
         "The sender that unauthorized ones become; the account must be allowed to use it (example; none by default).",
@@ -354,8 +362,8 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
-         check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
-         sessions, over_quota.\n\
+         check_header_from, plus_addressing, on_unauthorized, verified_senders, default_sender, added_fields, messages,\n\
+         recipients, size, sessions, over_quota.\n\
          \n\
          A further password, for one program or device (posthouse account app-password add alice phone):\n\
          \n  [account.alice.app_password.phone]\n\

@@ -10,6 +10,7 @@
 pub mod client;
 pub mod protocol;
 pub mod queue;
+pub mod senders;
 pub mod server;
 pub mod sums;
 pub mod trace;

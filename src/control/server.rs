@@ -27,6 +27,7 @@ use super::protocol::{
     VERSION,
 };
 use super::queue::{self, Configured, Desk};
+use super::senders::{SenderRequest, SenderView};
 use super::trace;
 use super::view::{ServerView, StatusView};
 
@@ -95,6 +96,11 @@ pub trait Operator: Configured {
 
     /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
     fn forgive(&self, who: &str) -> usize;
+    /// Does what is asked about verified senders; changes are durable and in force when it returns.
+    ///
+    /// # Errors
+    /// [`SenderError`]: nothing has changed.
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError>;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -122,6 +128,23 @@ pub enum RegisterError {
     /// The file of upstreams cannot be written.
     #[error("cannot write the file of upstreams")]
     Write(#[source] io::Error),
+}
+
+/// Why nothing was done about a sender.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SenderError {
+    /// There is no such account.
+    #[error("there is no account `{0}`")]
+    Account(String),
+    /// It cannot be done, in words.
+    #[error("{0}")]
+    Refused(String),
+    /// A file cannot be written, or the spool takes nothing.
+    #[error("{0}")]
+    Store(String),
+    /// It cannot be done now.
+    #[error("{0}")]
+    Temporary(String),
 }
 
 /// Why the socket cannot be made.
@@ -277,6 +300,16 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<
 }
 
 impl Services {
+    fn blocked(&self) -> Response {
+        let blocks = self.operator.blocked();
+        Response::Blocked { blocks }
+    }
+
+    fn forgive(&self, who: &str) -> Response {
+        let blocks = self.operator.forgive(who);
+        Response::Forgiven { blocks }
+    }
+
     async fn answer(&self, line: &[u8], by: &str) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
@@ -289,12 +322,8 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
-            Request::Blocked => Response::Blocked {
-                blocks: self.operator.blocked(),
-            },
-            Request::Forgive { who } => Response::Forgiven {
-                blocks: self.operator.forgive(&who),
-            },
+            Request::Blocked => self.blocked(),
+            Request::Forgive { who } => self.forgive(&who),
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,
@@ -312,6 +341,10 @@ impl Services {
             } => match local_mail((&account, &sender, &recipient), content) {
                 Ok(mail) => submitted(self.operator.submit(mail).await),
                 Err(message) => Response::failed(Reason::Request, message),
+            },
+            Request::Senders(request) => match self.operator.senders(request).await {
+                Ok(senders) => Response::Senders(senders),
+                Err(error) => unsent(&error),
             },
             Request::Status => Response::Status(Box::new(StatusView {
                 server: self.operator.describe(),
@@ -381,6 +414,16 @@ fn submitted(result: Result<Submitted, SubmitError>) -> Response {
         Ok(submitted) => Response::Submitted(submitted),
         Err(error) => Response::failed(Reason::Account, error.to_string()),
     }
+}
+
+fn unsent(error: &SenderError) -> Response {
+    let reason = match error {
+        SenderError::Account(_) => Reason::Account,
+        SenderError::Refused(_) => Reason::Sender,
+        SenderError::Store(_) => Reason::Spool,
+        SenderError::Temporary(_) => Reason::Temporary,
+    };
+    Response::failed(reason, error.to_string())
 }
 
 fn registered(result: Result<(), RegisterError>) -> Response {

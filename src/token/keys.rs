@@ -26,7 +26,7 @@ struct Key {
     kind: Kind,
     /// The one algorithm that it is for, where it says so.
     algorithm: Option<Algorithm>,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,7 +108,7 @@ impl Key {
             id: raw.kid,
             kind,
             algorithm,
-            key,
+            public: key,
         })
     }
 
@@ -136,7 +136,7 @@ impl Key {
         };
         let signed = jwt.signed.as_bytes();
         matches!(
-            jsonwebtoken::crypto::verify(jwt.signature, signed, &self.key, algorithm),
+            jsonwebtoken::crypto::verify(jwt.signature, signed, &self.public, algorithm),
             Ok(true)
         )
     }

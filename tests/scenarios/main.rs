@@ -17,6 +17,7 @@ mod support {
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod identity_provider;
+    pub(crate) mod peer;
     pub(crate) mod process;
     pub(crate) mod token_server;
 }
@@ -72,6 +73,7 @@ mod secret_or_certificate_expires;
 mod sender_asks_for_reports;
 mod sender_is_international;
 mod sender_is_rewritten;
+mod somebody_confirms_a_sender;
 mod spool_is_damaged;
 mod spool_is_full;
 mod unauthorized_mail_is_held;

@@ -87,7 +87,7 @@ struct Explanation {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    let config = arguments.configuration.load()?;
+    let config = arguments.configuration.load_verified()?;
     let (account, profile) = find(&config, &arguments.account)?;
     let message = arguments.message.as_deref();
     let sender = Judged::new(profile, &arguments.from, message)?;

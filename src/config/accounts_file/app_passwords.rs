@@ -100,6 +100,7 @@ fn table_of(new: &NewAppPassword) -> Table {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
 
     use super::*;
     use crate::auth::hash_password;
@@ -133,7 +134,8 @@ note = \"x\"
     fn an_application_password_stands_below_its_account_and_goes_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.toml");
-        fs::write(&path, FILE).unwrap();
+        let mut made = fs::File::create(&path).unwrap();
+        made.write_all(FILE.as_bytes()).unwrap();
         let file = AccountsFile::new(path.clone());
         file.add_app_password(&bob(), &new("phone")).unwrap();
         let text = fs::read_to_string(&path).unwrap();

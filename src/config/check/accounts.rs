@@ -19,7 +19,7 @@ use crate::config::raw;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
-use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
+use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope, VerifiedSenders};
 use crate::quota;
 use crate::route::Table;
 use crate::submission::Profile;
@@ -30,6 +30,7 @@ pub(in crate::config) struct CheckedAccounts {
     pub(in crate::config) accounts: Vec<Account>,
     pub(in crate::config) profiles: HashMap<AccountName, Profile>,
     pub(in crate::config) notes: HashMap<AccountName, String>,
+    pub(in crate::config) verified: HashMap<AccountName, VerifiedSenders>,
 }
 
 /// What accounts refer to, and are added to.
@@ -83,6 +84,9 @@ pub(in crate::config) fn accounts(
         let base = (defaults, &tables.senders);
         let profile = profile(context, (key, account), base);
         checked.profiles.insert(name.clone(), profile);
+        checked
+            .verified
+            .insert(name.clone(), verified_senders(account, defaults));
         checked
             .notes
             .extend(account.note.clone().map(|note| (name.clone(), note)));
@@ -273,7 +277,7 @@ fn rules(
     let ignores_detail = account.plus_addressing.unwrap_or(defaults.plus_addressing);
     let on_unauthorized = account.on_unauthorized.unwrap_or(defaults.on_unauthorized);
     let mut rules = Rules {
-        grants: grants(context, account, key),
+        grants: grants(context, (key, account), verified_senders(account, defaults)),
         scope: if checks_header {
             Scope::EnvelopeAndHeader
         } else {
@@ -295,7 +299,22 @@ fn rules(
     rules
 }
 
-fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) -> Grants {
+fn verified_senders(account: &raw::Account, defaults: &raw::AccountDefaults) -> VerifiedSenders {
+    match account
+        .verified_senders
+        .unwrap_or(defaults.verified_senders)
+    {
+        raw::VerifiedSenders::Additional => VerifiedSenders::Additional,
+        raw::VerifiedSenders::Off => VerifiedSenders::Off,
+        raw::VerifiedSenders::Required => VerifiedSenders::Required,
+    }
+}
+
+fn grants(
+    context: &mut Context,
+    (key, account): (&Spanned<String>, &raw::Account),
+    verified: VerifiedSenders,
+) -> Grants {
     let mut grants = Vec::new();
     let mut is_written = false;
     for (list, parse) in [
@@ -320,7 +339,8 @@ fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) 
         return Grants::Only(grants);
     }
     let name = key.get_ref().as_str();
-    if !context.is_wrong_below(&["account", name]) {
+    let is_anyone = verified != VerifiedSenders::Required;
+    if is_anyone && !context.is_wrong_below(&["account", name]) {
         let message = format!("account `{name}` may send as anyone");
         let hint = "list what it may send as in authorized_domains and authorized_senders";
         context.warning(key.span(), message, hint);

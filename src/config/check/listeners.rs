@@ -267,7 +267,7 @@ fn name(
     name.get_ref().clone()
 }
 
-fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
+pub(super) fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     let Some(entries) = entries(context, list) else {
         return addresses;
@@ -298,7 +298,7 @@ fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     addresses
 }
 
-fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
+pub(super) fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
     const HINT: &str = "ports are \"25\" or \"1025-5000\", from 1 to 65535; 0 takes any free port";
     let mut ports = PortSet::default();
     let Some(entries) = entries(context, list) else {
@@ -406,7 +406,7 @@ fn overlap(
 }
 
 /// Returns whether both addresses cannot be bound to one port.
-fn collide(one: IpAddr, other: IpAddr) -> bool {
+pub(super) fn collide(one: IpAddr, other: IpAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| match wide {
         IpAddr::V4(address) => address.is_unspecified() && narrow.is_ipv4(),
         IpAddr::V6(address) => address.is_unspecified(),

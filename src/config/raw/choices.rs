@@ -47,6 +47,8 @@ choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });
 choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Hold = "hold", Rewrite = "rewrite" });
+choices!(VerifiedSenders { #[default] Additional = "additional", Off = "off", Required = "required" });
+choices!(Autoconfig { #[default] Address = "address", LocalPart = "local-part", Off = "off" });
 choices!(ClientAuth { Basic = "basic", #[default] Post = "post" });
 choices!(ForeignRecipients { #[default] Rewrite = "rewrite", Smtp = "smtp" });
 choices!(Large { Refuse = "refuse", #[default] Smtp = "smtp" });

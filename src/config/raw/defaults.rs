@@ -6,11 +6,11 @@ use toml::Spanned;
 
 use super::{
     Account, AccountDefaults, AccountRule, Accounts, Auth, Canonicalization, ClientAuth, Cloud,
-    Connections, Dkim, ForeignRecipients, Graph, Introspection, Issuer, Journal, Large, Limits,
-    List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota,
-    OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay,
-    Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
-    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer, Journal, Large,
+    Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized,
+    OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage,
+    Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
+    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts, VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -50,6 +50,7 @@ impl Default for Root {
             spool: Spool::default(),
             journal: Journal::default(),
             system_mail: SystemMail::default(),
+            http: Http::default(),
         }
     }
 }
@@ -354,6 +355,7 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            verified_senders: VerifiedSenders::default(),
             default_sender: None,
             added_fields: Named::new(),
             messages: Rates::default(),
@@ -385,6 +387,7 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            verified_senders: None,
             default_sender: None,
             added_fields: None,
             messages: None,

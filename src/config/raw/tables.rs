@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, Auth, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
-    OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream,
+    AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat, LogLevel,
+    Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream, VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -35,6 +35,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) spool: Spool,
     pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
+    pub(in crate::config) http: Http,
 }
 
 /// `accounts.toml`.
@@ -167,6 +168,7 @@ pub(in crate::config) struct AccountDefaults {
     pub(in crate::config) check_header_from: bool,
     pub(in crate::config) plus_addressing: bool,
     pub(in crate::config) on_unauthorized: OnUnauthorized,
+    pub(in crate::config) verified_senders: VerifiedSenders,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) added_fields: Named<String>,
     pub(in crate::config) messages: Rates,
@@ -196,6 +198,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) check_header_from: Option<bool>,
     pub(in crate::config) plus_addressing: Option<bool>,
     pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) verified_senders: Option<VerifiedSenders>,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) added_fields: Option<Named<String>>,
     pub(in crate::config) messages: Option<Rates>,

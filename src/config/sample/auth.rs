@@ -40,6 +40,11 @@ pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
         throttle.both_per_minute,
         "And how many more each minute.",
     );
+    of_delays(sample, throttle);
+    of_networks(sample, throttle);
+}
+
+fn of_delays(sample: &mut Sample, throttle: &raw::Throttle) {
     sample.shown(
         "undelayed",
         throttle.undelayed,
@@ -50,6 +55,9 @@ pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
         text(throttle.longest_delay),
         "The longest such delay.",
     );
+}
+
+fn of_networks(sample: &mut Sample, throttle: &raw::Throttle) {
     sample.shown(
         "ipv4_prefix",
         throttle.ipv4_prefix,

@@ -92,6 +92,10 @@ impl Operator for FakeOperator {
         usize::from(who == "alice")
     }
 
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        Err(SenderError::Temporary(format!("{request:?}")))
+    }
+
     fn describe(&self) -> ServerView {
         ServerView {
             version: "1.2.3".to_owned(),
