@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
-    ("alert", &["identity"]),
+    ("alert", &["clock", "identity", "mail", "secret"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
@@ -107,6 +107,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "relay",
         &[
+            "alert",
             "body",
             "clock",
             "identity",
@@ -122,6 +123,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "alert",
             "auth",
             "clock",
             "dial",
@@ -150,7 +152,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "control",
-        &["clock", "identity", "journal", "mail", "spool", "telemetry"],
+        &[
+            "alert",
+            "clock",
+            "identity",
+            "journal",
+            "mail",
+            "spool",
+            "telemetry",
+        ],
     ),
     ("app", &["*"]),
     ("cli", &["*"]),

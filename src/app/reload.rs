@@ -22,11 +22,13 @@ use crate::tls::server::Reloadable;
 use crate::verification::Ledger;
 use crate::web::public;
 
+use super::alerts::Desk;
 use super::build;
 use super::build::Way;
 use super::error::AppError;
 use super::expiry::Watch;
 use super::register::Register;
+use super::sandbox::Sandbox;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -46,6 +48,9 @@ pub(super) struct Reloader {
     /// What operators have been told of what ends.
     pub(super) watch: Mutex<Watch>,
     pub(super) fixed: Fixed,
+    pub(super) sandbox: Sandbox,
+    /// What is known of alerts.
+    pub(super) alerts: Arc<Desk>,
 }
 
 /// What is known of routes and upstreams besides what the relay knows.
@@ -127,7 +132,8 @@ impl Reloader {
             part: "reload",
             source: std::io::Error::other(error),
         })?;
-        let mut config = config.map_err(AppError::Config)?;
+        let mut config = config.map_err(|report| self.judge(report))?;
+        self.sandbox.admit(&config)?;
         if !config.accounts_file.exists() && !self.parts.authenticator.accounts().is_empty() {
             let path = config.accounts_file;
             return Err(AppError::AccountsMissing { path });
@@ -153,6 +159,7 @@ impl Reloader {
             .replace(std::mem::take(&mut config.quotas));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
+        self.alerts.replace(std::mem::take(&mut config.alerts));
         self.parts
             .authenticator
             .set_throttle(config.throttle.clone());
@@ -163,6 +170,15 @@ impl Reloader {
             warnings.push(NEEDS_RESTART.to_owned());
         }
         Ok(warnings)
+    }
+
+    /// Says so where a file may be out of reach for the running server alone.
+    fn judge(&self, report: Report) -> AppError {
+        let is_denied = |diagnostic: &Diagnostic| diagnostic.message().contains(DENIED);
+        if self.sandbox.is_enforced() && report.diagnostics().iter().any(is_denied) {
+            return AppError::Config(report.with_advice(OUTSIDE));
+        }
+        AppError::Config(report)
     }
 
     /// Makes the upstreams of a configuration.
@@ -283,9 +299,18 @@ impl Reloader {
 const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail] or [http] differ from what \
      the server was started with; that part takes effect at the next start";
 
+/// How the system says that a file may not be opened.
+const DENIED: &str = "Permission denied";
+
+const OUTSIDE: &str = "the sandbox of the running server opens only the folders that the configuration named when it \
+     started; where a file is in another one, restart it (`posthouse check` is not inside)";
+
 fn log_report(report: &Report) {
     for diagnostic in report.diagnostics() {
         tracing::error!(error = %diagnostic.summary(), "configuration");
+    }
+    if let Some(advice) = report.advice() {
+        tracing::error!(advice, "configuration");
     }
     tracing::error!("reload failed; the old configuration stays");
 }

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::{Alert, Alerts};
 use crate::auth::{self, Authenticator};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
@@ -19,11 +21,12 @@ use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{Binding, Bound, Server, ServerParts};
+use crate::submission::{Binding, Bound, ConnectionLimits, Server, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
 use crate::web;
 
+use super::alerts::{self, Desk, Post};
 use super::build;
 use super::error::AppError;
 use super::expiry;
@@ -32,10 +35,14 @@ use super::privileges;
 use super::public;
 use super::register::Register;
 use super::reload::{Fixed, Kept, Reloader};
+use super::sandbox::{self, Folders, Sandbox};
 use super::senders;
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
+
+/// How many alerts may wait to be taken in.
+const ALERTS: usize = 1024;
 
 /// How long visitors of the public site may go on at a stop.
 const PUBLIC_GRACE: Duration = Duration::from_secs(5);
@@ -61,15 +68,15 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .iter()
         .map(|listener| listener.ports.len() * listener.addresses.len())
         .sum();
-    privileges::raise_file_limit(ports)?;
-    privileges::forbid_core_dumps()?;
+    let room = privileges::raise_file_limit(ports)?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
     let public = public::bind(config.public.as_ref())?;
-    become_user(&config)?;
+    let sandbox = confine(&config)?;
     let logging =
         telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
     report_start(&config, &binding);
+    sandbox.report();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // They wait for the disk; more of them only take memory.
@@ -90,6 +97,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         quotas,
+        sandbox,
+        connections: fit(config.server.connections, room),
         journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
@@ -111,12 +120,22 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
 
 struct Parts {
     quotas: Arc<Quotas>,
+    sandbox: Sandbox,
+    connections: ConnectionLimits,
     config: Checked,
     journal: Arc<Journal>,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
     tls: Arc<Reloadable>,
+}
+
+/// Gives up whatever is not needed to serve. Every thread is to be without it, so none may have been started.
+fn confine(config: &Checked) -> Result<Sandbox, AppError> {
+    become_user(config)?;
+    privileges::forbid_core_dumps()?;
+    privileges::give_up()?;
+    sandbox::enter(config.server.sandbox, Folders::of(config))
 }
 
 fn become_user(config: &Checked) -> Result<(), AppError> {
@@ -154,6 +173,19 @@ fn report_start(config: &Checked, binding: &Binding) {
     }
 }
 
+/// Keeps file descriptors for the spool and the upstreams, whatever the configuration allows to clients.
+fn fit(mut limits: ConnectionLimits, room: usize) -> ConnectionLimits {
+    if limits.total > room {
+        tracing::warn!(
+            connections = room,
+            configured = limits.total,
+            "the limit on open files leaves room for fewer connections"
+        );
+        limits.total = room;
+    }
+    limits
+}
+
 fn runtime_part(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
     move |source| AppError::Runtime { part, source }
 }
@@ -165,7 +197,8 @@ async fn run(
     mut signals: Signals,
 ) -> Result<(), AppError> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
-    let reloader = Arc::new(parts.assemble(resolver, config_file)?);
+    let (alerts, raised) = Alerts::new(ALERTS);
+    let reloader = Arc::new(parts.assemble(resolver, config_file, alerts)?);
     let Parts {
         config,
         journal,
@@ -174,6 +207,9 @@ async fn run(
         quotas,
         ..
     } = parts;
+    let alerts = alert_keeper(&reloader, &config, raised);
+    let stop_alerts = CancellationToken::new();
+    let alerting = JoinSet::from_iter([alerts.run(stop_alerts.clone())]);
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
     let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
@@ -193,7 +229,7 @@ async fn run(
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
     let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let ports = open_ports(bound, &reloader, &config)?;
+    let opened = open_ports(bound, &reloader, &config)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
         // Mail must not be accepted by a process that no longer stores or relays: whoever supervises it starts another.
@@ -209,11 +245,13 @@ async fn run(
     tracing::info!("stopping");
     stop_control.cancel();
     controlling.join_all().await;
-    ports.stop(config.server.shutdown_grace).await;
+    opened.stop(config.server.shutdown_grace).await;
     stop_keeper.cancel();
     keeping.join_all().await;
     stop_relay.cancel();
     end_relay(relaying, &reloader).await;
+    stop_alerts.cancel();
+    alerting.join_all().await;
     spool.close().await;
     tracing::info!("stopped");
     ended
@@ -228,6 +266,27 @@ async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) 
 async fn end_relay(mut relaying: JoinSet<()>, reloader: &Reloader) {
     while relaying.join_next().await.is_some() {}
     reloader.keep_histories().await;
+}
+
+/// Makes what keeps the alerts.
+fn alert_keeper(
+    reloader: &Reloader,
+    config: &Checked,
+    raised: mpsc::Receiver<Alert>,
+) -> alerts::Keeper {
+    let spool = Arc::clone(&reloader.spool);
+    let post = Post {
+        relay: Arc::clone(&reloader.relay),
+        parts: Arc::clone(&reloader.parts),
+        spool: Arc::clone(&spool) as _,
+        clock: Arc::clone(&reloader.clock),
+        resolver: Arc::clone(&reloader.resolver),
+        hostname: config.server.hostname.clone(),
+        system_mail: config.system_mail.clone(),
+        client: Mutex::default(),
+    };
+    let desk = Arc::clone(&reloader.alerts);
+    alerts::Keeper::new(desk, raised, Arc::new(post), spool, &config.server.data_dir)
 }
 
 /// All ports that are bound before privileges are dropped.
@@ -278,13 +337,14 @@ impl Parts {
         &self,
         resolver: Arc<dyn Resolver>,
         config_file: PathBuf,
+        alerts: Alerts,
     ) -> Result<Reloader, AppError> {
         let register = register(&self.config.server.data_dir);
         let ledger = senders::ledger(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
-            build::relay_settings(&self.config),
+            build::relay_settings(&self.config, alerts.clone()),
             build::chance()?,
             Arc::clone(&self.journal),
         );
@@ -304,9 +364,10 @@ impl Parts {
             spool: Arc::clone(&self.spool),
             parts: Arc::new(
                 parts
-                    .with_limits(self.config.server.connections)
+                    .with_limits(self.connections)
                     .with_quotas(Arc::clone(&self.quotas))
-                    .with_journal(Arc::clone(&self.journal)),
+                    .with_journal(Arc::clone(&self.journal))
+                    .with_alerts(alerts.clone()),
             ),
             tls: Arc::clone(&self.tls),
             policies: build::policies(&self.config, &resolver, &self.clock),
@@ -325,6 +386,12 @@ impl Parts {
             }),
             watch: Mutex::default(),
             fixed: Fixed::of(&self.config),
+            sandbox: self.sandbox.clone(),
+            alerts: Arc::new(Desk::open(
+                &self.config.server.data_dir,
+                self.config.alerts.clone(),
+                alerts,
+            )),
         })
     }
 }
@@ -356,8 +423,10 @@ fn list_ports(bound: &AllBound) -> String {
         .iter()
         .map(|port| (public::NAME, port.address()));
     let all = mail.chain(public);
-    all.map(|(name, address)| format!("{name} {address}\n"))
-        .collect()
+    let lines: Vec<_> = all
+        .map(|(name, address)| format!("{name} {address}\n"))
+        .collect();
+    lines.concat()
 }
 
 struct Signals {

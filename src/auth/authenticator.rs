@@ -232,8 +232,8 @@ impl Authenticator {
         };
         // The account may have changed meanwhile.
         let known = self.accounts().scram(name);
-        let proved = known.filter(|(_, verifier)| Some(verifier) == proved);
-        let Some((identity, verifier)) = proved else {
+        let known = known.filter(|(_, verifier)| Some(verifier) == proved);
+        let Some((identity, verifier)) = known else {
             let Failure { delay, blocks } = leave.failed(now);
             return Verdict::WrongPassword { delay, blocks };
         };

@@ -21,7 +21,7 @@ use super::table::Table;
 /// Verify the addresses and domains that accounts send as
 ///
 /// An address is verified by a link that is sent to it, a domain by a TXT record in its DNS. Until then it is pending and
-/// does not count. With verified_senders = "required" an account may send as what is verified and nothing else.
+/// does not count. With `verified_senders = "required"` an account may send as what is verified and nothing else.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -231,9 +231,10 @@ pub(super) fn ledger(config: &Checked) -> Result<Ledger, Failure> {
 }
 
 fn senders(response: Response) -> Result<Vec<SenderView>, Failure> {
-    match response {
-        Response::Senders(views) => Ok(views),
-        _ => Err(Failure::unexpected_answer()),
+    if let Response::Senders(views) = response {
+        Ok(views)
+    } else {
+        Err(Failure::unexpected_answer())
     }
 }
 

@@ -1,12 +1,14 @@
 //! A configuration that can be used.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
+use super::sources::Sources;
+use crate::alert;
 use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
@@ -48,6 +50,8 @@ pub struct Checked {
     pub verified_senders: HashMap<AccountName, VerifiedSenders>,
     /// The notes of the accounts that have one.
     pub notes: HashMap<AccountName, String>,
+    /// Which tables say how the senders of each account are judged; has every account.
+    pub sources: HashMap<AccountName, Sources>,
     /// The file of the accounts, for edits; it need not exist.
     pub accounts_file: PathBuf,
     /// How much accounts and tenants may send.
@@ -68,8 +72,12 @@ pub struct Checked {
     pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
+    /// What people are told by themselves, and who.
+    pub alerts: alert::Settings,
     /// The public web listener, where there is one.
     pub public: Option<public::Settings>,
+    /// The files that were named and read, and the folders that were named.
+    pub files: BTreeSet<PathBuf>,
     /// Secrets, keys and certificates whose end is known.
     pub expiries: Vec<Expiry>,
     /// What somebody should look at.
@@ -84,6 +92,10 @@ impl Checked {
 }
 
 /// Adds what has been verified to the profiles that are configured.
+#[expect(
+    clippy::implicit_hasher,
+    reason = "they are the maps of the configuration, and no others"
+)]
 pub fn with_verified(
     profiles: &HashMap<AccountName, Profile>,
     how: &HashMap<AccountName, VerifiedSenders>,
@@ -115,6 +127,19 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// How many clients may be connected.
     pub connections: ConnectionLimits,
+    /// Whether the kernel keeps the server inside its folders.
+    pub sandbox: SandboxMode,
+}
+
+/// Whether the kernel keeps the server inside its folders.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SandboxMode {
+    /// Where it can.
+    Auto,
+    /// No.
+    Off,
+    /// Or there is no start.
+    Required,
 }
 
 /// A listener for people to look at.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::check::{self, CheckedAccounts, Context};
-use super::checked::{Checked, Log, LogFormat, Upstream};
+use super::checked::{Checked, Log, LogFormat, Server, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
 use super::expiry::Expiry;
 use super::{raw, read};
@@ -69,6 +69,7 @@ enum Missing {
     IsError,
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn check_root(
     root: &raw::Root,
     context: &mut Context,
@@ -76,9 +77,7 @@ fn check_root(
 ) -> Option<Checked> {
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
-    let hostname = server
-        .as_ref()
-        .map_or_else(placeholder, |server| server.hostname.clone());
+    let hostname = hostname(server.as_ref());
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
@@ -90,15 +89,17 @@ fn check_root(
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
-    let senders = check::senders(context, defaults);
+    let senders = check::senders(context, defaults, &root.tenant);
+    let mut alerts = check::alerts(context, root, &names.upstreams);
     let tables = check::Tables {
         names: &names,
         routes: &mut routes,
         quotas: &mut quotas,
         limits,
         senders,
+        alerts: &mut alerts,
     };
-    let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
+    let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
     }
@@ -107,10 +108,12 @@ fn check_root(
     let server = server?;
     let throttle = check::throttle(context, &root.auth.throttle);
     let tls = check::tls(context, &root.tls, &server);
+    files.append(&mut context.take_named());
     let CheckedAccounts {
         accounts,
         profiles,
         notes,
+        sources,
         verified,
     } = accounts?;
     let expiries = [context.take_expiries(), expiries].concat();
@@ -125,6 +128,7 @@ fn check_root(
         profiles,
         notes,
         verified_senders: verified,
+        sources,
         accounts_file,
         quotas,
         routes,
@@ -135,8 +139,10 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        alerts,
         public,
         expiries,
+        files,
         warnings: Vec::new(),
         server,
     })
@@ -154,20 +160,20 @@ fn session(root: &raw::Root, hostname: &Domain) -> server::Settings {
     }
 }
 
-/// Reads and checks the accounts; returns also what of theirs comes to an end.
+/// Reads and checks the accounts; returns also what of theirs comes to an end, and the files that they name.
 fn accounts(
     path: &Path,
     defaults: &raw::AccountDefaults,
     tables: check::Tables<'_>,
     found: &mut Vec<Diagnostic>,
-) -> (Option<CheckedAccounts>, Vec<Expiry>) {
+) -> (Option<CheckedAccounts>, Vec<Expiry>, BTreeSet<PathBuf>) {
     let Some((raw, mut context)) = open::<raw::AccountsRoot>(path, Missing::IsEmpty, found) else {
-        return (None, Vec::new());
+        return (None, Vec::new(), BTreeSet::new());
     };
     let checked = check::accounts(&mut context, &raw, defaults, tables);
-    let expiries = context.take_expiries();
+    let (expiries, files) = (context.take_expiries(), context.take_named());
     found.extend(context.into_diagnostics());
-    (Some(checked), expiries)
+    (Some(checked), expiries, files)
 }
 
 /// Returns the upstreams, with who signs for them, and all keys.
@@ -220,8 +226,10 @@ fn usable(
         .collect()
 }
 
-fn placeholder() -> Domain {
-    Domain::from(std::net::IpAddr::from([127, 0, 0, 1]))
+/// Returns the name of the server, or another in its place after an error.
+fn hostname(server: Option<&Server>) -> Domain {
+    let placeholder = || Domain::from(std::net::IpAddr::from([127, 0, 0, 1]));
+    server.map_or_else(placeholder, |server| server.hostname.clone())
 }
 
 fn log(raw: &raw::Log) -> Log {

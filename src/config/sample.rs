@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod alerts;
 mod auth;
 mod dkim;
 mod graph;
@@ -52,6 +53,7 @@ pub fn defaults_toml() -> String {
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
+    alerts::alerts(&mut sample, &root.alerts);
     http::public(&mut sample, &raw::Public::default());
     account(&mut sample, &raw::Account::default());
     sample.0
@@ -165,12 +167,24 @@ fn server(sample: &mut Sample, root: &raw::Root) {
     sample.shown(
         "connections",
         server.connections,
-        "Clients connected at once, over all listeners. More hear 421.",
+        "Clients connected at once, over all listeners, as far as the limit on open files allows. When there are so many, a\n\
+         new one takes the place of who has not logged in for the longest time; where all have, it hears 421.",
     );
     sample.shown(
         "connections_per_address",
         server.connections_per_address,
-        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits.",
+        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits. More hear 421.",
+    );
+    sample.shown(
+        "connections_per_prefix",
+        server.connections_per_prefix,
+        "Clients connected at once from one IPv4 network of 24 bits, or one IPv6 network of 48 bits. More hear 421.",
+    );
+    sample.shown(
+        "sandbox",
+        text(server.sandbox),
+        "\"auto\": the kernel keeps the server inside the folders that it uses, where it can (Landlock, Linux 5.13); \"required\":\n\
+         or posthouse does not start; \"off\": not. A reload that names files in other folders needs a restart.",
     );
     sample.table("[log]", "");
     sample.shown(
@@ -252,9 +266,20 @@ fn tenant(sample: &mut Sample) {
         "[\"acme\"]",
         "Upstreams in failover order (example; those of the parent by default).",
     );
+    sample.shown(
+        "on_unauthorized",
+        text("hold"),
+        "What counts for its accounts, and those of tenants below, that do not say otherwise, in the place of\n\
+         [accounts.defaults] (example; those of the parent by default). Likewise the next three.",
+    );
+    sample.shown("default_sender", text("shop@example.com"), "");
+    sample.shown("check_header_from", "true", "");
+    sample.shown("plus_addressing", "false", "");
     limits::of_tenants(sample);
+    alerts::of_tenants(sample);
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.table("[accounts]", "");
     sample.shown(
@@ -360,6 +385,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 aliases            = [\"p1\"]                     other names to log in with, for devices with short ones; none by default\n\
          \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
+         \x20 alert_mail         = \"alice@example.com\"        who is told of alerts about it; nobody by default\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
          check_header_from, plus_addressing, on_unauthorized, verified_senders, default_sender, added_fields, messages,\n\

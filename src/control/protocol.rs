@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{Kind, Stored};
+
 use super::senders::{SenderRequest, SenderView};
 use super::sums::CensusView;
 use super::trace::TraceView;
@@ -41,6 +43,11 @@ pub struct Call {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Request {
+    /// Lists stored alerts.
+    Alerts {
+        /// Which.
+        filter: AlertFilter,
+    },
     /// Whose logins are refused since too many have failed.
     Blocked,
     /// Forgets the failed logins of an account or an address.
@@ -91,11 +98,40 @@ pub enum Request {
     },
     /// What the server is doing.
     Status,
+    /// Raises an alert that says nothing, to see that it arrives.
+    TestAlert {
+        /// Whose matter it is, if anybody's.
+        account: Option<String>,
+    },
     /// The life of one message.
     Trace {
         /// Which.
         id: Id,
     },
+}
+
+/// Which alerts are listed: those for which all that is given holds.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertFilter {
+    /// Only those that happened then or later.
+    pub since: Option<Time>,
+    /// The kind.
+    pub kind: Option<Kind>,
+    /// The whole name of the account.
+    pub account: Option<String>,
+}
+
+impl AlertFilter {
+    /// Returns whether an alert is one of those.
+    pub fn passes(&self, alert: &Stored) -> bool {
+        self.since.is_none_or(|since| alert.last >= since.0)
+            && self.kind.is_none_or(|kind| alert.kind == kind)
+            && self
+                .account
+                .as_ref()
+                .is_none_or(|account| alert.account.as_ref() == Some(account))
+    }
 }
 
 /// What can be asked about the queue.
@@ -188,6 +224,16 @@ pub struct Filter {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
+    /// A test alert has been raised.
+    AlertRaised {
+        /// To whom it goes, in words.
+        to: Vec<String>,
+    },
+    /// Stored alerts, the oldest first.
+    Alerts {
+        /// All that were asked for.
+        alerts: Vec<Stored>,
+    },
     /// Whose logins are refused.
     Blocked {
         /// The longest first.

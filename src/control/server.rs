@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::Stored;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal::Journal;
 use crate::mail::Mailbox;
@@ -23,8 +24,8 @@ use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
 use super::protocol::{
-    BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted,
-    VERSION,
+    AlertFilter, BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET,
+    Submitted, VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::senders::{SenderRequest, SenderView};
@@ -90,6 +91,15 @@ pub trait Operator: Configured {
     /// # Errors
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
+
+    /// Lists stored alerts, the oldest first.
+    fn alerts(&self, filter: &AlertFilter) -> Vec<Stored>;
+
+    /// Raises an alert that says nothing; returns to whom it goes, in words.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: there is no such account.
+    fn test_alert(&self, account: Option<AccountName>) -> Result<Vec<String>, SubmitError>;
 
     /// Returns whose logins are refused since too many have failed.
     fn blocked(&self) -> Vec<BlockView>;
@@ -300,16 +310,10 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<
 }
 
 impl Services {
-    fn blocked(&self) -> Response {
-        let blocks = self.operator.blocked();
-        Response::Blocked { blocks }
-    }
-
-    fn forgive(&self, who: &str) -> Response {
-        let blocks = self.operator.forgive(who);
-        Response::Forgiven { blocks }
-    }
-
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "one arm for each request, and nothing else"
+    )]
     async fn answer(&self, line: &[u8], by: &str) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
@@ -322,8 +326,15 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
-            Request::Blocked => self.blocked(),
-            Request::Forgive { who } => self.forgive(&who),
+            Request::Alerts { filter } => Response::Alerts {
+                alerts: self.operator.alerts(&filter),
+            },
+            Request::Blocked => Response::Blocked {
+                blocks: self.operator.blocked(),
+            },
+            Request::Forgive { who } => Response::Forgiven {
+                blocks: self.operator.forgive(&who),
+            },
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,
@@ -350,7 +361,17 @@ impl Services {
                 server: self.operator.describe(),
                 queue: self.spool.stats().await.into(),
             })),
+            Request::TestAlert { account } => self.test_alert(account.as_deref()),
             Request::Trace { id } => trace::answer(&desk, id.0).await,
+        }
+    }
+
+    fn test_alert(&self, account: Option<&str>) -> Response {
+        let account = account.map(AccountName::parse).transpose();
+        match account.map(|account| self.operator.test_alert(account)) {
+            Ok(Ok(to)) => Response::AlertRaised { to },
+            Ok(Err(error)) => Response::failed(Reason::Account, error.to_string()),
+            Err(error) => Response::failed(Reason::Request, error.to_string()),
         }
     }
 

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alert::{Alert, Kind};
+
 use super::arrival::{self, Arrival};
 use super::binding::Bound;
 use super::listener::Listener;
@@ -103,7 +105,12 @@ impl Port {
                 Err(error) => {
                     // Thousands of ports may say so at once; one of them is heard.
                     if !self.is_short.swap(true, Ordering::Relaxed) {
-                        tracing::error!(error = %error, "cannot accept connections");
+                        let alert = Kind::SystemError;
+                        tracing::error!(%alert, error = %error, "cannot accept connections");
+                        let text = format!(
+                            "Connections cannot be accepted: {error}. Clients wait or fail meanwhile."
+                        );
+                        self.parts.alerts.raise(Alert::new(alert, text));
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -114,10 +121,16 @@ impl Port {
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
         let peer = peer.ip().to_canonical();
+        let now = self.parts.clock.instant();
         let client = Some(peer).filter(|peer| !self.listener.is_balancer(*peer));
-        let Some(passes) = self.listener.admit(&self.parts.gate, client) else {
+        let Some(passes) = self.listener.admit(&self.parts.gate, client, now) else {
             return arrival::refuse(&stream, peer, self.number, &self.parts);
         };
+        if passes.took_place()
+            && let Some(closed) = self.parts.gate.made_room(now)
+        {
+            tracing::warn!(closed, "clients without a login make room");
+        }
         let arrival = Arrival {
             stream,
             peer,
@@ -126,7 +139,8 @@ impl Port {
             listener: Arc::clone(&self.listener),
             passes,
         };
-        let serve = arrival.serve(Arc::clone(&self.parts), self.stop.clone());
+        // On the heap before it is wrapped, since each wrapping would have room for it again.
+        let serve = Box::pin(arrival.serve(Arc::clone(&self.parts), self.stop.clone()));
         let break_off = self.break_off.clone();
         self.tasks.spawn(async move {
             let _broken_off = break_off.run_until_cancelled(serve).await;

@@ -27,7 +27,9 @@ impl Token {
     pub fn random() -> Result<Self, TokenError> {
         let mut octets = Zeroizing::new([0; OCTETS]);
         getrandom::fill(&mut *octets).map_err(|_| TokenError)?;
-        Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(&*octets))))
+        Ok(Self(Zeroizing::new(
+            URL_SAFE_NO_PAD.encode(octets.as_slice()),
+        )))
     }
 
     /// Returns its text.

@@ -113,6 +113,7 @@ fn a_refused_sender_exits_with_77_and_says_what_the_client_hears() {
          client hears\t550 5.7.1 sender not authorized: ceo@bank.example in MAIL FROM is not allowed; \
          this account may send as shop.example\n\
          priority\t3\n\
+         decided by\ton_unauthorized of accounts.defaults\n\
          route\t[[route]] 1 (fax machines): *@fax.example.com by fax\n\
          upstreams\tmain, then spare: of [relay]\n"
     );
@@ -159,6 +160,7 @@ fn the_header_of_a_message_is_judged_and_rewritten_as_a_server_would() {
          rewritten\tMAIL FROM: www@host.example became web@branch.example\n\
          rewritten\tFrom: v@mail.example became web@branch.example\n\
          priority\t2; the message asks for 1\n\
+         decided by\ton_unauthorized of account\n\
          limits\t100 messages a minute of tenant provider\n\
          over them\trefuse\n\
          to\tb@internal.example by fax, then main: [[route]] 2 for *@internal.example\n"

@@ -11,6 +11,10 @@ use crate::submission::Profile;
 use crate::verification::{Entry, Ledger, Proof, Question, record_name, record_text, written};
 
 /// Returns all senders, by account. `profiles` are those that are configured, without what has been verified.
+#[expect(
+    clippy::implicit_hasher,
+    reason = "they are the maps of the configuration, and no others"
+)]
 pub fn views(
     ledger: &Ledger,
     profiles: &HashMap<AccountName, Profile>,

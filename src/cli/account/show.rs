@@ -51,6 +51,14 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     if !account.networks.is_empty() {
         output.field("networks", account.networks.join(", "))?;
     }
+    upstreams(&account, output)?;
+    match &account.note {
+        Some(note) => output.field("note", note),
+        None => Ok(()),
+    }
+}
+
+fn upstreams(account: &AccountView, output: &mut Output) -> Result<(), Failure> {
     let route = account.route.as_ref().map(|route| route.join(", "));
     output.field(
         "upstreams",
@@ -67,10 +75,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
             format!("{count} by recipient, see `posthouse explain`"),
         )?;
     }
-    match &account.note {
-        Some(note) => output.field("note", note),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn state(account: &AccountView) -> &'static str {

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::alerts::add_account;
 use super::aliases::aliases;
 use super::app_passwords::app_passwords;
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
 use super::networks::network;
 use super::quotas::AccountLimits;
-use super::senders::Senders;
+use super::senders::{Senders, Terms};
 use super::tenants::Names;
+use crate::alert;
 use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
+use crate::config::sources::Sources;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
@@ -31,6 +34,7 @@ pub(in crate::config) struct CheckedAccounts {
     pub(in crate::config) profiles: HashMap<AccountName, Profile>,
     pub(in crate::config) notes: HashMap<AccountName, String>,
     pub(in crate::config) verified: HashMap<AccountName, VerifiedSenders>,
+    pub(in crate::config) sources: HashMap<AccountName, Sources>,
 }
 
 /// What accounts refer to, and are added to.
@@ -42,6 +46,8 @@ pub(in crate::config) struct Tables<'a> {
     pub(in crate::config) limits: Arc<quota::Limits>,
     /// The senders and fields of accounts that say nothing of them.
     pub(in crate::config) senders: Senders,
+    /// Whom alerts are told.
+    pub(in crate::config) alerts: &'a mut alert::Settings,
 }
 
 /// Returns the accounts without errors, and adds them to the routes and the quotas.
@@ -81,8 +87,12 @@ pub(in crate::config) fn accounts(
         tables
             .quotas
             .add_account(name.clone(), tenant.as_ref(), own_limits, over);
-        let base = (defaults, &tables.senders);
+        let terms = tables.senders.terms(account, tenant.as_ref());
+        let base = (defaults, &tables.senders, &terms);
+        let owner = (&name, tenant.as_ref());
+        add_account(context, tables.alerts, owner, account);
         let profile = profile(context, (key, account), base);
+        checked.sources.insert(name.clone(), terms.sources);
         checked.profiles.insert(name.clone(), profile);
         checked
             .verified
@@ -239,7 +249,7 @@ fn own_networks(
 fn profile(
     context: &mut Context,
     (key, account): (&Spanned<String>, &raw::Account),
-    (defaults, senders): (&raw::AccountDefaults, &Senders),
+    (defaults, senders, terms): (&raw::AccountDefaults, &Senders, &Terms),
 ) -> Profile {
     let priority = |number: u64| u8::try_from(number).ok().and_then(Priority::from_number);
     let own = priority(account.priority.unwrap_or(defaults.priority).get());
@@ -249,7 +259,7 @@ fn profile(
         .unwrap_or(defaults.strict_addresses);
     let header = account.priority_header.unwrap_or(defaults.priority_header);
     Profile {
-        rules: rules(context, (key, account), (defaults, senders)),
+        rules: rules(context, (key, account), (defaults, terms)),
         priority: own.unwrap_or_default(),
         max_priority: max.filter(|max| *max != Priority::VeryHigh),
         priority_header: match header {
@@ -269,32 +279,27 @@ fn profile(
 fn rules(
     context: &mut Context,
     (key, account): (&Spanned<String>, &raw::Account),
-    (defaults, senders): (&raw::AccountDefaults, &Senders),
+    (defaults, terms): (&raw::AccountDefaults, &Terms),
 ) -> Rules {
-    let checks_header = account
-        .check_header_from
-        .unwrap_or(defaults.check_header_from);
-    let ignores_detail = account.plus_addressing.unwrap_or(defaults.plus_addressing);
-    let on_unauthorized = account.on_unauthorized.unwrap_or(defaults.on_unauthorized);
     let mut rules = Rules {
         grants: grants(context, (key, account), verified_senders(account, defaults)),
-        scope: if checks_header {
+        scope: if terms.check_header_from {
             Scope::EnvelopeAndHeader
         } else {
             Scope::Envelope
         },
-        detail: if ignores_detail {
+        detail: if terms.plus_addressing {
             Detail::Ignored
         } else {
             Detail::Significant
         },
         on_unauthorized: OnUnauthorized::Reject,
     };
-    rules.on_unauthorized = match on_unauthorized {
+    rules.on_unauthorized = match terms.on_unauthorized {
         raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
         raw::OnUnauthorized::Hold => OnUnauthorized::Hold,
         raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
-        raw::OnUnauthorized::Rewrite => senders.rewriting(context, (key, account), &rules),
+        raw::OnUnauthorized::Rewrite => Senders::rewriting(terms, context, (key, account), &rules),
     };
     rules
 }

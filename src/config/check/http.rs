@@ -34,13 +34,12 @@ pub(in crate::config) fn public(
             context.error(raw.ports.span(), message, "a port belongs to one listener");
         }
     }
-    let url = match &raw.url {
-        Some(url) => url_of(context, url),
-        None => {
-            let hint = format!("for example: url = \"{EXAMPLE}\"");
-            context.missing(table.span(), &["http", "public", "url"], hint);
-            None
-        }
+    let url = if let Some(url) = &raw.url {
+        url_of(context, url)
+    } else {
+        let hint = format!("for example: url = \"{EXAMPLE}\"");
+        context.missing(table.span(), &["http", "public", "url"], hint);
+        None
     };
     let incoming = raw.imap.as_ref().map(|imap| incoming(context, imap));
     Some(Settings {

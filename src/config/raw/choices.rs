@@ -22,7 +22,9 @@ macro_rules! choices {
 
 choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", Debug = "debug", Trace = "trace" });
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
+choices!(Sandbox { #[default] Auto = "auto", Off = "off", Required = "required" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
+choices!(AlertDelivery { #[default] AtOnce = "at once", Digest = "digest" });
 choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
 choices!(ListenerProfile { #[default] Device = "device" });

@@ -5,13 +5,15 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, Auth, Canonicalization, ClientAuth, Cloud,
-    Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer, Journal, Large,
-    Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named, OnUnauthorized,
-    OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage,
-    Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls,
-    TlsMode, TlsPolicy, Unfit, UpstreamTimeouts, VerifiedSenders,
+    Account, AccountDefaults, AccountRule, Accounts, AlertDelivery, Alerts, Auth, Canonicalization,
+    ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer,
+    Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named,
+    OnUnauthorized, OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates,
+    RecipientsPerMessage, Relay, Retry, Root, Sandbox, Server, Session, Smtp, Smtputf8, Spool,
+    SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    VerifiedSenders,
 };
+use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
 use crate::smtp::server;
@@ -50,6 +52,7 @@ impl Default for Root {
             spool: Spool::default(),
             journal: Journal::default(),
             system_mail: SystemMail::default(),
+            alerts: Alerts::default(),
             http: Http::default(),
         }
     }
@@ -64,6 +67,8 @@ impl Default for Server {
             shutdown_grace: Span::of(Duration::from_secs(30)),
             connections: Number::of(10_000),
             connections_per_address: Number::of(500),
+            connections_per_prefix: Number::of(2_000),
+            sandbox: Sandbox::default(),
         }
     }
 }
@@ -328,10 +333,16 @@ impl Default for Tenant {
         Self {
             parent: None,
             upstream: None,
+            check_header_from: None,
+            plus_addressing: None,
+            on_unauthorized: None,
+            default_sender: None,
             messages: Rates::default(),
             recipients: Rates::default(),
             size: Rates::default(),
             sessions: Number::of(0),
+            alert_mail: None,
+            alert_webhook: None,
         }
     }
 }
@@ -395,6 +406,7 @@ impl Default for Account {
             size: None,
             sessions: None,
             over_quota: None,
+            alert_mail: None,
             note: None,
         }
     }
@@ -427,6 +439,21 @@ impl Default for SystemMail {
         Self {
             sender: None,
             name: unplaced("Mail Delivery System".to_owned()),
+        }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            kinds: unplaced(List::of(&Kind::ALL.map(Kind::as_str))),
+            mail: None,
+            delivery: AlertDelivery::default(),
+            digest_every: Span::of(Duration::from_hours(1)),
+            upstream: None,
+            delivery_time: Span::of(Duration::from_hours(1)),
+            keep: Span::of(Duration::from_hours(30 * 24)),
+            webhook: None,
         }
     }
 }

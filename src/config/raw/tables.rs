@@ -7,8 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat, LogLevel,
-    Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Upstream, VerifiedSenders,
+    Alerts, AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat,
+    LogLevel, Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Upstream,
+    VerifiedSenders, Webhook,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -35,6 +36,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) spool: Spool,
     pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
+    pub(in crate::config) alerts: Alerts,
     pub(in crate::config) http: Http,
 }
 
@@ -54,6 +56,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) shutdown_grace: Span<0>,
     pub(in crate::config) connections: Number<1, 1_000_000>,
     pub(in crate::config) connections_per_address: Number<1, 1_000_000>,
+    pub(in crate::config) connections_per_prefix: Number<1, 1_000_000>,
+    pub(in crate::config) sandbox: Sandbox,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -141,10 +145,16 @@ pub(in crate::config) struct Retry {
 pub(in crate::config) struct Tenant {
     pub(in crate::config) parent: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) check_header_from: Option<bool>,
+    pub(in crate::config) plus_addressing: Option<bool>,
+    pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) messages: Rates,
     pub(in crate::config) recipients: Rates,
     pub(in crate::config) size: Rates,
     pub(in crate::config) sessions: Number<0, 1_000_000>,
+    pub(in crate::config) alert_mail: Option<Spanned<List>>,
+    pub(in crate::config) alert_webhook: Option<Spanned<Webhook>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -206,6 +216,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) size: Option<Rates>,
     pub(in crate::config) sessions: Option<Number<0, 1_000_000>>,
     pub(in crate::config) over_quota: Option<OverQuota>,
+    pub(in crate::config) alert_mail: Option<Spanned<List>>,
     pub(in crate::config) note: Option<String>,
 }
 
