@@ -102,6 +102,7 @@ fn check_root(
     let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
@@ -190,7 +191,7 @@ fn upstreams(
     (upstreams, dkim)
 }
 
-/// Checks that there are accounts, those that routes are for, and that all can log in as it is offered.
+/// Checks that there are accounts, and those that routes are for.
 fn check_names(
     context: &mut Context,
     root: &raw::Root,
@@ -203,7 +204,6 @@ fn check_names(
         warn_of_no_account(context, root, accounts_file);
     }
     check::route_accounts(context, &root.route, &names);
-    check::check_scram(context, &root.listener, &all.accounts);
 }
 
 fn warn_of_no_account(context: &mut Context, root: &raw::Root, accounts_file: &Path) {

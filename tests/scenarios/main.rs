@@ -4,10 +4,12 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::cognitive_complexity,
     clippy::panic,
+    clippy::print_stderr,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "tests: a failure is a panic"
+    reason = "tests: a failure is a panic, a skip is printed"
 )]
 
 #[path = "../support"]

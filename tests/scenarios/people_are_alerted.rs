@@ -73,20 +73,20 @@ fn a_parked_upstream_is_told_by_mail_through_another_one() {
     let relay = setup.start();
     relay.submit("kept");
     let messages = other.wait_for(1);
-    let mail = alert_mail(&messages);
-    assert!(mail.sender.starts_with("<>"), "{}", mail.sender);
-    let text = String::from_utf8(mail.octets.clone()).unwrap();
-    let subject = field(&mail.octets, "Subject").unwrap();
+    let told = alert_mail(&messages);
+    assert!(told.sender.starts_with("<>"), "{}", told.sender);
+    let text = String::from_utf8(told.octets.clone()).unwrap();
+    let subject = field(&told.octets, "Subject").unwrap();
     assert!(
         subject.ends_with("upstream parked: upstream main"),
         "{subject}"
     );
     assert_eq!(
-        field(&mail.octets, "Auto-Submitted").unwrap(),
+        field(&told.octets, "Auto-Submitted").unwrap(),
         "auto-generated"
     );
     assert!(
-        field(&mail.octets, "Message-ID")
+        field(&told.octets, "Message-ID")
             .unwrap()
             .starts_with("<alert.")
     );
@@ -107,13 +107,13 @@ fn a_parked_upstream_is_told_by_mail_through_another_one() {
 #[track_caller]
 fn wait_for_stopped(setup: &Setup) -> Value {
     let file = std::fs::read_to_string(setup.path().join("data/alerts")).unwrap();
-    let alerts = file.lines().filter_map(|line| {
+    let mut alerts = file.lines().filter_map(|line| {
         serde_json::from_str::<Value>(line)
             .ok()?
             .get("alert")
             .cloned()
     });
-    alerts.last().expect("it is stored")
+    alerts.next_back().expect("it is stored")
 }
 
 #[test]

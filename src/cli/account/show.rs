@@ -22,8 +22,18 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     if arguments.json {
         return output.json(&account);
     }
+    let state = match (
+        account.active,
+        account.has_password || !account.app_passwords.is_empty(),
+        account.networks.is_empty(),
+    ) {
+        (false, _, _) => "disabled",
+        (true, true, _) => "active",
+        (true, false, false) => "active, known by its networks only",
+        (true, false, true) => "active, but without password and networks nobody can use it",
+    };
     output.field("name", &account.name)?;
-    output.field("state", state(&account))?;
+    output.field("state", state)?;
     output.field("tenant", account.tenant.as_deref().unwrap_or("-"))?;
     if !account.app_passwords.is_empty() {
         output.field("app passwords", account.app_passwords.join(", "))?;
@@ -76,17 +86,4 @@ fn upstreams(account: &AccountView, output: &mut Output) -> Result<(), Failure> 
         )?;
     }
     Ok(())
-}
-
-fn state(account: &AccountView) -> &'static str {
-    match (
-        account.active,
-        account.has_password || !account.app_passwords.is_empty(),
-        account.networks.is_empty(),
-    ) {
-        (false, _, _) => "disabled",
-        (true, true, _) => "active",
-        (true, false, false) => "active, known by its networks only",
-        (true, false, true) => "active, but without password and networks nobody can use it",
-    }
 }

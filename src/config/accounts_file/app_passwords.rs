@@ -100,7 +100,6 @@ fn table_of(new: &NewAppPassword) -> Table {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write as _;
 
     use super::*;
     use crate::auth::hash_password;
@@ -134,8 +133,8 @@ note = \"x\"
     fn an_application_password_stands_below_its_account_and_goes_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.toml");
-        let mut made = fs::File::create(&path).unwrap();
-        made.write_all(FILE.as_bytes()).unwrap();
+        let mut file = fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut file, FILE.as_bytes()).unwrap();
         let file = AccountsFile::new(path.clone());
         file.add_app_password(&bob(), &new("phone")).unwrap();
         let text = fs::read_to_string(&path).unwrap();

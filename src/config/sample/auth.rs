@@ -3,6 +3,7 @@
 use super::{Sample, text};
 use crate::config::raw;
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
     let throttle = &auth.throttle;
     sample.table(
@@ -40,11 +41,6 @@ pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
         throttle.both_per_minute,
         "And how many more each minute.",
     );
-    of_delays(sample, throttle);
-    of_networks(sample, throttle);
-}
-
-fn of_delays(sample: &mut Sample, throttle: &raw::Throttle) {
     sample.shown(
         "undelayed",
         throttle.undelayed,
@@ -55,9 +51,6 @@ fn of_delays(sample: &mut Sample, throttle: &raw::Throttle) {
         text(throttle.longest_delay),
         "The longest such delay.",
     );
-}
-
-fn of_networks(sample: &mut Sample, throttle: &raw::Throttle) {
     sample.shown(
         "ipv4_prefix",
         throttle.ipv4_prefix,

@@ -237,10 +237,36 @@ impl Driver {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each question, in the order of a session"
+    )]
     fn answer(&mut self, question: Question) {
         let session = &mut self.session;
         match question {
-            Question::Credentials(ask) => log_in(ask, session),
+            Question::Credentials(ask) => {
+                let (name, password) = match ask.credentials() {
+                    Credentials::Password { name, password } => (name, password),
+                    Credentials::Scram {
+                        name,
+                        proven: Proven::Right(_),
+                    } => {
+                        let identity = identity(&name.clone(), Proof::Password);
+                        return ask.accept(session, identity);
+                    }
+                    Credentials::Certificate { .. }
+                    | Credentials::Scram { .. }
+                    | Credentials::Token { .. } => {
+                        return ask.refuse(session, &replies::AUTH_FAILED);
+                    }
+                };
+                match (name.as_str(), password.expose()) {
+                    ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
+                    ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
+                    ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
+                    _ => ask.refuse(session, &replies::AUTH_FAILED),
+                }
+            }
             Question::Scram(ask) => {
                 let keys = pencil();
                 ask.go_on(session, keys, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
@@ -432,27 +458,5 @@ fn pencil() -> Keys {
         salt: STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap().into(),
         stored_key: key("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="),
         server_key: key("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="),
-    }
-}
-
-fn log_in(ask: AskCredentials, session: &mut Session) {
-    let (name, password) = match ask.credentials() {
-        Credentials::Password { name, password } => (name, password),
-        Credentials::Scram {
-            name,
-            proven: Proven::Right(_),
-        } => {
-            let identity = identity(&name.clone(), Proof::Password);
-            return ask.accept(session, identity);
-        }
-        Credentials::Certificate { .. } | Credentials::Scram { .. } | Credentials::Token { .. } => {
-            return ask.refuse(session, &replies::AUTH_FAILED);
-        }
-    };
-    match (name.as_str(), password.expose()) {
-        ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
-        ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
-        ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
-        _ => ask.refuse(session, &replies::AUTH_FAILED),
     }
 }
