@@ -5,9 +5,10 @@ use std::io;
 use std::process::Command;
 
 use crate::stage::{
-    Client, Mechanism, PASSWORD, RECIPIENTS, SENDER, Security, Submission, USER, message,
+    Client, Mechanism, PASSWORD, RECIPIENTS, SENDER, Security, Stage, Submission, USER, check,
+    message,
 };
-use crate::support::peer::{missing_program, restrict, run_client};
+use crate::support::peer::{is_ready, missing_program, restrict, run_client};
 use crate::support::process::write_file;
 
 submits_in_every_way!(CLIENT);
@@ -43,4 +44,36 @@ fn submit(to: &Submission<'_>) -> io::Result<Vec<u8>> {
         .stdin(File::open(file)?);
     run_client(&mut command, to.directory)?;
     Ok(content)
+}
+
+/// Made by Python's hashlib for [`PASSWORD`], with 4096 iterations.
+const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdCBvZiAxNiBieXRlcw==$F71PQyc3Z35BbH7pLNJBQ4X3I7GpanyNKn+6M5oLrm0=:hWaT2dByy14gnyIKiIBQ6bOAuIrnLR9pcUqCDlQiNGk=";
+
+/// A listener that offers nothing else.
+const LISTENER: &str = r#"
+[[listener]]
+name = "scram"
+address = ["127.0.0.1"]
+ports = ["0"]
+mechanisms = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+"#;
+
+#[test]
+fn scram_proves_the_password_both_ways() {
+    if !is_ready((CLIENT.missing)()) {
+        return;
+    }
+    let stage = Stage::new().expect("the stage stands");
+    let upstream = format!("{}{LISTENER}", stage.recorder_as_upstream());
+    let account = format!("authorized_domains = \"sender.example\"\nscram = \"{VERIFIER}\"\n");
+    let posthouse = stage
+        .posthouse_for(&upstream, &account)
+        .expect("posthouse starts");
+    let address = posthouse.listener("scram").expect("the listener is bound");
+    let sent = stage
+        .submit(&CLIENT, address, Security::StartTls, Mechanism::ScramSha256)
+        .unwrap_or_else(|error| panic!("{error}\n{}", posthouse.log_tail()));
+    let mail = stage.arrival().expect("the message arrives");
+    check(&sent, &mail);
+    posthouse.stop().expect("posthouse stops in good order");
 }

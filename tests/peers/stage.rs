@@ -30,6 +30,7 @@ pub(crate) enum Security {
 pub(crate) enum Mechanism {
     Login,
     Plain,
+    ScramSha256,
 }
 
 impl Mechanism {
@@ -38,6 +39,7 @@ impl Mechanism {
         match self {
             Self::Login => "LOGIN",
             Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
         }
     }
 }
