@@ -42,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "spool",
         &["body", "clock", "identity", "mail", "schedule", "telemetry"],
     ),
+    ("acme", &["clock", "http", "secret", "telemetry", "tls"]),
     ("telemetry", &[]),
     ("tls", &["clock"]),
     ("web", &["port", "tls"]),
@@ -105,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "acme",
             "auth",
             "clock",
             "dial",

@@ -158,6 +158,8 @@ impl Reloader {
                 });
             }
         }
+        drop(kept);
+        endings.extend(self.acme_endings());
         endings
     }
 }

@@ -4,6 +4,8 @@
 //! goes the other way: no new connections, messages in progress end, running attempts end, the spool closes.
 
 mod build;
+mod certificates;
+mod challenges;
 mod error;
 pub mod expiry;
 mod operator;
@@ -14,6 +16,7 @@ mod reload;
 mod reroute;
 mod run;
 
+pub use certificates::certificates;
 pub use error::AppError;
 pub use register::Register;
 pub use reroute::{placement, reroute};

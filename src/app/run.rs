@@ -24,6 +24,7 @@ use crate::telemetry;
 use crate::tls::server::Reloadable;
 
 use super::build;
+use super::challenges::{self, Doors, OpenDoors};
 use super::error::AppError;
 use super::expiry;
 use super::operator::ServerOperator;
@@ -59,6 +60,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     privileges::forbid_core_dumps()?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
+    let doors = challenges::bind(config.acme.as_ref())?;
     become_user(&config)?;
     let logging =
         telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
@@ -89,12 +91,22 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         authenticator: Arc::new(authenticator),
         tls,
     };
-    let served = runtime.block_on(run(all, binding.bound, options.config.clone(), signals));
+    let entries = Entries {
+        bound: binding.bound,
+        doors,
+    };
+    let served = runtime.block_on(run(all, entries, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     journal.close();
     drop(logging);
     served
+}
+
+/// What was bound before the user changed.
+struct Entries {
+    bound: Vec<Bound>,
+    doors: Doors,
 }
 
 struct Parts {
@@ -148,7 +160,7 @@ fn runtime_part(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
 
 async fn run(
     parts: Parts,
-    bound: Vec<Bound>,
+    entries: Entries,
     config_file: PathBuf,
     mut signals: Signals,
 ) -> Result<(), AppError> {
@@ -179,7 +191,8 @@ async fn run(
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
     let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let server = open_ports(bound, &reloader, &config)?;
+    let server = open_ports(entries.bound, &reloader, &config)?;
+    let getting = CertificateTask::start(&reloader, entries.doors)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
         // Mail must not be accepted by a process that no longer stores or relays: whoever supervises it starts another.
@@ -196,6 +209,7 @@ async fn run(
     stop_control.cancel();
     controlling.join_all().await;
     server.stop(config.server.shutdown_grace).await;
+    getting.stop().await;
     stop_keeper.cancel();
     keeping.join_all().await;
     stop_relay.cancel();
@@ -203,6 +217,34 @@ async fn run(
     spool.close().await;
     tracing::info!("stopped");
     ended
+}
+
+/// Gets certificates, and answers the authority that looks.
+struct CertificateTask {
+    doors: OpenDoors,
+    task: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl CertificateTask {
+    fn start(reloader: &Arc<Reloader>, doors: Doors) -> Result<Self, AppError> {
+        let doors = doors.open(reloader.keeper.answers());
+        let doors = doors.map_err(runtime_part("ports of [tls.acme]"))?;
+        let (reloader, stop) = (Arc::clone(reloader), CancellationToken::new());
+        let stopped = stop.clone();
+        let keep = async move { reloader.keeper.run(&*reloader, stopped).await };
+        Ok(Self {
+            doors,
+            task: JoinSet::from_iter([keep]),
+            stop,
+        })
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.join_all().await;
+        self.doors.close().await;
+    }
 }
 
 /// Keeps the counts of quotas on the disk, and the policies of domains fresh.
@@ -268,6 +310,7 @@ impl Parts {
                     .with_journal(Arc::clone(&self.journal)),
             ),
             tls: Arc::clone(&self.tls),
+            keeper: build::keeper(&self.config, &resolver, &self.clock),
             policies: build::policies(&self.config, &resolver, &self.clock),
             resolver,
             clock: Arc::clone(&self.clock),
@@ -276,6 +319,7 @@ impl Parts {
                 routes: self.config.routes.clone(),
                 register,
                 ways: build::ways(&self.config),
+                tls: self.config.tls.clone(),
                 expiries: self.config.expiries.clone(),
             }),
             watch: Mutex::default(),

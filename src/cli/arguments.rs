@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     account, check, completions, dkim, explain, hash_password, man, queue, reload, serve, status,
-    test_mail, trace, trial, upstream,
+    test_mail, tls, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -40,6 +40,7 @@ pub(super) enum Command {
     Serve(serve::Arguments),
     Status(status::Arguments),
     TestMail(test_mail::Arguments),
+    Tls(tls::Arguments),
     Trace(trace::Arguments),
     Try(trial::Arguments),
     Upstream(upstream::Arguments),

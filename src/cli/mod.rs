@@ -25,6 +25,7 @@ mod serve;
 mod status;
 mod table;
 mod test_mail;
+mod tls;
 mod trace;
 mod trial;
 mod upstream;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
+use crate::acme;
 use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
@@ -30,6 +31,8 @@ pub struct Checked {
     pub listeners: Vec<ListenerSettings>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
+    /// How certificates are got from an authority; `None` where none is.
+    pub acme: Option<acme::Settings>,
     /// Who may log in.
     pub accounts: Accounts,
     /// What is done for the mail of each account; has every account.

@@ -106,19 +106,16 @@ fn check_root(
     }
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
-    let tls = check::tls(context, &root.tls, &server);
-    let CheckedAccounts {
-        accounts,
-        profiles,
-        notes,
-    } = accounts?;
+    let certificates = check::certificates(context, &root.tls, &server)?;
+    let all = accounts?;
     Some(Checked {
         log: log(&root.log),
         listeners,
-        tls: tls?,
-        accounts: Accounts::new(accounts).ok()?,
-        profiles,
-        notes,
+        tls: certificates.tls,
+        acme: certificates.acme,
+        accounts: Accounts::new(all.accounts).ok()?,
+        profiles: all.profiles,
+        notes: all.notes,
         accounts_file,
         quotas,
         routes,

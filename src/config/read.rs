@@ -239,8 +239,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("system_mail", "charset"),
     ("system_mail", "encoding"),
     ("tenant", "alert_address"),
-    ("tls", "acme"),
-    ("tls", "name"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::certificates::{CertificateRequest, CertificateView};
 use super::sums::CensusView;
 use super::trace::TraceView;
 use super::view::{Id, MessageView, State, StatusView, Time};
@@ -40,6 +41,8 @@ pub struct Call {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Request {
+    /// About the certificates that clients are shown.
+    Certificates(CertificateRequest),
     /// About the queue, which can be asked of a spool without a server too.
     Queue(QueueRequest),
     /// Lets an upstream get no new attempts.
@@ -178,6 +181,8 @@ pub struct Filter {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
+    /// The certificates that clients are shown.
+    Certificates(Vec<CertificateView>),
     /// What has been done to messages, durably.
     Changed(Changed),
     /// It has been done, and is durable.

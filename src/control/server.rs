@@ -22,6 +22,7 @@ use crate::mail::Mailbox;
 use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
+use super::certificates::{self, Certificates};
 use super::protocol::{
     Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted, VERSION,
 };
@@ -43,7 +44,7 @@ const BACKLOG: i32 = 32;
 
 /// What only the running server can do.
 #[async_trait]
-pub trait Operator: Configured {
+pub trait Operator: Configured + Certificates {
     /// Reads the configuration again and puts it in force; returns its warnings.
     ///
     /// # Errors
@@ -282,6 +283,7 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
+            Request::Certificates(request) => certificates::answer(&*self.operator, request).await,
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,

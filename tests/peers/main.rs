@@ -54,6 +54,7 @@ mod dkimpy;
 mod dovecot;
 mod msmtp;
 mod nodemailer;
+mod pebble;
 mod phpmailer;
 mod postfix;
 mod smtplib;

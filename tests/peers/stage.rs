@@ -201,7 +201,7 @@ impl Stage {
     }
 }
 
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_posthouse"))
 }
 

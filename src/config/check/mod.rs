@@ -1,6 +1,7 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod certificates;
 mod context;
 mod dkim;
 mod list;
@@ -13,12 +14,13 @@ mod tenants;
 mod upstreams;
 
 pub(super) use accounts::{CheckedAccounts, Tables, accounts};
+pub(super) use certificates::certificates;
 pub(super) use context::Context;
 pub(super) use dkim::{dkim, equip};
 pub(super) use listeners::listeners;
 pub(super) use quotas::quotas;
 pub(super) use routes::route_accounts;
 pub(super) use senders::senders;
-pub(super) use server::{journal, server, session, spool, system_mail, tls};
+pub(super) use server::{journal, server, session, spool, system_mail};
 pub(super) use tenants::relay;
 pub(super) use upstreams::{plan, upstreams};

@@ -5,12 +5,14 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, AuthRule, Canonicalization, Cloud, Connections, Dkim,
-    ForeignRecipients, Graph, Journal, Large, Limits, List, Listener, Log, MessagesPerConnection,
-    Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp, Smtputf8, Spool, SystemMail,
-    Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
+    Account, AccountDefaults, Accounts, Acme, AcmeChallenge, AcmeKey, AuthRule, Canonicalization,
+    Cloud, Connections, Dkim, ForeignRecipients, Graph, Journal, Large, Limits, List, Listener,
+    Log, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port,
+    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
+    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    UpstreamTimeouts,
 };
+use crate::acme;
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
 use crate::smtp::server;
@@ -225,6 +227,26 @@ impl Default for Dkim {
             canonicalization: Canonicalization::default(),
             valid_for: Span::of(Duration::ZERO),
             expires: None,
+        }
+    }
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self {
+            agree_to_terms: unplaced(false),
+            contact: None,
+            names: None,
+            challenge: unplaced(AcmeChallenge::default()),
+            http: unplaced(List::of(&["[::]:80"])),
+            tls_alpn: unplaced(List::of(&["[::]:443"])),
+            dns_hook: None,
+            dns_hook_timeout: Span::of(Duration::from_mins(5)),
+            renew_before: Span::of(Duration::from_hours(30 * 24)),
+            key: AcmeKey::default(),
+            directory: unplaced(acme::LETS_ENCRYPT.to_owned()),
+            ca_file: None,
+            eab: None,
         }
     }
 }

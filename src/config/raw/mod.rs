@@ -9,12 +9,13 @@ mod graph;
 mod list;
 mod oauth;
 mod tables;
+mod tls;
 mod upstream;
 
 pub(super) use choices::{
-    AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large,
-    LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode,
-    TlsPolicy, Unfit,
+    AcmeChallenge, AcmeKey, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud,
+    ForeignRecipients, Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
+    PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
@@ -23,8 +24,9 @@ pub(super) use list::{Hidden, List, Rates};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
-    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts,
 };
+pub(super) use tls::{Acme, Eab, Tls, TlsName};
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, Proxy, RecipientsPerMessage,
     SecretSource, Smtp, Upstream, UpstreamTimeouts,

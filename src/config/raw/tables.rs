@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, TlsMode, Upstream,
+    OverQuota, PriorityHeader, Rates, Tls, TlsMode, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -103,18 +103,6 @@ pub(in crate::config) struct Timeouts {
     pub(in crate::config) data: Span<1000>,
     pub(in crate::config) handshake: Span<1000>,
 }
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct Tls {
-    pub(in crate::config) certificate: Option<Spanned<PathBuf>>,
-    pub(in crate::config) key: Option<Spanned<PathBuf>>,
-    pub(in crate::config) self_signed: Option<Spanned<SelfSigned>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct SelfSigned {}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
