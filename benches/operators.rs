@@ -66,6 +66,7 @@ fn accepted() -> Event {
         allowed: vec![text("MAIL FROM alice@example.com: granted by example.com"); 2],
         unauthorized: None,
         rewritten: Vec::new(),
+        is_held: false,
         siblings: Vec::new(),
         priority: PriorityNote::new(Priority::Normal, Priority::Normal, None),
         route: vec![text("main")],
@@ -137,6 +138,7 @@ fn message() -> Outcome<Message> {
         due: now,
         peer: None,
         message_id: None,
+        held: None,
     })
 }
 

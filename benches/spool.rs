@@ -220,6 +220,7 @@ fn template() -> Outcome<Message> {
         due: now,
         peer: None,
         message_id: None,
+        held: None,
     })
 }
 

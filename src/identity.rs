@@ -82,6 +82,10 @@ name! {
     AccountName
 }
 name! {
+    /// The name of an application password, which tells it from the others of its account.
+    Label
+}
+name! {
     /// The name of a tenant.
     TenantName
 }
@@ -93,12 +97,16 @@ name! {
 /// How an identity came to be known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Proof {
+    /// The client showed a certificate of the account in its TLS handshake.
+    Certificate,
     /// The client connected from one of the account's `networks`.
     Network,
     /// Nobody's: an operator of this server sends a message as the account, to see that it goes out.
     Operator,
-    /// The client gave the account's password.
+    /// The client gave the account's password, or one of them.
     Password,
+    /// The client gave an access token that an identity provider made for the account.
+    Token,
 }
 
 /// Who has authenticated on a session, and how.
@@ -113,9 +121,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns whether the client gave a password, and is not merely known by its network.
+    /// Returns whether the client has shown who it is, and is not merely known by its network.
     pub fn has_logged_in(&self) -> bool {
-        self.proof == Proof::Password
+        match self.proof {
+            Proof::Certificate | Proof::Password | Proof::Token => true,
+            Proof::Network | Proof::Operator => false,
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 //! The modules, from values to assembly; `docs/architecture.md` says which may use which:
 //!
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
-//! - pure logic: [`smtp`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
-//! - ports and adapters: [`body`], [`auth`], [`dns`], [`http`], [`oauth`], [`port`], [`spool`], [`telemetry`], [`tls`],
-//!   [`upstream`], [`web`]
+//! - pure logic: [`smtp`], [`proxy_protocol`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
+//! - ports and adapters: [`alert`], [`auth`], [`body`], [`dial`], [`dns`], [`http`], [`journal`], [`mta_sts`],
+//!   [`oauth`], [`port`], [`quota`], [`spool`], [`telemetry`], [`tls`], [`token`], [`upstream`], [`web`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -31,6 +31,7 @@ pub mod mta_sts;
 pub mod oauth;
 pub mod policy;
 pub mod port;
+pub mod proxy_protocol;
 pub mod quota;
 pub mod relay;
 pub mod route;
@@ -41,5 +42,6 @@ pub mod spool;
 pub mod submission;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod upstream;
 pub mod web;

@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("message", &["identity", "mail"]),
     ("mime", &["mail"]),
     ("policy", &["identity", "mail"]),
+    ("proxy_protocol", &[]),
     ("route", &["identity", "mail"]),
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
@@ -46,6 +47,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("tls", &["clock"]),
     ("web", &["port", "tls"]),
+    (
+        "token",
+        &[
+            "clock",
+            "http",
+            "identity",
+            "oauth",
+            "secret",
+            "telemetry",
+            "tls",
+        ],
+    ),
     (
         "upstream",
         &[
@@ -80,12 +93,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "mime",
             "policy",
             "port",
+            "proxy_protocol",
             "quota",
             "route",
+            "secret",
             "smtp",
             "spool",
             "telemetry",
             "tls",
+            "token",
         ],
     ),
     (
@@ -127,6 +143,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "submission",
             "telemetry",
             "tls",
+            "token",
             "upstream",
         ],
     ),
@@ -142,8 +159,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Layers 0 and 1: values and pure logic.
 const PURE: &[&str] = &[
-    "clock", "dkim", "identity", "secret", "mail", "message", "mime", "policy", "route",
-    "schedule", "smtp",
+    "clock",
+    "dkim",
+    "identity",
+    "secret",
+    "mail",
+    "message",
+    "mime",
+    "policy",
+    "proxy_protocol",
+    "route",
+    "schedule",
+    "smtp",
 ];
 
 /// What the pure layers never name.

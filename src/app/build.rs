@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::acme;
+use crate::auth::{USES_FILE, Uses};
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dial::Dialer;
 use crate::dns::Resolver;
+use crate::http::Dial;
 use crate::identity::UpstreamName;
 use crate::mta_sts::{self, Policies};
 use crate::quota::{self, Quotas};
@@ -20,6 +22,7 @@ use crate::schedule::Chance;
 use crate::spool::embedded;
 use crate::submission::Directory;
 use crate::telemetry;
+use crate::token::Verifier;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
 
@@ -109,6 +112,19 @@ pub(super) fn quota_file(config: &Checked) -> PathBuf {
     config.server.data_dir.join("quota")
 }
 
+/// Reads when application passwords were used last. Where that cannot be read it begins anew: it is only shown.
+pub(super) fn uses(config: &Checked) -> Uses {
+    Uses::load(&uses_file(config)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "last uses of application passwords not readable, they begin anew");
+        Uses::default()
+    })
+}
+
+/// Returns the file of these uses.
+pub(super) fn uses_file(config: &Checked) -> PathBuf {
+    config.server.data_dir.join(USES_FILE)
+}
+
 /// Returns the routes with stand-ins for drained upstreams, as far as these exist.
 pub(super) fn routes(
     configured: &Table,
@@ -127,6 +143,21 @@ pub(super) fn relay_settings(config: &Checked) -> relay::Settings {
         sender_name: config.system_mail.name.clone(),
         grace: config.server.shutdown_grace,
     }
+}
+
+/// Makes who judges access tokens, with what `known` knows of the issuers that have not changed. Reads certificate
+/// authorities, connects to nothing.
+///
+/// # Errors
+/// [`AppError::Tokens`].
+pub(super) fn tokens(
+    config: &Checked,
+    known: &Verifier,
+    resolver: &Arc<dyn Resolver>,
+) -> Result<Verifier, AppError> {
+    let dialer: Arc<dyn Dial> = Arc::new(Dialer::new(Arc::clone(resolver), None));
+    let renewed = known.renewed(config.tokens.clone(), &dialer);
+    renewed.map_err(AppError::Tokens)
 }
 
 /// Makes what keeps the policies of domains (RFC 8461). Reads the file of those that are known, asks nobody.

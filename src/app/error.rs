@@ -85,6 +85,9 @@ pub enum AppError {
     /// The server's certificate cannot be used.
     #[error("cannot set up TLS")]
     Tls(#[from] ServerTlsError),
+    /// The certificate authorities of an issuer of access tokens cannot be read.
+    #[error("cannot set up the judging of access tokens")]
+    Tokens(#[source] ClientTlsError),
     /// The certificate authorities of an upstream cannot be read.
     #[error("cannot set up the upstreams")]
     Upstream(#[from] ClientTlsError),
@@ -107,7 +110,11 @@ impl AppError {
             | Self::Resolver(_)
             | Self::Runtime { .. } => 71,
             Self::Spool(_) => 69,
-            Self::AccountsMissing { .. } | Self::Config(_) | Self::Tls(_) | Self::Upstream(_) => 78,
+            Self::AccountsMissing { .. }
+            | Self::Config(_)
+            | Self::Tls(_)
+            | Self::Tokens(_)
+            | Self::Upstream(_) => 78,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::auth::Block;
 use crate::clock::Timestamp;
 use crate::config::Checked;
-use crate::control::protocol::Submitted;
+use crate::control::protocol::{BlockView, Submitted};
 use crate::control::queue::Configured;
 use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
 use crate::control::view::{
@@ -152,6 +153,32 @@ impl Operator for ServerOperator {
         Ok(())
     }
 
+    fn blocked(&self) -> Vec<BlockView> {
+        let blocks = self.reloader.parts.authenticator.blocks();
+        let view = |block: Block| BlockView {
+            account: block.subject.account().map(str::to_owned),
+            network: block.subject.network().map(|network| network.to_string()),
+            age_s: block.age.as_secs(),
+            retry_after_s: block.retry_after.as_secs(),
+            refused: block.refused,
+        };
+        blocks.into_iter().map(view).collect()
+    }
+
+    fn forgive(&self, who: &str) -> usize {
+        let authenticator = &self.reloader.parts.authenticator;
+        // An account may be called like an address.
+        let of_account = authenticator.release_account(who);
+        let address = who.parse().ok();
+        let of_address = address.map_or(0, |address| authenticator.release_address(address));
+        tracing::info!(
+            who,
+            blocks = of_account + of_address,
+            "failed logins forgotten by an operator"
+        );
+        of_account + of_address
+    }
+
     fn describe(&self) -> ServerView {
         let upstreams = self.reloader.relay.upstreams().into_iter();
         let upstreams = upstreams.map(|standing| self.upstream(standing));
@@ -169,6 +196,7 @@ impl Operator for ServerOperator {
                 accepted: counted.accepted,
                 refused: counted.refused,
                 denied: counted.denied,
+                unauthorized_held: counted.unauthorized_held,
                 unauthorized_relayed: counted.unauthorized_relayed,
                 unauthorized_rewritten: counted.unauthorized_rewritten,
                 failed_logins: counted.failed_logins,

@@ -132,6 +132,7 @@ impl Reloader {
         // Whatever can fail comes first, so that nothing is half exchanged.
         let certificate = self.tls.prepare(&config.tls)?;
         let lanes = self.lanes(&config)?;
+        let tokens = build::tokens(&config, &self.parts.tokens(), &self.resolver)?;
         self.tls.replace(certificate);
         self.keeper.replace(config.acme.clone());
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
@@ -149,6 +150,10 @@ impl Reloader {
             .replace(std::mem::take(&mut config.quotas));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
+        self.parts
+            .authenticator
+            .set_throttle(config.throttle.clone());
+        self.parts.replace_tokens(tokens);
         self.route(lanes, &config).await;
         let mut warnings: Vec<_> = config.warnings.iter().map(Diagnostic::summary).collect();
         if Fixed::of(&config) != self.fixed {

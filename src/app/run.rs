@@ -78,18 +78,19 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let accounts = std::mem::take(&mut config.accounts);
     let authenticator =
         Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
+    authenticator.set_throttle(config.throttle.clone());
     let tls = Arc::new(Reloadable::new(&config.tls)?);
     let quotas = build::quotas(&config, &clock);
     let journal = Journal::open(config.journal.clone(), Arc::clone(&clock));
     let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         quotas,
-        config,
         journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
-        authenticator: Arc::new(authenticator),
+        authenticator: Arc::new(authenticator.with_uses(build::uses(&config))),
         tls,
+        config,
     };
     let entries = Entries {
         bound: binding.bound,
@@ -177,7 +178,9 @@ async fn run(
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
     let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
-    let keeping = JoinSet::from_iter([keeping]);
+    let mut keeping = JoinSet::from_iter([keeping]);
+    let uses = reloader.parts.authenticator.uses();
+    keeping.spawn(uses.keep(build::uses_file(&config), stop_keeper.clone()));
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
@@ -298,6 +301,8 @@ impl Parts {
             Some(Arc::clone(&self.tls)),
             build::directory(&self.config, &register),
         );
+        let tokens = build::tokens(&self.config, &parts.tokens(), &resolver)?;
+        parts.replace_tokens(tokens);
         relay.restore(register.histories());
         Ok(Reloader {
             config_file,

@@ -5,18 +5,29 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::app_password::{AppPassword, Prefix};
+use super::evidence::Evidence;
 use super::password::PasswordHash;
+use super::scram::ScramVerifier;
+use crate::clock::Timestamp;
 use crate::identity::{AccountName, Identity, Proof, TenantName};
+use crate::secret::Secret;
 
 /// A configured account, as far as authentication is concerned.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Account {
     /// Its name as it was written; compared without regard to letter case.
     pub name: AccountName,
+    /// Other names it logs in with, such as a device's that takes few letters; compared likewise.
+    pub aliases: Vec<AccountName>,
     /// The tenant it belongs to.
     pub tenant: Option<TenantName>,
     /// The hash of its password; without one it can only be known by its networks.
     pub password: Option<PasswordHash>,
+    /// What is kept of its password for SCRAM.
+    pub scram: Option<ScramVerifier>,
+    /// Further passwords; no two have the same label or prefix.
+    pub app_passwords: Vec<AppPassword>,
     /// Whether it may be used at all.
     pub active: bool,
     /// Clients in these networks need no password.
@@ -24,6 +35,43 @@ pub struct Account {
 }
 
 impl Account {
+    /// Makes an active account that has nothing but its name.
+    pub fn new(name: AccountName) -> Self {
+        Self {
+            name,
+            aliases: Vec::new(),
+            tenant: None,
+            password: None,
+            scram: None,
+            app_passwords: Vec::new(),
+            active: true,
+            networks: Vec::new(),
+        }
+    }
+
+    /// Returns the hashes that a password may have, the most likely first: that of the application password with its
+    /// prefix, and that of the account.
+    fn candidates(&self, password: &Secret, now: Timestamp) -> Vec<Evidence> {
+        let prefix = Prefix::of(password.expose());
+        let mut own = self.app_passwords.iter();
+        let meant = own.find(|own| own.is_valid(now) && Some(&own.prefix) == prefix.as_ref());
+        let meant = meant.map(|own| Evidence::AppPassword(own.label.clone(), own.hash.clone()));
+        let main = self.password.clone().map(Evidence::Password);
+        meant.into_iter().chain(main).collect()
+    }
+
+    /// Returns whether it still has what a client has shown.
+    fn has(&self, evidence: &Evidence, now: Timestamp) -> bool {
+        match evidence {
+            Evidence::AppPassword(label, hash) => self
+                .app_passwords
+                .iter()
+                .any(|own| own.is_valid(now) && own.label == *label && own.hash == *hash),
+            Evidence::Password(hash) => self.password.as_ref() == Some(hash),
+            Evidence::Scram(verifier) => self.scram.as_ref() == Some(verifier),
+        }
+    }
+
     fn identity(&self, proof: Proof) -> Identity {
         Identity {
             account: self.name.clone(),
@@ -36,7 +84,7 @@ impl Account {
 /// Why accounts do not fit together.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AccountsError {
-    /// Two accounts have names that are the same when letter case does not count.
+    /// Two accounts have names or aliases that are the same when letter case does not count.
     #[error("accounts `{0}` and `{1}` have the same name")]
     SameName(AccountName, AccountName),
     /// Two active accounts claim the same network, so that nobody could say whose client it is.
@@ -64,10 +112,12 @@ impl Accounts {
         let mut networks: HashMap<IpNet, usize> = HashMap::new();
         let name_of = |index: usize| accounts.get(index).map(|account| account.name.clone());
         for (index, account) in accounts.iter().enumerate() {
-            if let Some(other) = by_name.insert(folded(account.name.as_str()), index)
-                && let Some(other) = name_of(other)
-            {
-                return Err(AccountsError::SameName(other, account.name.clone()));
+            for name in std::iter::once(&account.name).chain(&account.aliases) {
+                if let Some(other) = by_name.insert(folded(name.as_str()), index)
+                    && let Some(other) = name_of(other)
+                {
+                    return Err(AccountsError::SameName(other, account.name.clone()));
+                }
             }
             for network in account.networks.iter().filter(|_| account.active) {
                 if let Some(other) = networks.insert(network.trunc(), index)
@@ -89,7 +139,7 @@ impl Accounts {
         })
     }
 
-    /// Returns the account of that name, active or not; letter case does not count.
+    /// Returns the account of that name or alias, active or not; letter case does not count.
     pub fn find(&self, name: &str) -> Option<&Account> {
         self.list.get(*self.by_name.get(&folded(name))?)
     }
@@ -111,13 +161,17 @@ impl Accounts {
         Some(account.identity(Proof::Operator))
     }
 
-    /// Returns whether a client that gave a password earlier may still send: the account exists, is active, belongs to
-    /// the same tenant and has the same password.
-    pub fn still_trusts(&self, identity: &Identity, password: &PasswordHash) -> bool {
+    /// Returns who a client is whose access token is for that account: it exists and is active.
+    pub fn of_token(&self, name: &str) -> Option<Identity> {
+        let account = self.find(name).filter(|account| account.active)?;
+        Some(account.identity(Proof::Token))
+    }
+
+    /// Returns whether a client that has logged in earlier may still send: the account exists, is active, belongs to
+    /// the same tenant and still has, at `now`, what the client has shown.
+    pub fn still_trusts(&self, identity: &Identity, evidence: &Evidence, now: Timestamp) -> bool {
         self.find(identity.account.as_str()).is_some_and(|account| {
-            account.active
-                && account.tenant == identity.tenant
-                && account.password.as_ref() == Some(password)
+            account.active && account.tenant == identity.tenant && account.has(evidence, now)
         })
     }
 
@@ -136,18 +190,41 @@ impl Accounts {
         self.list.is_empty()
     }
 
-    /// Returns what to check a password against for this name, and who it would be. For a name that cannot log in
-    /// this is a hash nobody has the password of, at the same cost.
-    pub(super) fn challenge(&self, name: &str) -> Challenge {
+    /// Returns the verifier of a name, and who it would be; `None` where nobody can log in with it by SCRAM.
+    pub(super) fn scram(&self, name: &str) -> Option<(Identity, ScramVerifier)> {
+        let account = self.find(name).filter(|account| account.active)?;
+        let verifier = account.scram.clone()?;
+        Some((account.identity(Proof::Password), verifier))
+    }
+
+    /// Returns how often most verifiers hash, so that those of names that cannot log in look like them.
+    pub(super) fn usual_iterations(&self) -> Option<u32> {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        let verifiers = self
+            .list
+            .iter()
+            .filter_map(|account| account.scram.as_ref());
+        for verifier in verifiers {
+            *counts.entry(verifier.iterations()).or_default() += 1;
+        }
+        let most = counts
+            .into_iter()
+            .max_by_key(|(iterations, count)| (*count, *iterations));
+        most.map(|(iterations, _)| iterations)
+    }
+
+    /// Returns what to check a password against for this name at `now`, and who it would be. For a name that cannot log
+    /// in this is a hash nobody has the password of, at the same cost.
+    pub(super) fn challenge(&self, name: &str, password: &Secret, now: Timestamp) -> Challenge {
         let account = self.find(name).filter(|account| account.active);
-        match account.map(|account| (account, &account.password)) {
-            Some((account, Some(hash))) => Challenge {
-                hash: Some(hash.clone()),
-                identity: Some(account.identity(Proof::Password)),
+        let candidates = account.map(|account| account.candidates(password, now));
+        match (account, candidates) {
+            (Some(account), Some(candidates)) if !candidates.is_empty() => Challenge::Known {
+                identity: account.identity(Proof::Password),
+                candidates,
             },
-            Some((_, None)) | None => Challenge {
-                hash: self.decoy.clone(),
-                identity: None,
+            (Some(_) | None, _) => Challenge::Unknown {
+                decoy: self.decoy.clone(),
             },
         }
     }
@@ -175,11 +252,19 @@ impl Default for Accounts {
 }
 
 /// What a password is checked against.
-pub(super) struct Challenge {
-    /// `None` only where no account has a password at all.
-    pub(super) hash: Option<PasswordHash>,
-    /// Who has authenticated if the password is right; `None` where nobody can.
-    pub(super) identity: Option<Identity>,
+pub(super) enum Challenge {
+    /// An account that has a password.
+    Known {
+        /// Who has authenticated if the password is right.
+        identity: Identity,
+        /// What the password may be; at least one, and two at most.
+        candidates: Vec<Evidence>,
+    },
+    /// Nobody can log in with this name.
+    Unknown {
+        /// A hash at the usual cost; `None` only where no account has a password at all.
+        decoy: Option<PasswordHash>,
+    },
 }
 
 /// Letter case of names does not count, also outside of ASCII.
@@ -189,11 +274,12 @@ pub(super) fn folded(name: &str) -> Box<str> {
 
 /// Makes the hash for names that cannot log in as costly as that of most accounts, so that the time of an answer
 /// does not tell which names exist.
-fn decoy(accounts: &[Account]) -> Option<PasswordHash> {
+fn decoy<'a>(accounts: &'a [Account]) -> Option<PasswordHash> {
     let mut counts: HashMap<_, (usize, &PasswordHash)> = HashMap::new();
+    let further = |account: &'a Account| account.app_passwords.iter().map(|own| &own.hash);
     for hash in accounts
         .iter()
-        .filter_map(|account| account.password.as_ref())
+        .flat_map(|account| account.password.iter().chain(further(account)))
     {
         counts.entry(hash.cost()).or_insert((0, hash)).0 += 1;
     }
@@ -207,15 +293,14 @@ fn decoy(accounts: &[Account]) -> Option<PasswordHash> {
 mod tests {
     use super::*;
     use crate::auth::password::hash_password;
-    use crate::secret::Secret;
+    use crate::identity::Label;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_795_243_860_000);
 
     fn account(name: &str, networks: &[&str]) -> Account {
         Account {
-            name: AccountName::parse(name).unwrap(),
-            tenant: None,
-            password: None,
-            active: true,
             networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
+            ..Account::new(AccountName::parse(name).unwrap())
         }
     }
 
@@ -285,7 +370,7 @@ mod tests {
         let identity = alice.identity(Proof::Password);
         let trusts = |alice: &Account| {
             let accounts = Accounts::new(vec![alice.clone()]).unwrap();
-            accounts.still_trusts(&identity, &hash(1))
+            accounts.still_trusts(&identity, &Evidence::Password(hash(1)), NOW)
         };
         assert!(trusts(&alice));
         assert!(!trusts(&Account {
@@ -301,6 +386,71 @@ mod tests {
             tenant,
             ..alice.clone()
         }));
-        assert!(!Accounts::default().still_trusts(&identity, &hash(1)));
+        assert!(!Accounts::default().still_trusts(&identity, &Evidence::Password(hash(1)), NOW));
+    }
+
+    fn with_app_password(expires: Option<Timestamp>) -> Account {
+        let password = AppPassword {
+            label: Label::parse("phone").unwrap(),
+            prefix: Prefix::parse("abcde").unwrap(),
+            hash: hash_password(&Secret::new("abcde-fghjk".to_owned()), [7; 16]).unwrap(),
+            active: true,
+            created: None,
+            expires,
+        };
+        Account {
+            app_passwords: vec![password],
+            ..account("alice", &[])
+        }
+    }
+
+    /// Returns how many hashes a login would be checked against, and whether it could succeed.
+    fn cost(account: &Account, password: &str) -> (usize, bool) {
+        let accounts = Accounts::new(vec![account.clone()]).unwrap();
+        match accounts.challenge("alice", &Secret::new(password.to_owned()), NOW) {
+            Challenge::Known { candidates, .. } => (candidates.len(), true),
+            Challenge::Unknown { decoy } => (usize::from(decoy.is_some()), false),
+        }
+    }
+
+    #[test]
+    fn a_login_costs_one_hash_however_many_passwords_there_are() {
+        let mut alice = with_app_password(None);
+        for (label, prefix) in [("desk", "bbbbb"), ("cron", "ccccc")] {
+            let mut other = alice.app_passwords.first().unwrap().clone();
+            other.label = Label::parse(label).unwrap();
+            other.prefix = Prefix::parse(prefix).unwrap();
+            alice.app_passwords.push(other);
+        }
+        assert_eq!(cost(&alice, "abcde-fghjk"), (1, true));
+        assert_eq!(cost(&alice, "zzzzz-fghjk"), (1, false));
+        alice.password = Some(hash_password(&Secret::new("main".to_owned()), [1; 16]).unwrap());
+        assert_eq!(cost(&alice, "zzzzz-fghjk"), (1, true));
+    }
+
+    #[test]
+    fn an_application_password_ends_with_its_day_its_switch_or_its_removal() {
+        let second = std::time::Duration::from_secs(1);
+        let evidence = |account: &Account| {
+            let own = account.app_passwords.first().unwrap();
+            Evidence::AppPassword(own.label.clone(), own.hash.clone())
+        };
+        let alice = with_app_password(Some(NOW.after(second)));
+        let identity = alice.identity(Proof::Password);
+        let trusts = |alice: &Account, now| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            accounts.still_trusts(&identity, &evidence(&with_app_password(None)), now)
+        };
+        assert!(trusts(&alice, NOW));
+        assert_eq!(cost(&alice, "abcde-fghjk"), (1, true));
+        assert!(!trusts(&alice, NOW.after(second)));
+        assert_eq!(
+            cost(&with_app_password(Some(NOW)), "abcde-fghjk"),
+            (1, false)
+        );
+        let mut inactive = alice.clone();
+        inactive.app_passwords.first_mut().unwrap().active = false;
+        assert!(!trusts(&inactive, NOW));
+        assert!(!trusts(&account("alice", &[]), NOW));
     }
 }

@@ -7,13 +7,17 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use tokio::sync::OnceCell;
 
 use super::account::{Accounts, Challenge, folded};
 use super::cache::{Cache, Digest};
+use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
-use super::throttle::Throttle;
+use super::scram::ScramVerifier;
+use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
+use super::uses::{Use, Uses};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::secret::Secret;
@@ -53,8 +57,8 @@ pub enum Verdict {
     Accepted {
         /// Who the client is.
         identity: Identity,
-        /// The hash it has matched; see [`Accounts::still_trusts`].
-        password: PasswordHash,
+        /// What it has matched; see [`Accounts::still_trusts`].
+        evidence: Evidence,
     },
     /// There were too many failures; the password was not looked at.
     Throttled {
@@ -65,8 +69,10 @@ pub enum Verdict {
     Unavailable,
     /// The name is unknown or inactive, or the password wrong; which of them is not told.
     WrongPassword {
-        /// How long the answer is to be held back: 0 to 5 seconds, growing with the failures.
+        /// How long the answer is to be held back, growing with the failures.
         delay: Duration,
+        /// Whose logins are refused from now on, where that is news.
+        blocks: Vec<Block>,
     },
 }
 
@@ -89,6 +95,9 @@ pub struct Authenticator {
     flights: Mutex<HashMap<Digest, Arc<OnceCell<bool>>>>,
     pool: Pool,
     throttle: Throttle,
+    uses: Arc<Uses>,
+    /// What the verifiers of names are made of that cannot log in.
+    decoys: hmac::Key,
 }
 
 impl Authenticator {
@@ -101,8 +110,9 @@ impl Authenticator {
         accounts: Accounts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthenticatorError> {
-        let mut key = [0; 32];
+        let [mut key, mut decoys] = [[0; 32]; 2];
         getrandom::fill(&mut key).map_err(AuthenticatorError::Random)?;
+        getrandom::fill(&mut decoys).map_err(AuthenticatorError::Random)?;
         let pool =
             Pool::start(settings.threads, settings.queue).map_err(AuthenticatorError::Thread)?;
         Ok(Self {
@@ -112,7 +122,41 @@ impl Authenticator {
             flights: Mutex::default(),
             pool,
             throttle: Throttle::new(),
+            uses: Arc::default(),
+            decoys: hmac::Key::new(hmac::HMAC_SHA256, &decoys),
         })
+    }
+
+    /// Sets when application passwords were used last before this process began.
+    #[must_use]
+    pub fn with_uses(mut self, uses: Uses) -> Self {
+        self.uses = Arc::new(uses);
+        self
+    }
+
+    /// Returns when application passwords were used last.
+    pub fn uses(&self) -> Arc<Uses> {
+        Arc::clone(&self.uses)
+    }
+
+    /// Puts other settings of the throttle in force. What is known of failures stays.
+    pub fn set_throttle(&self, settings: ThrottleSettings) {
+        self.throttle.set(settings);
+    }
+
+    /// Returns whose logins are refused now.
+    pub fn blocks(&self) -> Vec<Block> {
+        self.throttle.blocks(self.clock.instant())
+    }
+
+    /// Forgets the failures of an account; returns how many blocks have ended.
+    pub fn release_account(&self, name: &str) -> usize {
+        self.throttle.release_account(name)
+    }
+
+    /// Forgets the failures of the network with this address; returns how many blocks have ended.
+    pub fn release_address(&self, address: IpAddr) -> usize {
+        self.throttle.release_address(address)
     }
 
     /// Returns the accounts as they are now.
@@ -124,6 +168,7 @@ impl Authenticator {
     /// Puts another set of accounts in place. Logins that are remembered stay valid where neither name nor hash
     /// has changed; what is known of failures stays.
     pub fn replace_accounts(&self, accounts: Accounts) {
+        self.uses.retain(&accounts);
         let mut current = self
             .accounts
             .write()
@@ -137,26 +182,118 @@ impl Authenticator {
     /// inactive account and a wrong password cost the same. Logins that are the same and come at once are checked
     /// once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
     pub async fn verify(&self, name: &str, password: &Secret, peer: IpAddr) -> Verdict {
+        // Whoever guesses by all names of an account must not have so many tries more.
+        let accounts = self.accounts();
+        let name = accounts
+            .find(name)
+            .map_or(name, |account| account.name.as_str());
         let leave = match self.throttle.admit(name, peer, self.clock.instant()) {
             Ok(leave) => leave,
             Err(retry_after) => return Verdict::Throttled { retry_after },
         };
-        let Challenge { hash, identity } = self.accounts().challenge(name);
-        let is_right = match &hash {
-            Some(hash) => self.check(name, hash, password).await,
-            None => Ok(false),
-        };
+        let challenge = self.accounts().challenge(name, password, self.clock.now());
+        let found = self.compare(name, password, challenge).await;
         let now = self.clock.instant();
-        match (is_right, identity, hash) {
-            (Ok(true), Some(identity), Some(password)) => {
+        match found {
+            Ok(Some((identity, evidence))) => {
                 leave.succeeded(now);
-                Verdict::Accepted { identity, password }
+                self.note_use(&identity, &evidence, peer);
+                Verdict::Accepted { identity, evidence }
             }
-            (Ok(true | false), ..) => Verdict::WrongPassword {
-                delay: leave.failed(now),
-            },
-            (Err(Refused::Failed | Refused::Full), ..) => Verdict::Unavailable,
+            Ok(None) => {
+                let Failure { delay, blocks } = leave.failed(now);
+                Verdict::WrongPassword { delay, blocks }
+            }
+            Err(Refused::Failed | Refused::Full) => Verdict::Unavailable,
         }
+    }
+
+    /// Returns what a client at `peer` must prove that it knows the password of. For a name that cannot log in this is
+    /// what no password fits, the same each time.
+    ///
+    /// # Errors
+    /// The time until a login will be allowed.
+    pub fn scram(&self, name: &str, peer: IpAddr) -> Result<ScramVerifier, Duration> {
+        drop(self.throttle.admit(name, peer, self.clock.instant())?);
+        let accounts = self.accounts();
+        let known = accounts.scram(name).map(|(_, verifier)| verifier);
+        Ok(known.unwrap_or_else(|| {
+            let iterations = accounts.usual_iterations();
+            ScramVerifier::decoy(&folded(name), &self.decoys, iterations)
+        }))
+    }
+
+    /// Takes the end of a login by SCRAM: `verifier` is the one that was proved to, `None` where the proof was wrong.
+    pub fn scram_ended(&self, name: &str, proved: Option<&ScramVerifier>, peer: IpAddr) -> Verdict {
+        let now = self.clock.instant();
+        let leave = match self.throttle.admit(name, peer, now) {
+            Ok(leave) => leave,
+            Err(retry_after) => return Verdict::Throttled { retry_after },
+        };
+        // The account may have changed meanwhile.
+        let known = self.accounts().scram(name);
+        match known.filter(|(_, verifier)| Some(verifier) == proved) {
+            Some((identity, verifier)) => {
+                leave.succeeded(now);
+                let evidence = Evidence::Scram(verifier);
+                Verdict::Accepted { identity, evidence }
+            }
+            None => {
+                let Failure { delay, blocks } = leave.failed(now);
+                Verdict::WrongPassword { delay, blocks }
+            }
+        }
+    }
+
+    /// Returns who the client is, where the password is one of those it may be.
+    async fn compare(
+        &self,
+        name: &str,
+        password: &Secret,
+        challenge: Challenge,
+    ) -> Result<Option<(Identity, Evidence)>, Refused> {
+        let (identity, candidates) = match challenge {
+            Challenge::Known {
+                identity,
+                candidates,
+            } => (identity, candidates),
+            Challenge::Unknown { decoy } => {
+                if let Some(decoy) = decoy {
+                    self.check(name, &decoy, password).await?;
+                }
+                return Ok(None);
+            }
+        };
+        for evidence in candidates {
+            let is_right = match &evidence {
+                Evidence::AppPassword(_, hash) | Evidence::Password(hash) => {
+                    self.check(name, hash, password).await?
+                }
+                Evidence::Scram(_) => false,
+            };
+            if is_right {
+                return Ok(Some((identity, evidence)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn note_use(&self, identity: &Identity, evidence: &Evidence, from: IpAddr) {
+        if let Some(label) = evidence.label() {
+            let at = self.clock.now();
+            self.uses.note(&identity.account, label, Use { at, from });
+        }
+    }
+
+    /// Allows a login for `name` that is judged elsewhere, such as one by a token; an empty name stands for one that is not
+    /// said. Failures count as those of passwords do.
+    ///
+    /// # Errors
+    /// How long to wait, where there were too many failures.
+    pub fn admit(&self, name: &str, peer: IpAddr) -> Result<Admission<'_>, Duration> {
+        let leave = self.throttle.admit(name, peer, self.clock.instant())?;
+        let clock = &*self.clock;
+        Ok(Admission { leave, clock })
     }
 
     async fn check(
@@ -176,6 +313,26 @@ impl Authenticator {
             self.cache.insert(digest, self.clock.instant());
         }
         Ok(is_right)
+    }
+}
+
+/// The leave to judge one login. Dropping it without a verdict counts as neither.
+pub struct Admission<'a> {
+    leave: Leave<'a>,
+    clock: &'a dyn Clock,
+}
+
+impl Admission<'_> {
+    /// Says that the login succeeded.
+    pub fn succeeded(self) {
+        self.leave.succeeded(self.clock.instant());
+    }
+
+    /// Says that it failed. Returns how long the answer is to be held back, growing with the failures, and whose logins are
+    /// refused from now on, where that is news.
+    pub fn failed(self) -> (Duration, Vec<Block>) {
+        let Failure { delay, blocks } = self.leave.failed(self.clock.instant());
+        (delay, blocks)
     }
 }
 
@@ -219,9 +376,9 @@ impl Drop for Flight<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Account, hash_password};
+    use crate::auth::{Account, AppPassword, Prefix, hash_password};
     use crate::clock::{ManualClock, Timestamp};
-    use crate::identity::AccountName;
+    use crate::identity::{AccountName, Label};
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -231,11 +388,8 @@ mod tests {
 
     fn account(name: &str, password: &str) -> Account {
         Account {
-            name: AccountName::parse(name).unwrap(),
-            tenant: None,
             password: Some(hash_password(&secret(password), [3; 16]).unwrap()),
-            active: true,
-            networks: Vec::new(),
+            ..Account::new(AccountName::parse(name).unwrap())
         }
     }
 
@@ -277,7 +431,8 @@ mod tests {
         assert_eq!(
             wrong,
             Verdict::WrongPassword {
-                delay: Duration::ZERO
+                delay: Duration::ZERO,
+                blocks: Vec::new(),
             }
         );
         assert_eq!(wrong, unknown);
@@ -286,10 +441,48 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_name_is_checked_against_a_hash_of_the_same_cost() {
         let accounts = Accounts::new(vec![account("alice", "secret")]).unwrap();
-        let known = accounts.challenge("alice").hash.unwrap();
-        let unknown = accounts.challenge("bob");
-        assert_eq!(unknown.hash.unwrap().cost(), known.cost());
-        assert!(unknown.identity.is_none());
+        let known = accounts.find("alice").unwrap().password.clone().unwrap();
+        let unknown = accounts.challenge("bob", &secret("secret"), Timestamp::default());
+        let Challenge::Unknown { decoy } = unknown else {
+            panic!("bob is known");
+        };
+        assert_eq!(decoy.unwrap().cost(), known.cost());
+    }
+
+    #[tokio::test]
+    async fn an_application_password_opens_its_account_and_its_use_is_noted() {
+        let password = AppPassword {
+            label: Label::parse("phone").unwrap(),
+            prefix: Prefix::parse("abcde").unwrap(),
+            hash: hash_password(&secret("abcde-fghjk"), [9; 16]).unwrap(),
+            active: true,
+            created: None,
+            expires: None,
+        };
+        let mut alice = account("alice", "secret");
+        alice.app_passwords.push(password);
+        let (authenticator, clock) = authenticator(vec![alice], 1);
+        let wrong = authenticator
+            .verify("alice", &secret("abcde-zzzzz"), PEER)
+            .await;
+        assert!(matches!(wrong, Verdict::WrongPassword { .. }));
+        let main = authenticator.verify("alice", &secret("secret"), PEER).await;
+        let Verdict::Accepted { identity, evidence } = main else {
+            panic!("{main:?}")
+        };
+        assert_eq!(evidence.label(), None);
+        let label = Label::parse("phone").unwrap();
+        assert_eq!(authenticator.uses().last(&identity.account, &label), None);
+        let right = authenticator
+            .verify("alice", &secret("abcde-fghjk"), PEER)
+            .await;
+        let Verdict::Accepted { identity, evidence } = right else {
+            panic!("{right:?}")
+        };
+        assert_eq!(evidence.label(), Some(&label));
+        let used = authenticator.uses().last(&identity.account, &label);
+        let at = clock.now();
+        assert_eq!(used, Some(Use { at, from: PEER }));
     }
 
     #[tokio::test]

@@ -5,12 +5,21 @@
 //! wait, by address and by account. Nothing here knows where accounts are stored or how SMTP asks for a login.
 
 mod account;
+mod app_password;
 mod authenticator;
 mod cache;
+mod evidence;
 mod password;
 mod pool;
+mod scram;
 mod throttle;
+mod uses;
 
 pub use account::{Account, Accounts, AccountsError};
-pub use authenticator::{Authenticator, AuthenticatorError, Settings, Verdict};
+pub use app_password::{AppPassword, Prefix};
+pub use authenticator::{Admission, Authenticator, AuthenticatorError, Settings, Verdict};
+pub use evidence::Evidence;
 pub use password::{PasswordError, PasswordHash, generate_password, hash_password};
+pub use scram::{ScramError, ScramVerifier};
+pub use throttle::{Block, FailureLimit, Subject, ThrottleSettings};
+pub use uses::{USES_FILE, Use, Uses};

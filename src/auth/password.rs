@@ -161,11 +161,11 @@ pub fn hash_password(password: &Secret, salt: [u8; 16]) -> Result<PasswordHash, 
     ))
 }
 
-/// Makes a password of four groups of five letters and digits, with 100 bits of chance.
+/// Makes a password of groups of five letters and digits: four groups, with 100 bits of chance, for 20 octets.
 ///
 /// `chance` must be fresh from the system's random generator.
-pub fn generate_password(chance: [u8; 20]) -> Secret {
-    let mut password = String::with_capacity(23);
+pub fn generate_password<const N: usize>(chance: [u8; N]) -> Secret {
+    let mut password = String::with_capacity(N + N / 5);
     for (index, octet) in chance.iter().enumerate() {
         if index > 0 && index % 5 == 0 {
             password.push('-');
@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_generated_password_has_four_groups_of_unambiguous_letters() {
-        let password = generate_password(std::array::from_fn(|index| u8::try_from(index).unwrap()));
+        let password =
+            generate_password::<20>(std::array::from_fn(|index| u8::try_from(index).unwrap()));
         assert_eq!(password.expose(), "abcde-fghjk-mnopq-rstuv");
     }
 

@@ -12,33 +12,22 @@
 //! A login that is refused leaves nothing behind: only failures and successes make counters, so that what one network
 //! can do to the bounded table is bounded too.
 
+mod blocks;
+mod settings;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
 
 use super::account::folded;
 
-/// A leaky counter: so many failures at once, and so many more each minute.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Limit {
-    burst: u32,
-    per_minute: u32,
-}
-
-const BY_NETWORK: Limit = Limit {
-    burst: 10,
-    per_minute: 10,
-};
-const BY_ACCOUNT: Limit = Limit {
-    burst: 60,
-    per_minute: 1,
-};
-const BY_PAIR: Limit = Limit {
-    burst: 5,
-    per_minute: 2,
-};
+use blocks::Blocks;
+pub use blocks::{Block, Subject};
+pub use settings::{FailureLimit, ThrottleSettings};
 
 /// How many minutes of leaking a counter may be overdrawn by.
 const OVERDRAFT: u32 = 10;
@@ -46,17 +35,8 @@ const OVERDRAFT: u32 = 10;
 /// Checks of one network that may be under way at once.
 const UNDER_WAY_BY_NETWORK: u32 = 128;
 
-/// Checks of one account that may be under way at once, from where it is not known.
-const UNDER_WAY_BY_ACCOUNT: u32 = BY_ACCOUNT.burst;
-
 /// How long a pair is known after a success.
 const KNOWN: Duration = Duration::from_hours(7 * 24);
-
-/// Failures of a pair that are answered at once; each further one is answered a second later than the one before.
-const UNDELAYED: f64 = 2.0;
-
-/// The longest delay of an answer.
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// Counters in one generation; there are two. One takes about 64 octets.
 const CAPACITY: usize = 50_000;
@@ -70,6 +50,8 @@ pub(super) struct Throttle {
 
 #[derive(Debug, Default)]
 struct Table {
+    settings: Arc<ThrottleSettings>,
+    blocks: Blocks,
     young: HashMap<u64, Counter>,
     old: HashMap<u64, Counter>,
     /// Checks under way, of networks and accounts; none is here with zero.
@@ -91,12 +73,40 @@ struct Keys {
     pair: u64,
 }
 
+/// What a login is, as far as it is counted.
+#[derive(Debug)]
+struct Login {
+    keys: Keys,
+    name: Box<str>,
+    network: IpNet,
+    standing: Standing,
+}
+
+/// How much a login is held to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standing {
+    /// It comes from where nobody is refused.
+    Allowed,
+    /// The account has logged in from there lately.
+    Known,
+    /// Neither.
+    Stranger,
+}
+
+/// What a failure led to.
+#[derive(Debug, Default)]
+pub(super) struct Failure {
+    /// How long the answer is to be held back.
+    pub(super) delay: Duration,
+    /// Whose logins are refused from now on, where that is news.
+    pub(super) blocks: Vec<Block>,
+}
+
 /// The leave to check one password. Dropping it without a verdict counts as neither.
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
     throttle: &'a Throttle,
-    keys: Keys,
-    is_known: bool,
+    login: Login,
 }
 
 impl Throttle {
@@ -105,6 +115,11 @@ impl Throttle {
             hasher: RandomState::new(),
             table: Mutex::default(),
         }
+    }
+
+    /// Puts other settings in force. What has been counted stays.
+    pub(super) fn set(&self, settings: ThrottleSettings) {
+        self.lock().settings = Arc::new(settings);
     }
 
     /// Allows a check, or says how long to wait before the next.
@@ -117,36 +132,76 @@ impl Throttle {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Leave<'_>, Duration> {
-        let keys = self.keys(name, peer);
         let mut table = self.lock();
-        let is_known = table.is_known(keys.pair, now);
-        if !is_known {
-            table.wait(keys.network, BY_NETWORK, now)?;
-            table.wait(keys.account, BY_ACCOUNT, now)?;
+        let settings = Arc::clone(&table.settings);
+        let (name, network) = (folded(name), settings.network_of(peer));
+        let keys = self.keys(&name, network);
+        let standing = if settings.allows(peer) {
+            Standing::Allowed
+        } else if table.is_known(keys.pair, now) {
+            Standing::Known
+        } else {
+            Standing::Stranger
+        };
+        match standing {
+            Standing::Allowed => {}
+            Standing::Known => table.wait(keys.pair, settings.both, now)?,
+            Standing::Stranger => {
+                table.wait(keys.network, settings.network, now)?;
+                table.wait(keys.account, settings.account, now)?;
+                table.wait(keys.pair, settings.both, now)?;
+            }
         }
-        table.wait(keys.pair, BY_PAIR, now)?;
-        let is_crowded = table.under_way(keys.network) >= UNDER_WAY_BY_NETWORK
-            || !is_known && table.under_way(keys.account) >= UNDER_WAY_BY_ACCOUNT;
-        if is_crowded {
+        let login = Login {
+            keys,
+            name,
+            network,
+            standing,
+        };
+        if login.is_crowded(&table, &settings) {
             return Err(Duration::from_secs(1));
         }
-        let leave = Leave {
-            throttle: self,
-            keys,
-            is_known,
-        };
-        for key in leave.under_way() {
+        for key in login.under_way() {
             table.begin(key);
         }
-        Ok(leave)
+        Ok(Leave {
+            throttle: self,
+            login,
+        })
     }
 
-    fn keys(&self, name: &str, peer: IpAddr) -> Keys {
-        let (name, network) = (folded(name), network_of(peer));
+    /// Returns who is refused now.
+    pub(super) fn blocks(&self, now: Instant) -> Vec<Block> {
+        self.lock().blocks.list(now)
+    }
+
+    /// Forgets the failures of an account; returns how many blocks have ended.
+    pub(super) fn release_account(&self, name: &str) -> usize {
+        let name = folded(name);
+        let mut table = self.lock();
+        let mut keys = table.blocks.release_account(&name);
+        let ended = keys.len();
+        keys.push(self.hasher.hash_one(&name));
+        table.clear(&keys);
+        ended
+    }
+
+    /// Forgets the failures of the network with this address; returns how many blocks have ended.
+    pub(super) fn release_address(&self, address: IpAddr) -> usize {
+        let mut table = self.lock();
+        let network = table.settings.network_of(address);
+        let mut keys = table.blocks.release_address(address.to_canonical());
+        let ended = keys.len();
+        keys.push(self.hasher.hash_one(network));
+        table.clear(&keys);
+        ended
+    }
+
+    fn keys(&self, name: &str, network: IpNet) -> Keys {
         Keys {
             network: self.hasher.hash_one(network),
-            account: self.hasher.hash_one(&name),
-            pair: self.hasher.hash_one((&name, network)),
+            account: self.hasher.hash_one(name),
+            pair: self.hasher.hash_one((name, network)),
         }
     }
 
@@ -155,41 +210,67 @@ impl Throttle {
     }
 }
 
-impl Leave<'_> {
+impl Login {
     /// Returns what the check is under way for. Those of a known pair do not hold up the account elsewhere, nor are
     /// they held up by those from elsewhere.
     fn under_way(&self) -> impl Iterator<Item = u64> + use<> {
-        let account = (!self.is_known).then_some(self.keys.account);
-        [self.keys.network].into_iter().chain(account)
+        let network = (self.standing != Standing::Allowed).then_some(self.keys.network);
+        let account = (self.standing == Standing::Stranger).then_some(self.keys.account);
+        network.into_iter().chain(account)
     }
 
+    /// Returns whether too many are under way already.
+    fn is_crowded(&self, table: &Table, settings: &ThrottleSettings) -> bool {
+        let of_network = || table.under_way(self.keys.network) >= UNDER_WAY_BY_NETWORK;
+        let of_account = || table.under_way(self.keys.account) >= settings.account.burst;
+        match self.standing {
+            Standing::Allowed => false,
+            Standing::Known => of_network(),
+            Standing::Stranger => of_network() || of_account(),
+        }
+    }
+}
+
+impl Leave<'_> {
     /// Records that the password was right.
     pub(super) fn succeeded(self, now: Instant) {
         let mut table = self.throttle.lock();
-        let pair = table.counter(self.keys.pair, now);
+        let pair = table.counter(self.login.keys.pair, now);
         pair.failures = 0.0;
         pair.known_until = now.checked_add(KNOWN);
     }
 
-    /// Records that the password was wrong; returns how long the answer is to be held back.
-    pub(super) fn failed(self, now: Instant) -> Duration {
+    /// Records that the password was wrong; returns how long the answer is to be held back, and who is refused now.
+    pub(super) fn failed(self, now: Instant) -> Failure {
         let mut table = self.throttle.lock();
-        for (key, limit) in [
-            (self.keys.network, BY_NETWORK),
-            (self.keys.account, BY_ACCOUNT),
-        ] {
-            table.counter(key, now).add(limit, now);
+        let settings = Arc::clone(&table.settings);
+        let (keys, login) = (self.login.keys, &self.login);
+        let mut blocks = Vec::new();
+        match login.standing {
+            Standing::Allowed => table.counter(keys.pair, now).add(settings.both, now),
+            Standing::Known | Standing::Stranger => {
+                let network = Subject::Network(login.network);
+                blocks.extend(table.fail((keys.network, settings.network), network, now));
+                let account = Subject::Account(login.name.clone());
+                blocks.extend(table.fail((keys.account, settings.account), account, now));
+                let both = Subject::Both(login.name.clone(), login.network);
+                blocks.extend(table.fail((keys.pair, settings.both), both, now));
+            }
         }
-        let pair = table.counter(self.keys.pair, now);
-        pair.add(BY_PAIR, now);
-        Duration::from_secs_f64((pair.failures - UNDELAYED).clamp(0.0, LONGEST_DELAY.as_secs_f64()))
+        let failures = table.counter(keys.pair, now).failures;
+        let over = failures - f64::from(settings.undelayed);
+        let longest = settings.longest_delay.as_secs_f64();
+        Failure {
+            delay: Duration::from_secs_f64(over.clamp(0.0, longest)),
+            blocks,
+        }
     }
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let mut table = self.throttle.lock();
-        for key in self.under_way() {
+        for key in self.login.under_way() {
             table.end(key);
         }
     }
@@ -218,9 +299,36 @@ impl Table {
     }
 
     /// Says how long to wait. What has no counter has not failed.
-    fn wait(&mut self, key: u64, limit: Limit, now: Instant) -> Result<(), Duration> {
-        self.existing(key)
-            .map_or(Ok(()), |counter| counter.wait(limit, now))
+    fn wait(&mut self, key: u64, limit: FailureLimit, now: Instant) -> Result<(), Duration> {
+        let wait = self
+            .existing(key)
+            .map_or(Ok(()), |counter| counter.wait(limit, now));
+        if wait.is_err() {
+            self.blocks.refuse(key, now);
+        }
+        wait
+    }
+
+    /// Counts a failure; returns the block that it begins, where that is news.
+    fn fail(
+        &mut self,
+        (key, limit): (u64, FailureLimit),
+        subject: Subject,
+        now: Instant,
+    ) -> Option<Block> {
+        let counter = self.counter(key, now);
+        counter.add(limit, now);
+        let wait = counter.wait(limit, now).err()?;
+        self.blocks.begin(key, subject, wait, now)
+    }
+
+    /// Forgets failures.
+    fn clear(&mut self, keys: &[u64]) {
+        for key in keys {
+            if let Some(counter) = self.existing(*key) {
+                counter.failures = 0.0;
+            }
+        }
     }
 
     fn under_way(&self, key: u64) -> u32 {
@@ -249,13 +357,13 @@ impl Counter {
         }
     }
 
-    fn leak(&mut self, limit: Limit, now: Instant) {
+    fn leak(&mut self, limit: FailureLimit, now: Instant) {
         let minutes = now.saturating_duration_since(self.at).as_secs_f64() / 60.0;
         self.failures = (self.failures - minutes * f64::from(limit.per_minute)).max(0.0);
         self.at = now;
     }
 
-    fn wait(&mut self, limit: Limit, now: Instant) -> Result<(), Duration> {
+    fn wait(&mut self, limit: FailureLimit, now: Instant) -> Result<(), Duration> {
         self.leak(limit, now);
         let over = self.failures + 1.0 - f64::from(limit.burst);
         if over <= 0.0 {
@@ -266,247 +374,12 @@ impl Counter {
         ))
     }
 
-    fn add(&mut self, limit: Limit, now: Instant) {
+    fn add(&mut self, limit: FailureLimit, now: Instant) {
         self.leak(limit, now);
         let most = limit.burst + OVERDRAFT * limit.per_minute;
         self.failures = (self.failures + 1.0).min(f64::from(most));
     }
 }
 
-/// The part of an address that its owner cannot change at will.
-fn network_of(address: IpAddr) -> (bool, u128) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => (false, u128::from(address.to_bits())),
-        IpAddr::V6(address) => (true, address.to_bits() >> 64),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{Clock, SystemClock};
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    /// Fails as often as is allowed, at most `times`; returns how often that was.
-    fn guess(throttle: &Throttle, name: &str, peer: &str, now: Instant, times: usize) -> usize {
-        (0..times)
-            .take_while(|_| match throttle.admit(name, ip(peer), now) {
-                Ok(leave) => {
-                    leave.failed(now);
-                    true
-                }
-                Err(_) => false,
-            })
-            .count()
-    }
-
-    fn log_in(throttle: &Throttle, name: &str, peer: &str, now: Instant) -> bool {
-        let leave = throttle.admit(name, ip(peer), now);
-        leave.map(|leave| leave.succeeded(now)).is_ok()
-    }
-
-    #[test]
-    fn five_failures_of_an_account_from_one_address_make_it_wait() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        assert_eq!(guess(&throttle, "alice", "192.0.2.1", now, 100), 5);
-        let wait = throttle.admit("alice", ip("192.0.2.1"), now).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(30));
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now + wait));
-    }
-
-    #[test]
-    fn ten_failures_of_an_address_make_it_wait_whatever_the_names() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        let tried = (0..100)
-            .filter(|n| guess(&throttle, &format!("user{n}"), "192.0.2.1", now, 1) == 1)
-            .count();
-        assert_eq!(tried, 10);
-        let minute_later = now + Duration::from_mins(1);
-        assert!(log_in(&throttle, "user99", "192.0.2.1", minute_later));
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_address() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        let tried = (0..100)
-            .filter(|n| {
-                let peer = format!("2001:db8::{n}");
-                guess(&throttle, &format!("user{n}"), &peer, now, 1) == 1
-            })
-            .count();
-        assert_eq!(tried, 10);
-        assert!(log_in(&throttle, "user99", "2001:db8:0:1::1", now));
-    }
-
-    #[test]
-    fn guesses_from_everywhere_are_slowed_down() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        let tried = (0..200)
-            .filter(|n| guess(&throttle, "alice", &format!("198.51.100.{n}"), now, 1) == 1)
-            .count();
-        assert_eq!(tried, 60);
-    }
-
-    #[test]
-    fn a_guesser_does_not_lock_out_a_user_who_is_known() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-        for n in 0..200 {
-            guess(&throttle, "alice", &format!("198.51.100.{n}"), now, 1);
-        }
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-    }
-
-    #[test]
-    fn a_device_with_a_wrong_password_does_not_lock_out_its_office() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-        for n in 0..20 {
-            guess(&throttle, &format!("printer{n}"), "192.0.2.1", now, 1);
-        }
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-        assert!(!log_in(&throttle, "bob", "192.0.2.1", now));
-    }
-
-    #[test]
-    fn a_success_does_not_pay_for_failures_with_other_names() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        let tried = (0..100)
-            .filter(|n| {
-                log_in(&throttle, "mallory", "192.0.2.1", now);
-                guess(&throttle, &format!("user{n}"), "192.0.2.1", now, 1) == 1
-            })
-            .count();
-        assert_eq!(tried, 10);
-    }
-
-    #[test]
-    fn unknown_names_are_made_to_wait_like_known_ones() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        assert_eq!(guess(&throttle, "nobody", "192.0.2.1", now, 100), 5);
-        assert_eq!(guess(&throttle, "NoBody", "192.0.2.1", now, 100), 0);
-    }
-
-    #[test]
-    fn checks_under_way_are_bounded_and_overdraw() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        let leaves: Vec<_> = (0..200)
-            .filter_map(|n| {
-                throttle
-                    .admit(&format!("user{n}"), ip("192.0.2.1"), now)
-                    .ok()
-            })
-            .collect();
-        assert_eq!(leaves.len(), 128);
-        for leave in leaves {
-            leave.failed(now);
-        }
-        let wait = throttle.admit("user0", ip("192.0.2.1"), now).unwrap_err();
-        assert!(wait > Duration::from_mins(1), "{wait:?}");
-        assert!(log_in(&throttle, "user0", "192.0.2.1", now + wait));
-    }
-
-    #[test]
-    fn nobody_can_make_others_wait_much_longer_than_ten_minutes() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        for n in 0..200 {
-            // As many as slip through together over time; not one of them waits.
-            let leave = Leave {
-                throttle: &throttle,
-                keys: throttle.keys("alice", ip(&format!("203.0.113.{n}"))),
-                is_known: false,
-            };
-            leave.failed(now);
-        }
-        let wait = throttle.admit("alice", ip("192.0.2.1"), now).unwrap_err();
-        assert_eq!(wait, Duration::from_mins(11));
-    }
-
-    #[test]
-    fn checks_of_an_account_under_way_are_bounded_and_leave_a_known_user_alone() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-        let leaves: Vec<_> = (0..200)
-            .filter_map(|n| {
-                throttle
-                    .admit("alice", ip(&format!("198.51.100.{n}")), now)
-                    .ok()
-            })
-            .collect();
-        assert_eq!(leaves.len(), 60);
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-        drop(leaves);
-        assert!(log_in(&throttle, "alice", "198.51.100.1", now));
-        assert!(throttle.lock().under_way.is_empty());
-    }
-
-    #[test]
-    fn refused_and_abandoned_logins_leave_no_counter() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        guess(&throttle, "alice", "192.0.2.1", now, 5);
-        for n in 0..5 {
-            guess(&throttle, &format!("user{n}"), "192.0.2.1", now, 1);
-        }
-        let count = |throttle: &Throttle| throttle.lock().young.len();
-        let before = count(&throttle);
-        for n in 0..1000 {
-            assert!(
-                throttle
-                    .admit(&format!("other{n}"), ip("192.0.2.1"), now)
-                    .is_err()
-            );
-            drop(
-                throttle
-                    .admit("bob", ip(&format!("2001:db8:{n}::1")), now)
-                    .unwrap(),
-            );
-        }
-        assert_eq!(count(&throttle), before);
-    }
-
-    #[test]
-    fn one_address_cannot_make_others_forgotten() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-        for n in 0..3 * CAPACITY {
-            guess(&throttle, &format!("user{n}"), "203.0.113.1", now, 1);
-        }
-        let known = throttle.keys("alice", ip("192.0.2.1")).pair;
-        assert!(throttle.lock().is_known(known, now));
-    }
-
-    #[test]
-    fn a_check_that_was_given_up_counts_as_nothing() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        for _ in 0..1000 {
-            drop(throttle.admit("alice", ip("192.0.2.1"), now).unwrap());
-        }
-        assert!(log_in(&throttle, "alice", "192.0.2.1", now));
-    }
-
-    #[test]
-    fn answers_to_failures_come_later_and_later() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        let delays: Vec<_> = (0..5)
-            .map(|_| {
-                let leave = throttle.admit("alice", ip("192.0.2.1"), now).unwrap();
-                leave.failed(now).as_secs()
-            })
-            .collect();
-        assert_eq!(delays, [0, 0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn the_number_of_counters_is_bounded() {
-        let (throttle, now) = (Throttle::new(), SystemClock.instant());
-        for n in 0..150_000_u32 {
-            let leave = throttle.admit(&format!("user{n}"), IpAddr::from(n.to_be_bytes()), now);
-            leave.unwrap().failed(now);
-        }
-        let table = throttle.lock();
-        assert!(table.young.len() + table.old.len() <= 2 * CAPACITY);
-    }
-}
+mod tests;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, check, completions, dkim, explain, hash_password, man, queue, reload, serve, status,
-    test_mail, tls, trace, trial, upstream,
+    account, auth, check, completions, dkim, explain, hash_password, listener, man, queue, reload,
+    serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -29,11 +29,13 @@ Exit codes: 0 done, 64 wrong usage, 66 not found, 69 not available, 73 cannot cr
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Account(account::Arguments),
+    Auth(auth::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),
     Dkim(dkim::Arguments),
     Explain(explain::Arguments),
     HashPassword(hash_password::Arguments),
+    Listener(listener::Arguments),
     Man(man::Arguments),
     Queue(queue::Arguments),
     Reload(reload::Arguments),

@@ -1,6 +1,6 @@
 //! `posthouse hash-password`.
 
-use crate::auth::{PasswordHash, hash_password};
+use crate::auth::{PasswordHash, ScramVerifier, hash_password};
 use crate::secret::Secret;
 
 use super::failure::{Code, Failure};
@@ -15,9 +15,16 @@ use super::secret_input;
 #[command(after_help = "Examples:
   posthouse hash-password                              asks, without showing what is typed
   printf '%s' \"$PASSWORD\" | posthouse hash-password")]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Print what SCRAM-SHA-256 checks a login with, which stands behind `scram`
+    #[arg(long)]
+    scram: bool,
+}
 
-pub(super) fn run(_arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    if arguments.scram {
+        return output.line(verifier(&secret_input::read()?)?.as_str());
+    }
     let hash = hash(&secret_input::read()?)?;
     output.line(hash.as_str())
 }
@@ -25,6 +32,11 @@ pub(super) fn run(_arguments: &Arguments, output: &mut Output) -> Result<(), Fai
 /// Hashes a password with fresh salt.
 pub(super) fn hash(password: &Secret) -> Result<PasswordHash, Failure> {
     hash_password(password, chance()?).map_err(|error| Failure::of(Code::Usage, &error))
+}
+
+/// Makes what is kept of a password for SCRAM, with fresh salt.
+pub(super) fn verifier(password: &Secret) -> Result<ScramVerifier, Failure> {
+    ScramVerifier::of(password, chance()?).map_err(|error| Failure::of(Code::Usage, &error))
 }
 
 /// Returns octets that nobody can guess.

@@ -6,6 +6,7 @@
 
 mod account;
 mod arguments;
+mod auth;
 mod check;
 mod completions;
 mod configuration;
@@ -13,6 +14,7 @@ mod dkim;
 mod explain;
 mod failure;
 mod hash_password;
+mod listener;
 mod man;
 mod output;
 mod probe;
@@ -22,6 +24,7 @@ mod run;
 mod running;
 mod secret_input;
 mod serve;
+mod settings;
 mod status;
 mod table;
 mod test_mail;

@@ -9,8 +9,8 @@ use super::arguments::{Arguments, Command};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
-    account, check, completions, dkim, explain, hash_password, man, queue, reload, serve, status,
-    test_mail, tls, trace, trial, upstream,
+    account, auth, check, completions, dkim, explain, hash_password, listener, man, queue, reload,
+    serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -40,11 +40,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
 fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Account(arguments) => account::run(arguments, output),
+        Command::Auth(arguments) => auth::run(&arguments, output),
         Command::Check(arguments) => check::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
         Command::Dkim(arguments) => dkim::run(&arguments, output),
         Command::Explain(arguments) => explain::run(&arguments, output),
         Command::HashPassword(arguments) => hash_password::run(&arguments, output),
+        Command::Listener(arguments) => listener::run(arguments, output),
         Command::Man(arguments) => man::run(&arguments, output),
         Command::Queue(arguments) => queue::run(arguments, output),
         Command::Reload(arguments) => reload::run(&arguments, output),

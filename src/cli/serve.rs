@@ -66,6 +66,7 @@ fn hint(error: &AppError) -> Option<&'static str> {
         | AppError::Resolver(_)
         | AppError::Runtime { .. }
         | AppError::Spool(_)
+        | AppError::Tokens(_)
         | AppError::Tls(_)
         | AppError::Upstream(_) => None,
     }

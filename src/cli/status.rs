@@ -126,11 +126,12 @@ fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Fail
 
 fn since_then(submission: &SubmissionView) -> String {
     format!(
-        "{} messages accepted, {} refused, {} senders denied, {} unauthorized relayed, {} rewritten, {} wrong logins, \
+        "{} messages accepted, {} refused, {} senders denied, {} unauthorized held, {} relayed, {} rewritten, {} wrong logins, \
          {} refused over a quota, {} paced",
         submission.accepted,
         submission.refused,
         submission.denied,
+        submission.unauthorized_held,
         submission.unauthorized_relayed,
         submission.unauthorized_rewritten,
         submission.failed_logins,

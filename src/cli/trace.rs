@@ -194,7 +194,12 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
     let allowed = accepted.allowed.iter();
     lines.extend(allowed.map(|reason| format!("allowed: {reason}")));
     if let Some(denial) = &accepted.unauthorized {
-        lines.push(format!("taken although not allowed: {denial}"));
+        let words = if accepted.is_held {
+            "held until it is released, since it is not allowed"
+        } else {
+            "taken although not allowed"
+        };
+        lines.push(format!("{words}: {denial}"));
     }
     let rewritten = accepted.rewritten.iter();
     lines.extend(rewritten.map(|change| format!("sender rewritten: {change}")));

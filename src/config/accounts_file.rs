@@ -3,6 +3,8 @@
 //! An edit is written to a new file that takes the place of the old one, so that readers and a crash meet either the
 //! one or the other. Two edits at once wait for each other; an edit by hand in that moment is not noticed.
 
+mod app_passwords;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
@@ -12,13 +14,21 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
-use crate::auth::PasswordHash;
-use crate::identity::{AccountName, TenantName};
+use crate::auth::{PasswordHash, ScramVerifier};
+use crate::identity::{AccountName, Label, TenantName};
 use crate::mail::Priority;
+
+pub use app_passwords::NewAppPassword;
 
 /// Why an edit was not made. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsFileError {
+    /// The account has an application password of that name.
+    #[error("there is an application password `{0}` already")]
+    AppPasswordExists(Label),
+    /// The account has no application password of that name.
+    #[error("there is no application password `{0}`")]
+    AppPasswordMissing(Label),
     /// There is an account of that name, perhaps in other letter case.
     #[error("there is an account `{0}` already")]
     Exists(AccountName),
@@ -55,6 +65,8 @@ pub struct NewAccount {
     pub name: AccountName,
     /// The hash of its password.
     pub password: Option<PasswordHash>,
+    /// What is kept of it for SCRAM.
+    pub scram: Option<ScramVerifier>,
     /// The tenant it belongs to.
     pub tenant: Option<TenantName>,
     /// Its priority.
@@ -94,7 +106,7 @@ impl AccountsFile {
         })
     }
 
-    /// Sets the password of an account.
+    /// Sets the password of an account, and what is kept of it for SCRAM.
     ///
     /// # Errors
     /// [`AccountsFileError::Missing`], or that the file cannot be read or written.
@@ -102,8 +114,16 @@ impl AccountsFile {
         &self,
         name: &AccountName,
         hash: &PasswordHash,
+        scram: Option<&ScramVerifier>,
     ) -> Result<(), AccountsFileError> {
-        self.edit(|accounts| set(accounts, name, "password", hash.as_str().into()))
+        self.edit(|accounts| {
+            set(accounts, name, "password", hash.as_str().into())?;
+            match scram {
+                Some(scram) => set(accounts, name, "scram", scram.as_str().into()),
+                // That of the old password would let it in.
+                None => unset(accounts, name, "scram"),
+            }
+        })
     }
 
     /// Lets an account be used again.
@@ -220,6 +240,20 @@ fn set(
     Ok(())
 }
 
+/// Takes a key of an account out.
+fn unset(
+    accounts: &mut dyn TableLike,
+    name: &AccountName,
+    key: &str,
+) -> Result<(), AccountsFileError> {
+    let account = key_of(accounts, name)
+        .and_then(|name| accounts.get_mut(&name))
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| missing(name))?;
+    account.remove(key);
+    Ok(())
+}
+
 fn implicit_table() -> Table {
     let mut table = Table::new();
     table.set_implicit(true);
@@ -240,6 +274,8 @@ fn table_of(account: &NewAccount) -> Table {
     };
     let hash = account.password.as_ref();
     put("password", hash.map(|hash| hash.as_str().into()));
+    let scram = account.scram.as_ref();
+    put("scram", scram.map(|scram| scram.as_str().into()));
     put("active", Some(true.into()));
     put(
         "tenant",

@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
 use crate::acme;
-use crate::auth::Accounts;
+use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
@@ -18,6 +18,7 @@ use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
 use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
+use crate::token;
 use crate::upstream::{graph, maildir, smtp};
 
 /// All settings, each in the form its module takes.
@@ -29,10 +30,16 @@ pub struct Checked {
     pub log: Log,
     /// Where clients connect; at least one.
     pub listeners: Vec<ListenerSettings>,
+    /// What is in force for each listener, as it can be shown.
+    pub shown_listeners: Vec<ShownListener>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
     /// How certificates are got from an authority; `None` where none is.
     pub acme: Option<acme::Settings>,
+    /// How much guessing of passwords is put up with.
+    pub throttle: ThrottleSettings,
+    /// Whose access tokens count at logins.
+    pub tokens: Vec<token::Settings>,
     /// Who may log in.
     pub accounts: Accounts,
     /// What is done for the mail of each account; has every account.
@@ -78,6 +85,17 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// How many clients may be connected.
     pub connections: ConnectionLimits,
+}
+
+/// A listener for people to look at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownListener {
+    /// Its name.
+    pub name: String,
+    /// The profile below what is written.
+    pub profile: Option<&'static str>,
+    /// All of it, with the origin of each value.
+    pub settings: Vec<Setting>,
 }
 
 /// The section `[log]`.

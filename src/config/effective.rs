@@ -3,6 +3,7 @@
 //! What is written is taken from the text itself, so that no key is missing whatever its table; what is not written is
 //! added by the check, which knows profiles and defaults. No secret is in it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -115,14 +116,38 @@ fn belongs(key: &str, of: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Returns the place of each value that is written in the table at `path`, by its key in it.
+pub(super) fn places(source: &Source, path: &[&str]) -> HashMap<String, Range<usize>> {
+    let (root, _) = DeTable::parse_recoverable(&source.text);
+    let mut written = Vec::new();
+    if let Some(table) = descend(root.get_ref(), path) {
+        leaves(source, "", table, &mut written);
+    }
+    let places = written.into_iter();
+    places
+        .map(|one| (one.key, one.place..one.place + 1))
+        .collect()
+}
+
 fn descend<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> Option<&'a DeTable<'i>> {
     let Some((first, rest)) = path.split_first() else {
         return Some(table);
     };
     match table.get(*first)?.get_ref() {
         DeValue::Table(table) => descend(table, rest),
-        DeValue::Array(_)
-        | DeValue::Boolean(_)
+        DeValue::Array(tables) => {
+            let (index, rest) = rest.split_first()?;
+            match tables.get(index.parse::<usize>().ok()?)?.get_ref() {
+                DeValue::Table(table) => descend(table, rest),
+                DeValue::Array(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Float(_)
+                | DeValue::Integer(_)
+                | DeValue::String(_) => None,
+            }
+        }
+        DeValue::Boolean(_)
         | DeValue::Datetime(_)
         | DeValue::Float(_)
         | DeValue::Integer(_)
@@ -130,10 +155,34 @@ fn descend<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> Option<&'a DeTable<
     }
 }
 
+/// Returns the tables of an array that has nothing else, such as `[[listener.network]]`.
+fn tables<'a, 'i>(value: &'a DeValue<'i>) -> Option<Vec<&'a DeTable<'i>>> {
+    let DeValue::Array(entries) = value else {
+        return None;
+    };
+    let table = |entry: &'a Spanned<DeValue<'i>>| match entry.get_ref() {
+        DeValue::Table(table) => Some(table),
+        DeValue::Array(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Float(_)
+        | DeValue::Integer(_)
+        | DeValue::String(_) => None,
+    };
+    let tables: Option<Vec<_>> = entries.iter().map(table).collect();
+    tables.filter(|tables| !tables.is_empty())
+}
+
 fn leaves(source: &Source, prefix: &str, table: &DeTable<'_>, found: &mut Vec<Written>) {
     for (name, value) in table {
         let key = format!("{prefix}{}", name.get_ref());
         let place = name.span().start;
+        if let Some(tables) = tables(value.get_ref()) {
+            for (index, table) in tables.into_iter().enumerate() {
+                leaves(source, &format!("{key}.{}.", index + 1), table, found);
+            }
+            continue;
+        }
         let (value, secret_in) = match value.get_ref() {
             DeValue::Table(inner) => {
                 let Some(secret_in) = secret_place(inner) else {

@@ -11,11 +11,13 @@ use serde::de::DeserializeOwned;
 use super::check::{self, CheckedAccounts, Context};
 use super::checked::{Checked, Log, LogFormat, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
+use super::expiry::Expiry;
 use super::{raw, read};
 use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
 const MAX_FILE: u64 = 64 << 20;
@@ -77,8 +79,9 @@ fn check_root(
     let hostname = server
         .as_ref()
         .map_or_else(placeholder, |server| server.hostname.clone());
-    let session = check::session(&root.session, hostname.clone());
-    let listeners = check::listeners(context, &root.listener, &session);
+    let session = session(root, &hostname);
+    let (listeners, shown_listeners) =
+        check::listeners(context, &root.listener, (&root.session, &session));
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -87,32 +90,33 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults);
-    let accounts = open::<raw::AccountsRoot>(&accounts_file, Missing::IsEmpty, found).map(
-        |(raw, mut context)| {
-            let tables = check::Tables {
-                names: &names,
-                routes: &mut routes,
-                quotas: &mut quotas,
-                limits,
-                senders,
-            };
-            let checked = check::accounts(&mut context, &raw, defaults, tables);
-            found.extend(context.into_diagnostics());
-            checked
-        },
-    );
+    let tables = check::Tables {
+        names: &names,
+        routes: &mut routes,
+        quotas: &mut quotas,
+        limits,
+        senders,
+    };
+    let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
+        check::check_scram(context, &root.listener, &all.accounts);
     }
+    let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
+    let throttle = check::throttle(context, &root.auth.throttle);
     let certificates = check::certificates(context, &root.tls, &server)?;
     let all = accounts?;
+    let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
+        shown_listeners,
         tls: certificates.tls,
         acme: certificates.acme,
+        throttle,
+        tokens,
         accounts: Accounts::new(all.accounts).ok()?,
         profiles: all.profiles,
         notes: all.notes,
@@ -126,10 +130,38 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        expiries: context.take_expiries(),
+        expiries,
         warnings: Vec::new(),
         server,
     })
+}
+
+/// Returns what all sessions have in common. Tokens are offered where anybody's count.
+fn session(root: &raw::Root, hostname: &Domain) -> server::Settings {
+    let session = check::session(&root.session, hostname.clone());
+    if root.login.oauth.is_empty() {
+        return session;
+    }
+    server::Settings {
+        mechanisms: server::Settings::mechanisms_with_tokens(),
+        ..session
+    }
+}
+
+/// Reads and checks the accounts; returns also what of theirs comes to an end.
+fn accounts(
+    path: &Path,
+    defaults: &raw::AccountDefaults,
+    tables: check::Tables<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> (Option<CheckedAccounts>, Vec<Expiry>) {
+    let Some((raw, mut context)) = open::<raw::AccountsRoot>(path, Missing::IsEmpty, found) else {
+        return (None, Vec::new());
+    };
+    let checked = check::accounts(&mut context, &raw, defaults, tables);
+    let expiries = context.take_expiries();
+    found.extend(context.into_diagnostics());
+    (Some(checked), expiries)
 }
 
 /// Returns the upstreams, with who signs for them, and all keys.

@@ -18,8 +18,10 @@ mod sample;
 mod secret;
 mod units;
 
-pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount};
-pub use checked::{Checked, Engine, Log, LogFormat, Server, SpoolLimits, SystemMail, Upstream};
+pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
+pub use checked::{
+    Checked, Engine, Log, LogFormat, Server, ShownListener, SpoolLimits, SystemMail, Upstream,
+};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use effective::{Setting, SettingOrigin};
 pub use expiry::Expiry;

@@ -233,8 +233,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("", "http"),
     ("", "support"),
     ("account", "alert_address"),
-    ("account", "hold"),
-    ("accounts", "hold"),
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),

@@ -3,10 +3,13 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod auth;
 mod dkim;
 mod graph;
 mod journal;
 mod limits;
+mod listeners;
+mod login;
 mod oauth;
 mod routes;
 mod session;
@@ -18,6 +21,7 @@ use std::fmt::{Display, Write as _};
 
 use super::raw;
 
+use listeners::listeners;
 use oauth::oauth;
 use session::session;
 use upstream::{maildir, timeouts, upstream};
@@ -42,6 +46,8 @@ pub fn defaults_toml() -> String {
     dkim::dkim(&mut sample, &raw::Dkim::default());
     tenant(&mut sample);
     accounts(&mut sample, &root.accounts);
+    auth::auth(&mut sample, &root.auth);
+    login::login(&mut sample);
     session(&mut sample, &root.session);
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
@@ -114,6 +120,12 @@ fn text(value: impl Display) -> String {
     format!("\"{value}\"")
 }
 
+/// Writes a list of texts.
+fn list_of(entries: &[&str]) -> String {
+    let entries: Vec<_> = entries.iter().map(text).collect();
+    format!("[{}]", entries.join(", "))
+}
+
 fn list(list: &raw::List) -> String {
     match list {
         raw::List::Array(entries) => {
@@ -170,54 +182,6 @@ fn server(sample: &mut Sample, root: &raw::Root) {
         text(log.format),
         "\"text\", or \"json\" for one object each line.",
     );
-}
-
-fn listeners(sample: &mut Sample, root: &raw::Root) {
-    let default = raw::Listener::default();
-    for (index, listener) in root.listener.iter().map(toml::Spanned::get_ref).enumerate() {
-        let prose = match index {
-            0 => {
-                "Where clients connect. Without any [[listener]] there are these two. Ports below 1024 may be bound by root\n\
-                 alone (see run_as), or by a program with the capability CAP_NET_BIND_SERVICE."
-            }
-            _ => "Implicit TLS, today's standard for mail clients (RFC 8314).",
-        };
-        sample.table("[[listener]]", prose);
-        let (name, ports) = (&listener.name, &listener.ports);
-        if let (Some(name), Some(ports)) = (name, ports) {
-            let shown = |first: &'static str| if index == 0 { first } else { "" };
-            sample.set("name", text(name.get_ref()), shown("For the log."));
-            sample.set(
-                "ports",
-                list(ports.get_ref()),
-                shown("Single ports and ranges, 1 to 65535."),
-            );
-            sample.set(
-                "tls",
-                text(listener.tls),
-                shown("\"starttls\" offers it, \"implicit\" begins with it, \"off\" has none."),
-            );
-        }
-        if index == 0 {
-            sample.shown(
-                "address",
-                list(default.address.get_ref()),
-                "IP addresses. \"[::]\" is every address of the machine, IPv4 too.",
-            );
-            sample.shown(
-                "auth",
-                text(default.auth.get_ref()),
-                "When a client may log in: \"after-tls\", \"always\" (also in plain text: dangerous), \"off\" (only accounts known\n\
-                 by their `networks` can send).",
-            );
-            sample.shown(
-                "on_port_in_use",
-                text(raw::OnPortInUse::Skip),
-                "When another program has a port: \"fail\" does not start, \"skip\" leaves it out with a warning (example; by\n\
-                 default a single port fails and a port of a range is skipped).",
-            );
-        }
-    }
 }
 
 fn relay(sample: &mut Sample, relay: &raw::Relay) {
@@ -313,9 +277,9 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.shown(
         "on_unauthorized",
         text(defaults.on_unauthorized),
-        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), or\n\
-         \"rewrite\": what is not authorized in the envelope and in From: becomes `default_sender`, the old From: becomes\n\
-         Reply-To: where there is none, and its display name stays.",
+        "When the sender is not authorized: \"reject\" (550 5.7.1), \"alert\" (relayed, and logged as a warning), \"hold\" (accepted;\n\
+         waits until `posthouse queue release` sends it), or \"rewrite\": what is not authorized in the envelope and in From:\n\
+         becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
         "default_sender",
@@ -354,7 +318,9 @@ fn account(sample: &mut Sample, account: &raw::Account) {
         "----------------------------------------------------------------------------------------------------------------\n\
          accounts.toml, a file of its own (mode 600), has one table for each account:\n\
          \n  [account.alice]\n\
-         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default",
+         \x20 password           = \"$argon2id$v=19$…\"        posthouse account passwd alice; none by default\n\
+         \x20 scram              = \"SCRAM-SHA-256$…\"          posthouse account passwd alice --scram; none by default\n\
+         \x20 app_password                                  further passwords, in tables below; none by default",
     );
     sample.prose(&format!(
         "  active             = {}                       may it be used?\n\
@@ -362,12 +328,21 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 tenant             = \"acme\"                     none by default\n\
          \x20 upstream           = [\"main\"]                   by default that of the tenant, else of [relay]\n\
          \x20 networks           = [\"192.0.2.0/28\"]           clients here need no password (printers); none by default\n\
+         \x20 aliases            = [\"p1\"]                     other names to log in with, for devices with short ones; none by default\n\
          \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
          check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
-         sessions, over_quota.",
+         sessions, over_quota.\n\
+         \n\
+         A further password, for one program or device (posthouse account app-password add alice phone):\n\
+         \n  [account.alice.app_password.phone]\n\
+         \x20 password = \"$argon2id$v=19$…\"    what the program gives, as a hash\n\
+         \x20 prefix   = \"abcde\"              its first five letters, which say that it is meant\n\
+         \x20 active   = true                 may it be used?\n\
+         \x20 created  = \"2026-11-25\"         for people\n\
+         \x20 expires  = \"2027-11-25\"         refused from this day on (UTC); never by default",
         account.active
     ));
 }

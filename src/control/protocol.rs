@@ -43,6 +43,13 @@ pub struct Call {
 pub enum Request {
     /// About the certificates that clients are shown.
     Certificates(CertificateRequest),
+    /// Whose logins are refused since too many have failed.
+    Blocked,
+    /// Forgets the failed logins of an account or an address.
+    Forgive {
+        /// The name of an account, or an address.
+        who: String,
+    },
     /// About the queue, which can be asked of a spool without a server too.
     Queue(QueueRequest),
     /// Lets an upstream get no new attempts.
@@ -183,6 +190,16 @@ pub struct Filter {
 pub enum Response {
     /// The certificates that clients are shown.
     Certificates(Vec<CertificateView>),
+    /// Whose logins are refused.
+    Blocked {
+        /// The longest first.
+        blocks: Vec<BlockView>,
+    },
+    /// How many blocks have ended.
+    Forgiven {
+        /// The number.
+        blocks: usize,
+    },
     /// What has been done to messages, durably.
     Changed(Changed),
     /// It has been done, and is durable.
@@ -218,6 +235,21 @@ pub enum Response {
     Submitted(Submitted),
     /// The life of a message.
     Trace(Box<TraceView>),
+}
+
+/// That logins are refused.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BlockView {
+    /// The account, in lower case, where they are an account's.
+    pub account: Option<String>,
+    /// The network, where they are those from one.
+    pub network: Option<String>,
+    /// For how many seconds they have been.
+    pub age_s: u64,
+    /// In how many seconds the next is allowed.
+    pub retry_after_s: u64,
+    /// How many were refused without a look at the password.
+    pub refused: u64,
 }
 
 /// What has been done to messages.

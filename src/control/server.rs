@@ -24,7 +24,8 @@ use crate::telemetry;
 
 use super::certificates::{self, Certificates};
 use super::protocol::{
-    Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted, VERSION,
+    BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted,
+    VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::trace;
@@ -89,6 +90,12 @@ pub trait Operator: Configured + Certificates {
     /// # Errors
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
+
+    /// Returns whose logins are refused since too many have failed.
+    fn blocked(&self) -> Vec<BlockView>;
+
+    /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
+    fn forgive(&self, who: &str) -> usize;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -284,6 +291,12 @@ impl Services {
         };
         match request {
             Request::Certificates(request) => certificates::answer(&*self.operator, request).await,
+            Request::Blocked => Response::Blocked {
+                blocks: self.operator.blocked(),
+            },
+            Request::Forgive { who } => Response::Forgiven {
+                blocks: self.operator.forgive(&who),
+            },
             Request::Drain { upstream, to } => self.drain(&upstream, to.as_deref()).await,
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,

@@ -106,6 +106,9 @@ pub struct MessageView {
     pub attempts: u32,
     /// The value of its `Message-ID:` field.
     pub message_id: Option<String>,
+    /// Why it is held, where it has been from the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// One recipient that is not done.
@@ -175,6 +178,10 @@ impl MessageView {
             due: Time(entry.due),
             attempts: entry.attempts,
             message_id: message.message_id.as_deref().map(str::to_owned),
+            held: match entry.state {
+                EntryState::Held => message.held.as_deref().map(str::to_owned),
+                EntryState::Leased | EntryState::Pending => None,
+            },
         }
     }
 }
@@ -270,6 +277,9 @@ pub struct SubmissionView {
     pub refused: u64,
     /// Senders refused that the account may not send as.
     pub denied: u64,
+    /// Messages of such senders that wait for an operator.
+    #[serde(default)]
+    pub unauthorized_held: u64,
     /// Messages of such senders relayed all the same.
     pub unauthorized_relayed: u64,
     /// Messages whose senders were replaced.

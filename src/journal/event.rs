@@ -119,8 +119,12 @@ pub struct Accepted {
     pub message_id: Option<String>,
     /// Why the account may send as this sender: one text for each address that was judged.
     pub allowed: Vec<String>,
-    /// What was wrong with the sender, where the message was taken all the same (`on_unauthorized = "alert"`).
+    /// What was wrong with the sender, where the message was taken all the same (`on_unauthorized = "alert"` or
+    /// `"hold"`).
     pub unauthorized: Option<String>,
+    /// Whether it was held from the first (`on_unauthorized = "hold"`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_held: bool,
     /// What became of senders that were not authorized: one text for each that was replaced (`on_unauthorized = "rewrite"`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewritten: Vec<String>,

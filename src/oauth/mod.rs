@@ -16,6 +16,7 @@ mod cloud;
 pub mod device;
 mod error;
 mod form;
+mod introspection;
 mod jwt;
 mod keys;
 mod login;
@@ -28,6 +29,7 @@ mod tokens;
 
 pub use cloud::Cloud;
 pub use error::TokenError;
+pub use introspection::introspection;
 pub use keys::{CertificateKey, KeyError, ServiceAccount, SigningKey};
 pub use login::DeviceFlow;
 pub use settings::{

@@ -60,6 +60,8 @@ pub enum Detail {
 pub enum OnUnauthorized {
     /// It is relayed, and an alert is raised.
     Alert,
+    /// It is accepted and waits until an operator releases it, and an alert is raised.
+    Hold,
     /// It is refused with 550 5.7.1, and an alert is raised.
     #[default]
     Reject,

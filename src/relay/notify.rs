@@ -67,6 +67,7 @@ impl Relay {
             due: now,
             peer: None,
             message_id: None,
+            held: None,
         };
         Some(Report {
             message,

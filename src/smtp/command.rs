@@ -3,6 +3,7 @@
 
 use crate::mail::{AddressError, Domain, ForwardPath, Recipient, ReversePath};
 
+use super::foreign::Foreign;
 use super::parameter::{MailParameters, ParameterError, RcptParameters};
 
 /// A command of a client.
@@ -60,8 +61,8 @@ pub enum ChunkEnd {
 /// Why a line is no command.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CommandError {
-    /// It begins like a request of HTTP: somebody attacks across protocols, or has mistaken the port.
-    Foreign,
+    /// It belongs to another protocol.
+    Foreign(Foreign),
     /// The verb is known, its arguments are not what it takes.
     Parameter(ParameterError),
     /// The forward-path is no address.
@@ -80,6 +81,9 @@ impl<'a> Command<'a> {
     /// # Errors
     /// [`CommandError`] says which reply fits.
     pub fn parse(line: &'a [u8], here: &Domain) -> Result<Self, CommandError> {
+        if let Some(foreign) = Foreign::of_line(line) {
+            return Err(CommandError::Foreign(foreign));
+        }
         let text = str::from_utf8(line).map_err(|_| CommandError::Syntax)?;
         if text.contains(|c: char| c.is_control()) {
             return Err(CommandError::Syntax);
@@ -103,9 +107,6 @@ impl<'a> Command<'a> {
             "RSET" => alone(rest, Command::Rset),
             "STARTTLS" => alone(rest, Command::StartTls),
             "VRFY" => Ok(Command::Vrfy),
-            "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" => {
-                Err(CommandError::Foreign)
-            }
             _ => Err(CommandError::Unknown),
         }
     }
@@ -301,7 +302,10 @@ mod tests {
             CommandError::Recipient(_)
         ));
         assert_eq!(error(""), CommandError::Unknown);
-        assert_eq!(error("POST / HTTP/1.1"), CommandError::Foreign);
+        assert_eq!(
+            error("POST / HTTP/1.1"),
+            CommandError::Foreign(Foreign::Http)
+        );
     }
 
     proptest! {

@@ -57,8 +57,10 @@ pub struct DataDecoder {
     limits: DataLimits,
     place: Place,
     line_length: usize,
+    /// Octets that came out, or would have without a defect.
     size: u64,
-    fault: Option<DataFault>,
+    /// What was first found wrong with the octets themselves.
+    defect: Option<DataFault>,
 }
 
 /// Where in a line the next octet stands. Octets named here have been read and not yet given out.
@@ -107,7 +109,7 @@ impl DataDecoder {
             place: Place::LineStart,
             line_length: 0,
             size: 0,
-            fault: None,
+            defect: None,
         }
     }
 
@@ -116,14 +118,13 @@ impl DataDecoder {
         self.framing
     }
 
-    /// Returns what was first found wrong, if anything was.
+    /// Returns what is wrong: that there are too many octets, else what was first found wrong with them. The same for the
+    /// same octets, however they were cut.
     pub fn fault(&self) -> Option<DataFault> {
-        self.fault
-    }
-
-    /// Returns the octets given out so far.
-    pub fn size(&self) -> u64 {
-        self.size
+        if self.size > self.limits.size {
+            return Some(DataFault::TooLarge);
+        }
+        self.defect
     }
 
     /// Takes octets off the front of `input`, at most `at_most`, and gives the message's octets to `output`.
@@ -166,18 +167,14 @@ impl DataDecoder {
     }
 
     fn give(&mut self, piece: Bytes, output: &mut impl FnMut(Bytes)) {
-        let size = self.size + piece.len() as u64;
-        if size > self.limits.size {
-            self.note(DataFault::TooLarge);
-        }
-        if self.fault.is_none() {
-            self.size = size;
+        self.size = self.size.saturating_add(piece.len() as u64);
+        if self.fault().is_none() {
             output(piece);
         }
     }
 
-    fn note(&mut self, fault: DataFault) {
-        self.fault.get_or_insert(fault);
+    fn note(&mut self, defect: DataFault) {
+        self.defect.get_or_insert(defect);
     }
 
     fn bare_newline(&mut self) {

@@ -24,6 +24,11 @@ enum State {
 pub struct LineTooLong;
 
 impl LineSplitter {
+    /// Returns whether what comes next is the start of a line, not the rest of one that was too long.
+    pub fn is_at_start(&self) -> bool {
+        matches!(self.state, State::Reading)
+    }
+
     /// Takes the next line off `input`, without its CRLF, or `None` until more octets have arrived.
     ///
     /// `limit` is the longest line in octets, CRLF included. No more than `limit` octets are ever kept waiting.

@@ -3,6 +3,9 @@
 //! Texts are lower case, without configuration or error texts; what helps a person is put behind them by
 //! [`Reply::line_with`]. Greeting and EHLO, which are made of the configuration, are the session's own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::mail::status::Class;
 use crate::mail::{EnhancedStatusCode, MtPriority};
 
@@ -33,6 +36,11 @@ pub const AUTH_CONTINUE: Reply = Reply::bare(334, "");
 pub const AUTH_USERNAME: Reply = Reply::bare(334, "VXNlcm5hbWU6");
 /// The second prompt of LOGIN, `Password:`.
 pub const AUTH_PASSWORD: Reply = Reply::bare(334, "UGFzc3dvcmQ6");
+/// To a token that is refused: why, as JSON (RFC 7628 §3.2.2), `{"status":"invalid_token","schemes":"bearer"}`. The client answers with nothing to it.
+pub const TOKEN_CHALLENGE: Reply = Reply::bare(
+    334,
+    "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NoZW1lcyI6ImJlYXJlciJ9",
+);
 /// To DATA.
 pub const START_DATA: Reply = Reply::bare(354, "end data with <CR><LF>.<CR><LF>");
 
@@ -133,6 +141,8 @@ replies! {
     STARTTLS_REQUIRED = 530 [5 7 0] "must issue a STARTTLS command first";
     /// A wrong user name or password.
     AUTH_FAILED = 535 [5 7 8] "authentication failed: wrong user name or password";
+    /// A token that does not count, or is not for this account.
+    TOKEN_REFUSED = 535 [5 7 8] "authentication failed: the access token is not accepted";
     /// AUTH before TLS.
     ENCRYPTION_REQUIRED = 538 [5 7 11] "encryption required: start TLS before logging in";
     /// No upstream of the account, and no route by recipient.
@@ -151,12 +161,21 @@ replies! {
     NO_RECIPIENTS = 554 [5 5 1] "no valid recipients";
     /// HTTP or the like.
     NOT_SMTP = 554 [5 5 1] "this is an SMTP server; closing connection";
+    /// To plain text where TLS is due from the first octet (RFC 8314 §3.3).
+    NOT_TLS = 554 [5 7 10] "TLS comes first on this port (SSL/TLS, not STARTTLS); closing connection";
+    /// To a PROXY header from an address that may not send one.
+    PROXY_NOT_TAKEN = 554 [5 5 1] "no PROXY header is taken from here; closing connection";
     /// A parameter of an extension that is not offered.
     UNKNOWN_PARAMETER = 555 [5 5 4] "unknown parameter";
     /// BY with mode R and less time than the limit (RFC 2852 §4); the limit follows.
     DEADLINE_TOO_NEAR = 555 [5 5 4] "the time to deliver is too short";
     /// An international address without SMTPUTF8 (RFC 6531 §3.5).
     SMTPUTF8_REQUIRED = 553 [5 6 7] "an international address needs the SMTPUTF8 parameter";
+}
+
+/// A challenge of SASL with octets of its own (RFC 4954 §4): all of the line.
+pub fn challenge(octets: &[u8]) -> Vec<u8> {
+    format!("334 {}\r\n", STANDARD.encode(octets)).into_bytes()
 }
 
 /// Returns what stands in [`PRIORITY_CHANGED`]: the new priority, a space, and words for people (RFC 6710 §9).

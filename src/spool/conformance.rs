@@ -104,6 +104,7 @@ pub(super) fn message_to(recipients: &[&str]) -> Message {
         due: START,
         peer: None,
         message_id: None,
+        held: None,
     }
 }
 
@@ -307,6 +308,7 @@ macro_rules! suite {
             a_large_report_arrives_with_the_settlement
             a_settlement_without_lease_leaves_no_report
             a_held_message_is_not_claimed_until_released
+            a_message_committed_as_held_is_not_claimed_until_released
             a_leased_message_cannot_be_changed
             a_deleted_message_is_gone
             verbs_on_what_is_not_there_say_so
@@ -852,6 +854,26 @@ pub(super) async fn a_held_message_is_not_claimed_until_released(fixture: Fixtur
     let entry = fixture.spool.show(id).await.unwrap().unwrap();
     assert_eq!(entry.state, EntryState::Held);
     fixture.spool.release(id).await.unwrap();
+    fixture.spool.release(id).await.unwrap();
+    assert_eq!(fixture.claim(5).await[0].id, id);
+}
+
+pub(super) async fn a_message_committed_as_held_is_not_claimed_until_released(fixture: Fixture) {
+    let held = Message {
+        held: Some("its sender".into()),
+        ..message_to(&["a@example.com"])
+    };
+    let id = fixture.commit(held.clone(), b"x").await;
+    let mut drafts = Vec::new();
+    for _ in 0..2 {
+        drafts.push((fixture.spool.draft().await.unwrap(), held.clone()));
+    }
+    fixture.spool.commit_all(drafts).await.unwrap();
+    assert!(fixture.claim(5).await.is_empty());
+    assert_eq!(fixture.spool.stats().await.held, 3);
+    let entry = fixture.spool.show(id).await.unwrap().unwrap();
+    assert_eq!(entry.state, EntryState::Held);
+    assert_eq!(*entry.message, held);
     fixture.spool.release(id).await.unwrap();
     assert_eq!(fixture.claim(5).await[0].id, id);
 }

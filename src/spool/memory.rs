@@ -117,7 +117,7 @@ impl State {
             account: message.account.clone(),
             tenant: message.tenant.clone(),
             times: Times::of(&message),
-            standing: Standing::fresh(message.envelope.recipients.len(), message.due),
+            standing: Standing::of(&message),
             place: Stored {
                 message: Arc::new(message),
                 octets,

@@ -255,6 +255,9 @@ pub struct Message {
     pub peer: Option<IpAddr>,
     /// The value of its `Message-ID:` field, for the log.
     pub message_id: Option<Box<str>>,
+    /// Why it is held from the moment that it is stored, until an operator releases it; `None` where it is not. What it
+    /// does now is its [`EntryState`].
+    pub held: Option<Box<str>>,
 }
 
 impl Message {

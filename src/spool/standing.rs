@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::identity::Route;
 use crate::mail::{Cause, Failure, RecipientIndex};
 
-use super::{Fate, Settlement, Untold, Warned};
+use super::{Fate, Message, Settlement, Untold, Warned};
 
 /// What is known of a message beyond what was committed. Stored whole whenever it changes, so that the last record
 /// of a message says all.
@@ -62,6 +62,12 @@ impl Recipients {
 }
 
 impl Standing {
+    /// Makes the standing of a message that is stored now.
+    pub(super) fn of(message: &Message) -> Self {
+        let fresh = Self::fresh(message.envelope.recipients.len(), message.due);
+        fresh.with_hold(message.held.is_some())
+    }
+
     /// Makes the standing of a message that nothing has happened to.
     pub(super) fn fresh(recipients: usize, due: Timestamp) -> Self {
         let count = u16::try_from(recipients).unwrap_or(u16::MAX);

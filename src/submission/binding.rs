@@ -4,24 +4,22 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 
-use crate::port::listen;
-use crate::smtp::server::Settings;
-
+use super::listener::Listener;
 use super::settings::{ListenerSettings, OnPortInUse};
+use crate::port::listen;
 
 /// A bound port that nobody serves yet.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) listener: StdListener,
-    pub(super) name: String,
+    pub(super) socket: StdListener,
     pub(super) address: SocketAddr,
-    pub(super) session: Arc<Settings>,
+    pub(super) listener: Arc<Listener>,
 }
 
 impl Bound {
     /// Returns the name of its listener in the configuration.
     pub fn name(&self) -> &str {
-        &self.name
+        self.listener.name()
     }
 
     /// Returns the address and the port.
@@ -73,9 +71,9 @@ pub fn bind(listeners: &[ListenerSettings]) -> Result<Binding, BindError> {
         skipped: Vec::new(),
     };
     for settings in listeners {
-        let session = Arc::new(settings.session.clone());
+        let listener = Arc::new(Listener::new(settings));
         for &address in &settings.addresses {
-            binding.add(settings, address, &session)?;
+            binding.add(settings, address, &listener)?;
         }
     }
     Ok(binding)
@@ -86,7 +84,7 @@ impl Binding {
         &mut self,
         settings: &ListenerSettings,
         address: IpAddr,
-        session: &Arc<Settings>,
+        listener: &Arc<Listener>,
     ) -> Result<(), BindError> {
         let mut skipped = Vec::new();
         for (port, is_of_range) in settings.ports.iter() {
@@ -97,11 +95,10 @@ impl Binding {
                 Some(OnPortInUse::Skip) => true,
             };
             match listen(address) {
-                Ok(listener) => self.bound.push(Bound {
-                    address: listener.local_addr().unwrap_or(address),
-                    listener,
-                    name: settings.name.clone(),
-                    session: Arc::clone(session),
+                Ok(socket) => self.bound.push(Bound {
+                    address: socket.local_addr().unwrap_or(address),
+                    socket,
+                    listener: Arc::clone(listener),
                 }),
                 Err(error) if may_skip && error.kind() == io::ErrorKind::AddrInUse => {
                     skipped.push(port);

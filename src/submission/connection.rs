@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
+use super::mistakes::Mistake;
 use super::parts::ServerParts;
 use super::stream::Stream;
 
@@ -71,6 +72,9 @@ struct Connection {
 impl Connection {
     async fn run(mut self, mut stream: Stream) -> io::Result<()> {
         if self.settings.tls == TlsMode::Implicit {
+            if let Some(mistake) = self.mistake_before_tls(&stream).await? {
+                return self.turn_away(mistake, stream).await;
+            }
             stream = self.handshake(stream).await?;
         }
         loop {
@@ -78,6 +82,9 @@ impl Connection {
                 Step::Ask(question) => self.decider.answer(question, &mut self.session).await,
                 Step::Body(octets) => self.decider.body(octets).await,
                 Step::Close => {
+                    if let Some(foreign) = self.session.foreign() {
+                        self.note(Mistake::Foreign(foreign));
+                    }
                     let _unread = tokio::time::timeout(WRITE, stream.close()).await;
                     return Ok(());
                 }
@@ -111,6 +118,56 @@ impl Connection {
         }
     }
 
+    /// Looks at how the client begins where TLS comes first; returns what it does instead.
+    async fn mistake_before_tls(&self, stream: &Stream) -> io::Result<Option<Mistake>> {
+        let opening = tokio::time::timeout(self.settings.timeouts.handshake, stream.opening());
+        let opening = tokio::select! {
+            opening = opening => opening,
+            () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        match opening {
+            Ok(Ok(opening)) if opening.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Ok(opening)) => Ok(Mistake::before_tls(&opening)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Some(Mistake::Silent)),
+        }
+    }
+
+    /// Answers a client that does not begin with TLS where that comes first, in plain text as it speaks itself.
+    async fn turn_away(self, mistake: Mistake, mut stream: Stream) -> io::Result<()> {
+        self.note(mistake);
+        if let Some(reply) = mistake.reply() {
+            stream.drain();
+            let told = async {
+                let _unread = stream.write(&reply.line()).await;
+                stream.close().await;
+            };
+            let _unread = tokio::time::timeout(WRITE, told).await;
+        }
+        Ok(())
+    }
+
+    fn note(&self, mistake: Mistake) {
+        let now = self.parts.clock.instant();
+        let Some(times) = self.parts.mistakes.note(self.decider.peer, now) else {
+            return;
+        };
+        let hint = mistake.hint();
+        match mistake {
+            Mistake::Foreign(protocol) => {
+                tracing::info!(%protocol, times, hint, "client speaks another protocol");
+            }
+            Mistake::PlainText => tracing::info!(
+                times,
+                hint,
+                "client speaks plain text where TLS comes first"
+            ),
+            Mistake::Silent => {
+                tracing::info!(times, hint, "client is silent where TLS comes first")
+            }
+        }
+    }
+
     async fn handshake(&mut self, stream: Stream) -> io::Result<Stream> {
         let config = self
             .parts
@@ -127,7 +184,7 @@ impl Connection {
         };
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
-        if let Some(facts) = stream.tls_facts() {
+        if let Some(facts) = stream.tls_facts(&self.settings.mechanisms) {
             self.session.tls_started(facts);
         }
         Ok(stream)

@@ -8,6 +8,7 @@ pub struct Counts {
     accepted: AtomicU64,
     refused: AtomicU64,
     denied: AtomicU64,
+    unauthorized_held: AtomicU64,
     unauthorized_relayed: AtomicU64,
     unauthorized_rewritten: AtomicU64,
     failed_logins: AtomicU64,
@@ -24,6 +25,8 @@ pub struct Counted {
     pub refused: u64,
     /// Senders refused since the account may not send as them.
     pub denied: u64,
+    /// Messages of such senders that wait for an operator (`on_unauthorized = "hold"`).
+    pub unauthorized_held: u64,
     /// Messages of such senders that were relayed all the same (`on_unauthorized = "alert"`).
     pub unauthorized_relayed: u64,
     /// Messages whose senders were replaced (`on_unauthorized = "rewrite"`).
@@ -45,6 +48,7 @@ pub(super) enum Event {
     OverQuota,
     Paced,
     Refused,
+    UnauthorizedHeld,
     UnauthorizedRelayed,
     UnauthorizedRewritten,
 }
@@ -58,6 +62,7 @@ impl Counts {
             Event::OverQuota => &self.over_quota,
             Event::Paced => &self.paced,
             Event::Refused => &self.refused,
+            Event::UnauthorizedHeld => &self.unauthorized_held,
             Event::UnauthorizedRelayed => &self.unauthorized_relayed,
             Event::UnauthorizedRewritten => &self.unauthorized_rewritten,
         };
@@ -71,6 +76,7 @@ impl Counts {
             accepted: read(&self.accepted),
             refused: read(&self.refused),
             denied: read(&self.denied),
+            unauthorized_held: read(&self.unauthorized_held),
             unauthorized_relayed: read(&self.unauthorized_relayed),
             unauthorized_rewritten: read(&self.unauthorized_rewritten),
             failed_logins: read(&self.failed_logins),

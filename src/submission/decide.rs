@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::PasswordHash;
+use crate::auth::{Evidence, ScramVerifier};
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
 use crate::journal;
@@ -17,21 +17,27 @@ use crate::smtp::reply::Reply;
 use crate::smtp::server::{AskCommit, AskMessage, AskRecipient, AskSender, Question, Session};
 use crate::spool::{Draft, Message, SpoolError};
 use crate::telemetry;
+use crate::token::Grant;
 
 use super::counts::Event;
-use super::intake::{Complete, Intake, Origin, Part, Refusal, note_denied};
+use super::intake::{Complete, Intake, Origin, Part, Refusal};
 use super::parts::ServerParts;
 use super::quota;
-use super::story::Story;
+use super::story::{Grounds, Story};
 use super::terms::terms;
+use super::unauthorized::Notice;
 
 /// Answers the questions of one session, and keeps its message in progress.
 pub(super) struct Decider {
     pub(super) parts: Arc<ServerParts>,
     pub(super) peer: IpAddr,
     session: u64,
-    /// The hash that the client's password has matched, once it has logged in.
-    pub(super) password: Option<PasswordHash>,
+    /// By what the client has shown who it is, once it has logged in.
+    pub(super) evidence: Option<Evidence>,
+    /// What the client is to prove that it knows the password of.
+    pub(super) scram: Option<ScramVerifier>,
+    /// What its access token gives, where it has logged in with one.
+    pub(super) grant: Option<Grant>,
     /// The session as it is counted for its account.
     pub(super) pass: Option<Pass>,
     intake: Option<(Intake, Reservation)>,
@@ -45,7 +51,9 @@ impl Decider {
             parts,
             peer,
             session,
-            password: None,
+            evidence: None,
+            scram: None,
+            grant: None,
             pass: None,
             intake: None,
             committed: Vec::new(),
@@ -60,6 +68,7 @@ impl Decider {
     pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
         match question {
             Question::Credentials(ask) => self.credentials(ask, session).await,
+            Question::Scram(ask) => self.scram(ask, session),
             Question::Sender(ask) => self.sender(ask, session),
             Question::Recipient(ask) => self.recipient(ask, session),
             Question::Message(ask) => self.message(ask, session).await,
@@ -93,9 +102,9 @@ impl Decider {
         if let Verdict::Deny(denial) = authorize_reverse_path(&profile.rules, ask.reverse_path()) {
             match profile.rules.on_unauthorized {
                 // Told at the end of the data, where the header is judged with it.
-                OnUnauthorized::Alert | OnUnauthorized::Rewrite(_) => {}
+                OnUnauthorized::Alert | OnUnauthorized::Hold | OnUnauthorized::Rewrite(_) => {}
                 OnUnauthorized::Reject => {
-                    note_denied(&self.parts.counts, &identity, &denial);
+                    self.notice(&identity).refused(&denial);
                     return ask.refuse(
                         session,
                         &replies::SENDER_NOT_AUTHORIZED,
@@ -184,6 +193,14 @@ impl Decider {
         }
     }
 
+    fn notice<'a>(&'a self, identity: &'a Identity) -> Notice<'a> {
+        Notice {
+            counts: &self.parts.counts,
+            alerts: &self.parts.alerts,
+            identity,
+        }
+    }
+
     fn origin(&self, identity: Identity, session: &Session) -> Option<Origin> {
         let directory = self.parts.directory();
         Some(Origin {
@@ -195,6 +212,7 @@ impl Decider {
             client: session.client().clone(),
             tls: session.tls().cloned(),
             counts: Arc::clone(&self.parts.counts),
+            alerts: self.parts.alerts.clone(),
             spool: Arc::clone(&self.parts.spool),
         })
     }
@@ -246,6 +264,9 @@ impl Decider {
         match self.store(parts).await {
             Ok(ids) => {
                 reservation.keep();
+                if let Grounds::Held(denial) = &story.grounds {
+                    self.notice(&story.identity).held(denial, &listed(&ids));
+                }
                 for (queue_id, (accepted, event)) in ids.iter().zip(told) {
                     self.parts.counts.count(Event::Accepted);
                     accepted.log(*queue_id);
@@ -275,7 +296,8 @@ impl Decider {
             let others = ids.iter().copied().filter(|id| *id != draft.id());
             let others: Vec<QueueId> = others.collect();
             let event = is_on.then(|| story.tell(message, draft.size(), &others));
-            (Accepted::of(&**draft, message, &others), event)
+            let accepted = Accepted::of((&**draft, message), &others, &story.grounds);
+            (accepted, event)
         };
         parts.iter().map(told).collect()
     }
@@ -326,10 +348,17 @@ struct Accepted {
     due: Option<Timestamp>,
     /// The other messages that its transaction became.
     siblings: Option<String>,
+    /// What decided that its senders may be used, or what is wrong with them.
+    senders: String,
+    is_held: bool,
 }
 
 impl Accepted {
-    fn of(draft: &dyn Draft, message: &Message, siblings: &[QueueId]) -> Self {
+    fn of(
+        (draft, message): (&dyn Draft, &Message),
+        siblings: &[QueueId],
+        grounds: &Grounds,
+    ) -> Self {
         Self {
             account: message
                 .account
@@ -343,6 +372,8 @@ impl Accepted {
             message_id: message.message_id.clone(),
             due: Some(message.due).filter(|due| *due > message.accepted),
             siblings: (!siblings.is_empty()).then(|| listed(siblings)),
+            senders: grounds.audit(),
+            is_held: message.held.is_some(),
         }
     }
 
@@ -357,6 +388,8 @@ impl Accepted {
             message_id = self.message_id.as_deref(),
             due = self.due.map(tracing::field::display),
             siblings = self.siblings,
+            senders = self.senders,
+            held = self.is_held.then_some(true),
             "accepted"
         );
     }

@@ -6,27 +6,29 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::alert::Alerts;
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
 use crate::mail::{
     BodyType, Date, Domain, Envelope, Header, Lines, MtPriority, Priority, QueueId, TlsRequest,
 };
 use crate::message::{
-    Change, Collected, Facts, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls,
-    Trace, own_message_id,
+    Collected, Facts, Greeting, HeaderCollector, Inspected, MAX_HOPS, ShownPriority, Tls, Trace,
+    own_message_id,
 };
 use crate::mime::{Gauge, Shape};
-use crate::policy::{Denial, Reason};
+use crate::policy::Reason;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::server;
 use crate::spool::{Draft, Message, Spool, SpoolError};
 
-use super::counts::{Counts, Event};
+use super::counts::Counts;
 use super::decide::spool_reply;
 use super::senders::{Judgement, Rewritten, judge};
 use super::settings::Profile;
 use super::story::{self, Claimed, Grounds, Story};
+use super::unauthorized::Notice;
 
 /// Why a message is not taken: told to the client at its end.
 #[derive(Clone, Debug)]
@@ -58,6 +60,7 @@ pub(super) struct Origin {
     pub(super) client: server::Client,
     pub(super) tls: Option<server::TlsFacts>,
     pub(super) counts: Arc<Counts>,
+    pub(super) alerts: Alerts,
     pub(super) spool: Arc<dyn Spool>,
 }
 
@@ -183,6 +186,7 @@ impl Intake {
                     due: self.due,
                     peer: Some(self.origin.peer),
                     message_id: judged.message_id,
+                    held: story.grounds.hold(),
                 };
                 let parts = divided(whole, self.parts);
                 Ok(Complete { parts, story })
@@ -274,36 +278,38 @@ impl Intake {
         header: &Header<'_>,
         inspected: &Inspected,
     ) -> Result<(Grounds, Option<Rewritten>), Refusal> {
-        let Origin {
-            profile,
-            counts,
-            identity,
-            ..
-        } = &self.origin;
-        let judgement = judge(profile, &self.envelope.reverse_path, header, inspected);
-        Ok(match judgement {
-            Judgement::Allowed(reason) => {
-                log_allowed(&reason);
-                (Grounds::Allowed(reason), None)
-            }
-            Judgement::Refused(denial) => {
-                note_denied(counts, identity, &denial);
-                return Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial));
-            }
-            Judgement::Rewritten(mut rewritten) => {
-                log_allowed(&rewritten.reason);
-                let changes = std::mem::take(&mut rewritten.changes);
-                note_rewritten(counts, identity, &changes);
-                let grounds = Grounds::Rewritten(changes, rewritten.reason.clone());
-                (grounds, Some(*rewritten))
-            }
-            Judgement::Tolerated(denial) => {
-                let (account, reason) = (&identity.account, denial.to_string());
-                counts.count(Event::UnauthorizedRelayed);
-                tracing::warn!(%account, reason, "unauthorized sender relayed");
-                (Grounds::Unauthorized(denial), None)
-            }
-        })
+        let origin = &self.origin;
+        let notice = Notice {
+            counts: &origin.counts,
+            alerts: &origin.alerts,
+            identity: &origin.identity,
+        };
+        let reverse_path = &self.envelope.reverse_path;
+        Ok(
+            match judge(&origin.profile, reverse_path, header, inspected) {
+                Judgement::Allowed(reason) => {
+                    log_allowed(&reason);
+                    (Grounds::Allowed(reason), None)
+                }
+                // Told once it is stored: a message that is not taken needs nobody to release it.
+                Judgement::Held(denial) => (Grounds::Held(denial), None),
+                Judgement::Refused(denial) => {
+                    notice.refused(&denial);
+                    return Err(Refusal::new(replies::SENDER_NOT_AUTHORIZED, &denial));
+                }
+                Judgement::Rewritten(mut rewritten) => {
+                    log_allowed(&rewritten.reason);
+                    let changes = std::mem::take(&mut rewritten.changes);
+                    notice.rewritten(&changes);
+                    let grounds = Grounds::Rewritten(changes, rewritten.reason.clone());
+                    (grounds, Some(*rewritten))
+                }
+                Judgement::Tolerated(denial) => {
+                    notice.relayed(&denial);
+                    (Grounds::Unauthorized(denial), None)
+                }
+            },
+        )
     }
 
     /// Returns the effective priority, and what is told of it. What MAIL claims counts before the header.
@@ -426,20 +432,4 @@ fn divided(whole: Message, parts: Vec<Part>) -> Vec<(Box<dyn Draft>, Message)> {
         (part.draft, message)
     };
     parts.into_iter().map(part).collect()
-}
-
-/// One event for each message whose sender is not authorized; it is what alerts are made of.
-pub(super) fn note_denied(counts: &Counts, identity: &Identity, denial: &Denial) {
-    let (account, reason) = (&identity.account, denial.to_string());
-    counts.count(Event::Denied);
-    tracing::warn!(%account, reason, "denied");
-}
-
-/// One event for each sender that was replaced.
-fn note_rewritten(counts: &Counts, identity: &Identity, changes: &[Change]) {
-    counts.count(Event::UnauthorizedRewritten);
-    for Change { place, from, to } in changes {
-        let account = &identity.account;
-        tracing::info!(%account, place, from, to, "sender rewritten");
-    }
 }

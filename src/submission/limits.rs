@@ -70,7 +70,22 @@ impl Gate {
         drop(counts);
         Some(Pass {
             gate: Arc::clone(self),
-            address,
+            address: Some(address),
+        })
+    }
+
+    /// Lets in a connection whose client is not known yet, as that of a balancer; or not. Until [`Pass::name`] it counts
+    /// for no address.
+    pub(super) fn admit_unnamed(self: &Arc<Self>) -> Option<Pass> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.limits.total {
+            return None;
+        }
+        counts.total += 1;
+        drop(counts);
+        Some(Pass {
+            gate: Arc::clone(self),
+            address: None,
         })
     }
 
@@ -98,7 +113,28 @@ impl Gate {
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
-    address: IpAddr,
+    /// Whom it counts for.
+    address: Option<IpAddr>,
+}
+
+impl Pass {
+    /// Says whose connection it is, where that was not known; returns whether there may be another from there.
+    pub(super) fn name(&mut self, address: IpAddr) -> bool {
+        if self.address.is_some() {
+            return true;
+        }
+        let address = prefix(address);
+        let limits = self.gate.limits;
+        let counts = self.gate.counts.lock();
+        let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
+        let from_here = counts.by_address.entry(address).or_default();
+        if *from_here >= limits.per_address {
+            return false;
+        }
+        *from_here += 1;
+        self.address = Some(address);
+        true
+    }
 }
 
 impl Drop for Pass {
@@ -109,10 +145,11 @@ impl Drop for Pass {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.total = counts.total.saturating_sub(1);
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(count) = counts.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_address.remove(&address);
             }
         }
     }
@@ -169,6 +206,26 @@ mod tests {
         drop(pass);
         assert_eq!(gate.open(), 0);
         assert!(gate.admit(address("192.0.2.2")).is_some());
+    }
+
+    #[test]
+    fn clients_of_a_balancer_count_for_themselves() {
+        let gate = Gate::new(ConnectionLimits {
+            total: 3,
+            per_address: 1,
+        });
+        let mut passes = Vec::new();
+        for _ in 0..3 {
+            passes.extend(gate.admit_unnamed());
+        }
+        assert_eq!(passes.len(), 3, "they come from one address");
+        assert!(gate.admit_unnamed().is_none());
+        assert!(passes[0].name(address("192.0.2.1")));
+        assert!(!passes[1].name(address("192.0.2.1")));
+        assert!(passes[2].name(address("192.0.2.2")));
+        passes.clear();
+        assert_eq!(gate.open(), 0);
+        assert!(gate.admit(address("192.0.2.1")).is_some());
     }
 
     #[test]

@@ -9,13 +9,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
 
-use crate::smtp::replies;
-use crate::smtp::server::Settings;
-
+use super::arrival::{self, Arrival};
 use super::binding::Bound;
-use super::connection::{self, Accepted};
+use super::listener::Listener;
 use super::parts::ServerParts;
 
 /// How long a port pauses when there are no file descriptors left.
@@ -44,9 +41,9 @@ impl Server {
         let is_short = Arc::new(AtomicBool::new(false));
         for port in bound {
             let port = Port {
-                listener: TcpListener::from_std(port.listener)?,
+                socket: TcpListener::from_std(port.socket)?,
                 number: port.address.port(),
-                settings: port.session,
+                listener: port.listener,
                 parts: Arc::clone(parts),
                 tasks: server.tasks.clone(),
                 stop: server.stop.clone(),
@@ -78,9 +75,9 @@ impl Server {
 }
 
 struct Port {
-    listener: TcpListener,
+    socket: TcpListener,
     number: u16,
-    settings: Arc<Settings>,
+    listener: Arc<Listener>,
     parts: Arc<ServerParts>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -94,7 +91,7 @@ impl Port {
     async fn accept(self) {
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = self.socket.accept() => accepted,
                 () = self.stop.cancelled() => return,
             };
             match accepted {
@@ -116,34 +113,24 @@ impl Port {
 
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
-        let Some(pass) = self.parts.gate.admit(peer.ip()) else {
-            if let Some(refused) = self.parts.gate.refused(self.parts.clock.instant()) {
-                let peer = peer.ip().to_canonical();
-                tracing::warn!(%peer, local_port = self.number, refused, "too many connections");
-            }
-            // The reply fits into an empty socket buffer; a client that cannot take it learns from the close.
-            let _untold = stream.try_write(&replies::TOO_MANY_CONNECTIONS.line());
-            return;
+        let peer = peer.ip().to_canonical();
+        let client = Some(peer).filter(|peer| !self.listener.is_balancer(*peer));
+        let Some(passes) = self.listener.admit(&self.parts.gate, client) else {
+            return arrival::refuse(&stream, peer, self.number, &self.parts);
         };
-        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let address = peer.ip().to_canonical();
-        let span =
-            tracing::info_span!("session", session, peer = %address, local_port = self.number);
-        let settings = Arc::clone(&self.settings);
-        let client = Accepted {
+        let arrival = Arrival {
             stream,
-            address,
-            session,
+            peer,
+            local_port: self.number,
+            session: self.sessions.fetch_add(1, Ordering::Relaxed),
+            listener: Arc::clone(&self.listener),
+            passes,
         };
-        let serve = connection::serve(client, settings, Arc::clone(&self.parts), self.stop.clone());
+        let serve = arrival.serve(Arc::clone(&self.parts), self.stop.clone());
         let break_off = self.break_off.clone();
-        self.tasks.spawn(
-            async move {
-                let _broken_off = break_off.run_until_cancelled(serve).await;
-                drop(pass);
-            }
-            .instrument(span),
-        );
+        self.tasks.spawn(async move {
+            let _broken_off = break_off.run_until_cancelled(serve).await;
+        });
     }
 }
 

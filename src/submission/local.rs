@@ -10,7 +10,8 @@ use tracing::Instrument as _;
 use crate::identity::{AccountName, Identity};
 use crate::mail::{Mailbox, QueueId};
 use crate::smtp::server::{
-    AuthRule, BareNewlines, Began, Limits, Session, Settings, Step, Timeouts, TlsMode,
+    AuthEquals, AuthRule, BareNewlines, Began, Keywords, Limits, Session, Settings, Step, Timeouts,
+    TlsMode,
 };
 
 use super::decide::Decider;
@@ -87,6 +88,9 @@ impl Talk {
             hostname: hostname.clone(),
             tls: TlsMode::Off,
             auth: AuthRule::Off,
+            mechanisms: Arc::new([]),
+            discarded: Keywords::default(),
+            auth_equals: AuthEquals::Absent,
             bare_newlines: BareNewlines::Repair,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

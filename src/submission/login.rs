@@ -1,9 +1,18 @@
 //! Answers to logins, and whether a session may still send.
 
-use crate::auth::Verdict as Login;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::alert::{Alert, Kind};
+use crate::auth::{Block, Verdict as Login};
 use crate::identity::{Identity, Proof};
+use crate::secret::Secret;
 use crate::smtp::replies;
-use crate::smtp::server::{AskCredentials, Session};
+use crate::smtp::sasl::Credentials;
+use crate::smtp::sasl::scram::{Key, Keys, Proven};
+use crate::smtp::server::{AskCredentials, AskScram, Session};
 
 use super::counts::Event;
 use super::decide::Decider;
@@ -11,41 +20,128 @@ use super::quota;
 
 impl Decider {
     pub(super) async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
-        let credentials = ask.credentials();
-        let account = credentials.name.clone();
-        let login = self
-            .parts
-            .authenticator
-            .verify(&account, &credentials.password, self.peer)
-            .await;
+        match ask.credentials() {
+            Credentials::Password { name, password } => {
+                let (name, password) = (name.clone(), password.clone());
+                self.password(ask, (name, password), session).await;
+            }
+            Credentials::Scram { name, proven } => {
+                let (name, proven) = (name.clone(), proven.clone());
+                self.scram_ended(ask, (name, proven), session).await;
+            }
+            Credentials::Certificate { .. } => ask.refuse(session, &replies::AUTH_FAILED),
+            Credentials::Token { name, token } => {
+                let (name, token) = (name.clone(), token.clone());
+                self.token(ask, (name, token), session).await;
+            }
+        }
+    }
+
+    async fn password(
+        &mut self,
+        ask: AskCredentials,
+        (account, password): (String, Secret),
+        session: &mut Session,
+    ) {
+        let authenticator = &self.parts.authenticator;
+        let login = authenticator.verify(&account, &password, self.peer).await;
+        self.ended(ask, (&account, login), session).await;
+    }
+
+    /// Takes the first message of SCRAM.
+    pub(super) fn scram(&mut self, ask: AskScram, session: &mut Session) {
+        let verifier = match self.parts.authenticator.scram(ask.name(), self.peer) {
+            Ok(verifier) => verifier,
+            Err(retry_after) => {
+                note_throttled(ask.name(), retry_after);
+                return ask.refuse(session, &replies::AUTH_THROTTLED);
+            }
+        };
+        let mut chance = [0; 24];
+        if getrandom::fill(&mut chance).is_err() {
+            return ask.refuse(session, &replies::AUTH_UNAVAILABLE);
+        }
+        let keys = Keys {
+            iterations: verifier.iterations(),
+            salt: verifier.salt().into(),
+            stored_key: Key(verifier.stored_key()),
+            server_key: Key(verifier.server_key()),
+        };
+        self.scram = Some(verifier);
+        ask.go_on(session, keys, &STANDARD_NO_PAD.encode(chance));
+    }
+
+    async fn scram_ended(
+        &mut self,
+        ask: AskCredentials,
+        (account, proven): (String, Proven),
+        session: &mut Session,
+    ) {
+        let verifier = self.scram.take();
+        let proved = match proven {
+            Proven::Right(_) => verifier.as_ref(),
+            Proven::Wrong => None,
+        };
+        let authenticator = &self.parts.authenticator;
+        let login = authenticator.scram_ended(&account, proved, self.peer);
+        self.ended(ask, (&account, login), session).await;
+    }
+
+    /// Answers a login.
+    async fn ended(
+        &mut self,
+        ask: AskCredentials,
+        (account, login): (&str, Login),
+        session: &mut Session,
+    ) {
         match login {
-            Login::Accepted { identity, password } => {
+            Login::Accepted { identity, evidence } => {
                 if !self.enter(&identity) {
                     return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
                 }
-                tracing::info!(account = %identity.account, "authenticated");
-                self.password = Some(password);
+                let app_password = evidence.label().map(tracing::field::display);
+                tracing::info!(account = %identity.account, app_password, "authenticated");
+                self.evidence = Some(evidence);
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
-                let retry_after_s = retry_after.as_secs();
-                tracing::warn!(
-                    account = printable(&account),
-                    retry_after_s,
-                    "authentication throttled"
-                );
+                note_throttled(account, retry_after);
                 ask.refuse(session, &replies::AUTH_THROTTLED);
             }
             Login::Unavailable => {
-                tracing::warn!(account = printable(&account), "authentication unavailable");
+                tracing::warn!(account = printable(account), "authentication unavailable");
                 ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
-            Login::WrongPassword { delay } => {
+            Login::WrongPassword { delay, blocks } => {
                 self.parts.counts.count(Event::FailedLogin);
-                tracing::warn!(account = printable(&account), "authentication failed");
+                tracing::warn!(account = printable(account), "authentication failed");
+                self.note_blocks(&blocks);
                 tokio::time::sleep(delay).await;
                 ask.refuse(session, &replies::AUTH_FAILED);
             }
+        }
+    }
+
+    /// One event for each block that begins, and an alert where it is an account's.
+    pub(super) fn note_blocks(&self, blocks: &[Block]) {
+        for block in blocks {
+            let (subject, retry_after_s) = (block.subject.to_string(), block.retry_after.as_secs());
+            let subject = printable(&subject);
+            tracing::warn!(subject, retry_after_s, "logins are refused");
+            let accounts = self.parts.authenticator.accounts();
+            let account = block.subject.account().and_then(|name| accounts.find(name));
+            let Some(account) = account.filter(|account| account.active) else {
+                continue;
+            };
+            let text = format!(
+                "too many logins of {subject} have failed, the last from {}; further ones are refused for a while",
+                self.peer
+            );
+            self.parts.alerts.raise(Alert {
+                account: Some(account.name.clone()),
+                tenant: account.tenant.clone(),
+                ..Alert::new(Kind::AccountBlocked, text)
+            });
         }
     }
 
@@ -72,14 +168,16 @@ impl Decider {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
         let neighbour = accounts.of_network(self.peer);
+        let now = self.parts.clock.now();
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
             Proof::Operator => {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
-            Proof::Password => {
-                let password = self.password.as_ref();
-                password.is_some_and(|password| accounts.still_trusts(&identity, password))
+            Proof::Token => self.still_grants(&identity, &accounts),
+            Proof::Certificate | Proof::Password => {
+                let evidence = self.evidence.as_ref();
+                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
             }
         };
         if is_valid {
@@ -91,8 +189,17 @@ impl Decider {
     }
 }
 
+fn note_throttled(account: &str, retry_after: Duration) {
+    let retry_after_s = retry_after.as_secs();
+    tracing::warn!(
+        account = printable(account),
+        retry_after_s,
+        "authentication throttled"
+    );
+}
+
 /// A user name for the log: it may be anything that a client sends.
-fn printable(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     name.chars()
         .take(64)
         .map(|c| if c.is_control() { '?' } else { c })

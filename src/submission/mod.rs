@@ -2,6 +2,7 @@
 //!
 //! Knows the spool as a trait, and nothing of the relay.
 
+mod arrival;
 mod binding;
 mod connection;
 mod counts;
@@ -9,9 +10,11 @@ mod decide;
 mod directory;
 mod intake;
 mod limits;
+mod listener;
 mod listeners;
 mod local;
 mod login;
+mod mistakes;
 mod parts;
 mod quota;
 mod senders;
@@ -19,6 +22,8 @@ mod settings;
 mod story;
 mod stream;
 mod terms;
+mod token;
+mod unauthorized;
 
 pub use binding::{BindError, Binding, Bound, Skipped, bind};
 pub use counts::{Counted, Counts};

@@ -9,10 +9,12 @@ use crate::journal::Journal;
 use crate::quota::{Quotas, Table};
 use crate::spool::Spool;
 use crate::tls::server::Reloadable;
+use crate::token::Verifier;
 
 use super::counts::Counts;
 use super::directory::Directory;
 use super::limits::{ConnectionLimits, Gate};
+use super::mistakes::Mistakes;
 
 /// What all connections share.
 pub struct ServerParts {
@@ -32,8 +34,10 @@ pub struct ServerParts {
     pub journal: Arc<Journal>,
     /// Who is told what a person should look at.
     pub alerts: Alerts,
+    pub(super) tokens: RwLock<Arc<Verifier>>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
+    pub(super) mistakes: Mistakes,
 }
 
 impl ServerParts {
@@ -51,11 +55,13 @@ impl ServerParts {
             spool,
             journal: Arc::new(Journal::off(Arc::clone(&clock))),
             alerts: Alerts::off(),
+            tokens: RwLock::new(Arc::new(Verifier::none(Arc::clone(&clock)))),
             clock,
             tls,
             counts: Arc::default(),
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(ConnectionLimits::default()),
+            mistakes: Mistakes::default(),
         }
     }
 
@@ -85,6 +91,16 @@ impl ServerParts {
     pub fn with_alerts(mut self, alerts: Alerts) -> Self {
         self.alerts = alerts;
         self
+    }
+
+    /// Puts another judge of access tokens in place. Sessions whose token's issuer is gone end with their next message.
+    pub fn replace_tokens(&self, tokens: Verifier) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+    }
+
+    /// Returns who judges access tokens; nobody's count by default.
+    pub fn tokens(&self) -> Arc<Verifier> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts another directory in place; messages begun before end with the old one.

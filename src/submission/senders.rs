@@ -14,6 +14,8 @@ use super::settings::Profile;
 pub enum Judgement {
     /// They are authorized.
     Allowed(Reason),
+    /// They are not, and the message waits until an operator releases it (`on_unauthorized = "hold"`).
+    Held(Denial),
     /// They are not: the message is refused.
     Refused(Denial),
     /// They are not, and the message is relayed as it is (`on_unauthorized = "alert"`).
@@ -53,6 +55,7 @@ pub fn judge(
     };
     let sender = match &rules.on_unauthorized {
         OnUnauthorized::Alert => return Judgement::Tolerated(denial),
+        OnUnauthorized::Hold => return Judgement::Held(denial),
         OnUnauthorized::Reject => return Judgement::Refused(denial),
         OnUnauthorized::Rewrite(sender) => sender,
     };
@@ -164,7 +167,10 @@ mod tests {
         let reverse_path = ReversePath::Mailbox(mailbox(reverse_path));
         match judged(&rewriting(Scope::EnvelopeAndHeader), &reverse_path, header) {
             Judgement::Rewritten(rewritten) => *rewritten,
-            other @ (Judgement::Allowed(_) | Judgement::Refused(_) | Judgement::Tolerated(_)) => {
+            other @ (Judgement::Allowed(_)
+            | Judgement::Held(_)
+            | Judgement::Refused(_)
+            | Judgement::Tolerated(_)) => {
                 panic!("{other:?}")
             }
         }
@@ -311,7 +317,7 @@ mod tests {
                     }
                 }
                 // A field of senders that could not be rewritten.
-                other @ (Judgement::Refused(_) | Judgement::Tolerated(_)) => prop_assert!(false, "{other:?}\n{header}"),
+                other @ (Judgement::Held(_) | Judgement::Refused(_) | Judgement::Tolerated(_)) => prop_assert!(false, "{other:?}\n{header}"),
             }
         }
     }

@@ -5,10 +5,14 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::mail::Priority;
 use crate::message::{AddedField, AddressRule, PriorityHeader};
 use crate::policy::Rules;
 use crate::smtp::server;
+
+use super::limits::ConnectionLimits;
 
 /// Settings of a listener: one kind of session on a number of addresses and ports.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +27,12 @@ pub struct ListenerSettings {
     pub on_port_in_use: Option<OnPortInUse>,
     /// What its sessions are told.
     pub session: server::Settings,
+    /// What sessions of clients in these networks are told instead. The most specific network of a client counts.
+    pub networks: Vec<(IpNet, server::Settings)>,
+    /// Whoever connects from here is a balancer and begins with a PROXY header.
+    pub balancers: Vec<IpNet>,
+    /// How many of its connections there may be; `None`: those of the server count alone.
+    pub connections: Option<ConnectionLimits>,
 }
 
 /// What happens where a port is taken by another program.

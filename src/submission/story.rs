@@ -17,9 +17,41 @@ pub(super) enum Grounds {
     Allowed(Reason),
     /// They were not; what was changed, and why they are now.
     Rewritten(Vec<Change>, Reason),
+    /// They are not, and the message is held.
+    Held(Denial),
     /// They are not, and the account's mail is relayed all the same.
     Unauthorized(Denial),
 }
+
+impl Grounds {
+    /// Returns in one bounded line what decided: which grant covers which sender, or what is wrong with one.
+    pub(super) fn audit(&self) -> String {
+        let reasons = match self {
+            Self::Allowed(reason) | Self::Rewritten(_, reason) => reason.describe(AUDITED + 1),
+            Self::Held(denial) | Self::Unauthorized(denial) => vec![denial.to_string()],
+        };
+        let shown = reasons.iter().take(AUDITED).map(String::as_str);
+        let mut line = shown.collect::<Vec<_>>().join("; ");
+        if reasons.len() > AUDITED {
+            line.push_str("; and more");
+        }
+        format!("{line:.MAX_AUDIT$}")
+    }
+
+    /// Returns why the message is held, if it is.
+    pub(super) fn hold(&self) -> Option<Box<str>> {
+        match self {
+            Self::Held(denial) => Some(denial.to_string().into()),
+            Self::Allowed(_) | Self::Rewritten(..) | Self::Unauthorized(_) => None,
+        }
+    }
+}
+
+/// How many of the senders of a message one line of the log names with their grants. The journal has more.
+const AUDITED: usize = 5;
+
+/// The longest such line, in characters.
+const MAX_AUDIT: usize = 1000;
 
 /// A priority that a message asks for, and by what.
 pub(super) type Claimed = (Priority, PriorityBasis);
@@ -56,11 +88,13 @@ impl Story {
             Grounds::Allowed(reason) | Grounds::Rewritten(_, reason) => {
                 (reason.describe(MAX_NAMED), None)
             }
-            Grounds::Unauthorized(denial) => (Vec::new(), Some(denial.to_string())),
+            Grounds::Held(denial) | Grounds::Unauthorized(denial) => {
+                (Vec::new(), Some(denial.to_string()))
+            }
         };
         let rewritten = match &self.grounds {
             Grounds::Rewritten(changes, _) => changes.iter().map(ToString::to_string).collect(),
-            Grounds::Allowed(_) | Grounds::Unauthorized(_) => Vec::new(),
+            Grounds::Allowed(_) | Grounds::Held(_) | Grounds::Unauthorized(_) => Vec::new(),
         };
         Event::Accepted(Box::new(Accepted {
             session: self.session,
@@ -72,9 +106,11 @@ impl Story {
             account: self.identity.account.to_string(),
             tenant: self.identity.tenant.as_ref().map(ToString::to_string),
             proof: match self.identity.proof {
+                Proof::Certificate => "certificate",
                 Proof::Network => "network",
                 Proof::Operator => "operator",
                 Proof::Password => "password",
+                Proof::Token => "token",
             }
             .to_owned(),
             reverse_path: message.envelope.reverse_path.to_string(),
@@ -89,6 +125,7 @@ impl Story {
             allowed,
             unauthorized,
             rewritten,
+            is_held: message.held.is_some(),
             siblings: siblings.iter().map(ToString::to_string).collect(),
             priority: PriorityNote::new(message.priority, self.own_priority, self.claimed),
             route: message

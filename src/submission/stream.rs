@@ -12,10 +12,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::smtp::sasl::Mechanism;
+use crate::smtp::sasl::scram::Key;
 use crate::smtp::server::{Session, TlsFacts};
 
 /// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.
 const READ: usize = 16 << 10;
+
+/// The label of channel bindings (RFC 9266 §2).
+const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
+/// How much of a connection's beginning is looked at.
+const OPENING: usize = 32;
 
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -41,6 +48,24 @@ impl Stream {
         .await
     }
 
+    /// Waits until something has come, and returns how it begins without taking it; nothing at the end, and inside TLS.
+    pub(super) async fn opening(&self) -> io::Result<Vec<u8>> {
+        let Self::Plain(stream) = self else {
+            return Ok(Vec::new());
+        };
+        let mut space = [0; OPENING];
+        let count = stream.peek(&mut space).await?;
+        Ok(space.get(..count).unwrap_or_default().to_vec())
+    }
+
+    /// Throws away what has come, so that closing does not reset the connection and take the last reply with it.
+    pub(super) fn drain(&self) {
+        if let Self::Plain(stream) = self {
+            let mut space = [0; READ];
+            let _gone = stream.try_read(&mut space);
+        }
+    }
+
     /// Writes all of it.
     pub(super) async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         match self {
@@ -64,7 +89,8 @@ impl Stream {
     }
 
     /// Returns what the handshake came to.
-    pub(super) fn tls_facts(&self) -> Option<TlsFacts> {
+    /// `mechanisms` are those of the listener: the exporter is computed where SCRAM-SHA-256-PLUS is one of them.
+    pub(super) fn tls_facts(&self, mechanisms: &[Mechanism]) -> Option<TlsFacts> {
         let Self::Tls(stream) = self else {
             return None;
         };
@@ -78,7 +104,18 @@ impl Stream {
         let cipher = suite
             .and_then(|suite| suite.suite().as_str())
             .unwrap_or("unknown");
-        Some(TlsFacts { version, cipher })
+        // RFC 9266 §3: with TLS 1.2 only where the master secret is extended, which rustls does not tell.
+        let is_bindable = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            && mechanisms.contains(&Mechanism::ScramSha256Plus);
+        let exporter = is_bindable.then(|| {
+            let exported = connection.export_keying_material([0; 32], EXPORTER, Some(b""));
+            exported.ok().map(Key)
+        });
+        Some(TlsFacts {
+            version,
+            cipher,
+            exporter: exporter.flatten(),
+        })
     }
 
     /// Closes the sending side, so that the last reply arrives.

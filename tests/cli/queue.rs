@@ -56,6 +56,7 @@ fn message(account: &str, recipient: &str) -> Message {
         due: now,
         peer: Some([192, 0, 2, 7].into()),
         message_id: Some("<1@example.com>".into()),
+        held: None,
     }
 }
 

@@ -15,6 +15,7 @@
 #[path = "../support"]
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
+    pub(crate) mod identity_provider;
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod process;
@@ -52,6 +53,7 @@ mod certificates;
 mod curl;
 mod dkimpy;
 mod dovecot;
+mod fail2ban;
 mod msmtp;
 mod nodemailer;
 mod pebble;
@@ -60,3 +62,4 @@ mod postfix;
 mod smtplib;
 mod stage;
 mod swaks;
+mod tokens;

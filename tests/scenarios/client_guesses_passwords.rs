@@ -1,6 +1,6 @@
 //! Who guesses is slowed down and learns nothing; who is known from there is not locked out.
 
-use crate::stage::{ACCOUNT, PASSWORD, Relay, Server, Setup};
+use crate::stage::{ACCOUNT, PASSWORD, Relay, Server, Setup, json, says};
 use crate::support::dialogue::plain;
 
 #[test]
@@ -90,4 +90,47 @@ fn start() -> (Server, Relay) {
     let upstream = Server::willing();
     let relay = Setup::to(&upstream).start();
     (upstream, relay)
+}
+
+#[test]
+fn an_operator_sees_who_is_refused_and_lets_them_try_again() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream).with("auth.throttle.longest_delay", "\"0s\"");
+    let relay = setup.start();
+    for _ in 0..2 {
+        let mut client = relay.secured_stranger();
+        for _ in 0..3 {
+            client.log_in(ACCOUNT, "guess");
+        }
+    }
+    let reply = relay.secured_stranger().log_in(ACCOUNT, PASSWORD);
+    assert!(reply.starts_with("454 4.7.0"), "{reply}");
+    relay.wait_for_log(&["WARN", "logins are refused", "shop from 127.0.0.1/32"]);
+    let blocked = json(&setup, &["auth", "blocked", "--json"]);
+    assert_eq!(blocked[0]["account"], ACCOUNT, "{blocked}");
+    assert_eq!(blocked[0]["network"], "127.0.0.1/32", "{blocked}");
+    says(&setup, &["auth", "release", ACCOUNT]);
+    let blocked = json(&setup, &["auth", "blocked", "--json"]);
+    assert_eq!(blocked, serde_json::json!([]));
+    let reply = relay.secured_stranger().log_in(ACCOUNT, PASSWORD);
+    assert!(reply.starts_with("235"), "{reply}");
+    relay.stop();
+}
+
+#[test]
+fn who_is_allowed_is_not_refused() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream)
+        .with("auth.throttle.allow", "[\"127.0.0.0/8\"]")
+        .with("auth.throttle.longest_delay", "\"0s\"")
+        .start();
+    for _ in 0..7 {
+        let mut client = relay.secured_stranger();
+        for _ in 0..3 {
+            let reply = client.log_in(ACCOUNT, "guess");
+            assert!(reply.starts_with("535"), "{reply}");
+        }
+    }
+    relay.logged_in();
+    relay.stop();
 }

@@ -42,10 +42,12 @@ fn by_sni_and_a_reload_adds_a_name() {
     let upstream = Server::willing();
     let setup = Setup::to(&upstream).without("tls.self_signed");
     let default = issue(&setup, "default", &[HOSTNAME]);
+    let setup = setup
+        .with("tls.certificate", &toml_text(&default))
+        .with("tls.key", &toml_text(&default.with_extension("key")));
     let own = issue(&setup, "own", &["mail.customer.example"]);
     let wild = issue(&setup, "wild", &["*.customer.example", "other.example"]);
     let mut tables = vec![
-        table("[tls]", "", &default),
         table("[[tls.name]]", "names = [\"Mail.Customer.example\"]", &own),
         table("[[tls.name]]", "names = [\"*.customer.example\"]", &wild),
     ];

@@ -16,6 +16,7 @@ mod support {
     pub(crate) mod dialogue;
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
+    pub(crate) mod identity_provider;
     pub(crate) mod process;
     pub(crate) mod token_server;
 }
@@ -23,6 +24,7 @@ mod support {
 mod report;
 mod stage;
 
+mod account_has_several_passwords;
 mod account_is_known_by_its_network;
 mod account_is_over_its_limits;
 mod accounts_are_edited_on_the_command_line;
@@ -32,6 +34,7 @@ mod client_disconnects_in_data;
 mod client_guesses_passwords;
 mod client_injects_into_the_header;
 mod client_is_slow_or_silent;
+mod client_logs_in_with_a_token;
 mod client_makes_too_many_connections;
 mod client_sends_an_odd_message;
 mod client_sends_data_behind_starttls;
@@ -72,6 +75,7 @@ mod sender_is_international;
 mod sender_is_rewritten;
 mod spool_is_damaged;
 mod spool_is_full;
+mod unauthorized_mail_is_held;
 mod upstream_closes_after_the_dot_without_a_reply;
 mod upstream_does_not_know_international_addresses;
 mod upstream_does_not_speak_tls_where_it_must;

@@ -357,6 +357,7 @@ impl World {
             },
             peer: None,
             message_id: None,
+            held: None,
         };
         let size = *dice.one_of(&[20, 500, 4000, 4000, 60_000]);
         (message, size)

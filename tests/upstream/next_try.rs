@@ -136,6 +136,7 @@ fn message() -> Message {
         due: START,
         peer: None,
         message_id: None,
+        held: None,
     }
 }
 

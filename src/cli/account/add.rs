@@ -58,6 +58,7 @@ pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
     let account = NewAccount {
         name: option.name,
         password: Some(hash(password.secret())?),
+        scram: arguments.password.scram(password.secret())?,
         tenant: arguments.tenant,
         priority: arguments.priority,
         note: arguments.note,

@@ -13,7 +13,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::running;
 
-use super::{add, change, list, passwd, show};
+use super::{add, app_password, change, list, passwd, show};
 
 /// Add, show and change accounts
 ///
@@ -31,6 +31,7 @@ enum Command {
     List(list::Arguments),
     Show(show::Arguments),
     Passwd(passwd::Arguments),
+    AppPassword(app_password::Arguments),
     /// Let a disabled account be used again
     Enable(change::Arguments),
     /// Keep an account from being used, without deleting it
@@ -48,6 +49,7 @@ pub(in crate::cli) fn run(arguments: Arguments, output: &mut Output) -> Result<(
         Command::Add(arguments) => add::run(arguments, output),
         Command::List(arguments) => list::run(&arguments, output),
         Command::Show(arguments) => show::run(&arguments, output),
+        Command::AppPassword(arguments) => app_password::run(arguments, output),
         Command::Passwd(arguments) => passwd::run(&arguments, output),
         Command::Enable(arguments) => change::enable(&arguments, output),
         Command::Disable(arguments) => change::disable(&arguments, output),
@@ -102,6 +104,10 @@ pub(super) fn find<'a>(config: &'a Checked, name: &AccountName) -> Result<&'a Ac
 /// Tells why the accounts file has not been changed.
 pub(super) fn failed(error: &AccountsFileError) -> Failure {
     match error {
+        AccountsFileError::AppPasswordExists(_) => Failure::of(Code::CannotCreate, error)
+            .with_hint("`posthouse account app-password revoke NAME LABEL` removes it"),
+        AccountsFileError::AppPasswordMissing(_) => Failure::of(Code::NoInput, error)
+            .with_hint("`posthouse account app-password list NAME` shows all"),
         AccountsFileError::Exists(_) => Failure::of(Code::CannotCreate, error)
             .with_hint("`posthouse account passwd NAME` gives it a new password"),
         AccountsFileError::Invalid(report) => {

@@ -4,6 +4,7 @@
 //! with the whole configuration before it is kept, and a running server is told.
 
 mod add;
+mod app_password;
 mod change;
 mod command;
 mod list;

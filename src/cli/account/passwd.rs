@@ -1,13 +1,14 @@
 //! `posthouse account passwd`.
 
+use crate::auth::ScramVerifier;
 use crate::cli::failure::Failure;
-use crate::cli::hash_password::{chance, hash};
+use crate::cli::hash_password::{chance, hash, verifier};
 use crate::cli::output::Output;
 use crate::cli::running;
 use crate::cli::secret_input;
 use crate::secret::Secret;
 
-use super::command::AccountOption;
+use super::command::{AccountOption, find};
 
 /// Give an account a new password
 ///
@@ -27,8 +28,17 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let account = &arguments.account;
     let password = arguments.password.obtain()?;
     let hash = hash(password.secret())?;
+    let config = account.configuration.load()?;
+    // An account that had a verifier gets another, or listeners that offer SCRAM would fail it.
+    let scram = if find(&config, &account.name)?.scram.is_some() {
+        Some(verifier(password.secret())?)
+    } else {
+        arguments.password.scram(password.secret())?
+    };
     let done = "has a new password";
-    let data_dir = account.change(output, done, |file| file.set_password(&account.name, &hash))?;
+    let data_dir = account.change(output, done, |file| {
+        file.set_password(&account.name, &hash, scram.as_ref())
+    })?;
     password.print(output)?;
     running::reload_after_edit(&data_dir, output)
 }
@@ -39,6 +49,9 @@ pub(super) struct PasswordOption {
     /// Read the password from standard input instead of making one
     #[arg(long)]
     password_stdin: bool,
+    /// Keep besides what SCRAM-SHA-256 checks a login with; listeners offer that where all accounts have it
+    #[arg(long)]
+    scram: bool,
 }
 
 /// A password, and whether whoever typed the command knows it.
@@ -48,11 +61,18 @@ pub(super) enum Password {
 }
 
 impl PasswordOption {
+    /// Makes what is kept of a password for SCRAM, where that is wanted.
+    pub(super) fn scram(&self, password: &Secret) -> Result<Option<ScramVerifier>, Failure> {
+        self.scram.then(|| verifier(password)).transpose()
+    }
+
     pub(super) fn obtain(&self) -> Result<Password, Failure> {
         if self.password_stdin {
             secret_input::read().map(Password::Given)
         } else {
-            Ok(Password::Made(crate::auth::generate_password(chance()?)))
+            Ok(Password::Made(crate::auth::generate_password::<20>(
+                chance()?,
+            )))
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     }
     let state = match (
         account.active,
-        account.has_password,
+        account.has_password || !account.app_passwords.is_empty(),
         account.networks.is_empty(),
     ) {
         (false, _, _) => "disabled",
@@ -35,6 +35,9 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     output.field("name", &account.name)?;
     output.field("state", state)?;
     output.field("tenant", account.tenant.as_deref().unwrap_or("-"))?;
+    if !account.app_passwords.is_empty() {
+        output.field("app passwords", account.app_passwords.join(", "))?;
+    }
     output.field("may send as", account.senders())?;
     let judged = if account.check_header_from {
         "envelope and header"
@@ -51,6 +54,9 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     if !account.limits.is_empty() {
         output.field("limits", account.limits.join(", "))?;
         output.field("over them", account.over_quota)?;
+    }
+    if !account.aliases.is_empty() {
+        output.field("aliases", account.aliases.join(", "))?;
     }
     if !account.networks.is_empty() {
         output.field("networks", account.networks.join(", "))?;

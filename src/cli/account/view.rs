@@ -18,6 +18,8 @@ pub(super) struct AccountView {
     pub(super) name: String,
     pub(super) active: bool,
     pub(super) has_password: bool,
+    /// The names of its application passwords.
+    pub(super) app_passwords: Vec<String>,
     pub(super) tenant: Option<String>,
     /// What it may send as; `None` for anyone.
     pub(super) authorized: Option<Vec<String>>,
@@ -31,6 +33,8 @@ pub(super) struct AccountView {
     pub(super) limits: Vec<String>,
     pub(super) over_quota: &'static str,
     pub(super) networks: Vec<String>,
+    /// Other names it logs in with.
+    pub(super) aliases: Vec<String>,
     /// The upstreams in failover order; `None` where nothing can be sent.
     pub(super) route: Option<Vec<String>>,
     /// How many routes by recipient are for its mail.
@@ -47,6 +51,11 @@ impl AccountView {
             name: account.name.to_string(),
             active: account.active,
             has_password: account.password.is_some(),
+            app_passwords: account
+                .app_passwords
+                .iter()
+                .map(|password| password.label.to_string())
+                .collect(),
             tenant: account.tenant.as_ref().map(ToString::to_string),
             authorized: rules.and_then(|rules| match &rules.grants {
                 Grants::Anyone => None,
@@ -55,12 +64,14 @@ impl AccountView {
             check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
             on_unauthorized: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Alert) => "alert",
+                Some(OnUnauthorized::Hold) => "hold",
                 Some(OnUnauthorized::Reject) | None => "reject",
                 Some(OnUnauthorized::Rewrite(_)) => "rewrite",
             },
             default_sender: match rules.map(|rules| &rules.on_unauthorized) {
                 Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
-                Some(OnUnauthorized::Alert | OnUnauthorized::Reject) | None => None,
+                Some(OnUnauthorized::Alert | OnUnauthorized::Hold | OnUnauthorized::Reject)
+                | None => None,
             },
             priority: profile
                 .map_or_else(Priority::default, |profile| profile.priority)
@@ -75,6 +86,7 @@ impl AccountView {
                 OverQuota::Refuse => "refuse",
             },
             networks: account.networks.iter().map(ToString::to_string).collect(),
+            aliases: account.aliases.iter().map(ToString::to_string).collect(),
             route: route.map(|route| route.upstreams().iter().map(ToString::to_string).collect()),
             recipient_routes: config.routes.rules_of(&account.name).len(),
             note: config.notes.get(&account.name).cloned(),

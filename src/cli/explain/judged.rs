@@ -40,6 +40,8 @@ pub(super) struct Judged {
 pub(super) enum Outcome {
     /// Its senders are authorized.
     Allowed,
+    /// It is accepted and waits for an operator, since they are not.
+    Held,
     /// It is refused.
     Refused,
     /// It is relayed although they are not.
@@ -108,6 +110,10 @@ impl Judged {
                 self.outcome = Outcome::Allowed;
                 self.reasons = reason.describe(SHOWN);
             }
+            Judgement::Held(denial) => {
+                self.outcome = Outcome::Held;
+                self.reasons = vec![denial.to_string()];
+            }
             Judgement::Refused(denial) => {
                 self.refuse(&replies::SENDER_NOT_AUTHORIZED, &denial.to_string());
             }
@@ -137,6 +143,9 @@ impl Judged {
     pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let outcome = match self.outcome {
             Outcome::Allowed => "allowed",
+            Outcome::Held => {
+                "not allowed, and held until an operator releases it (on_unauthorized = \"hold\")"
+            }
             Outcome::Refused => "refused",
             Outcome::Relayed => {
                 "not allowed, and relayed all the same (on_unauthorized = \"alert\")"

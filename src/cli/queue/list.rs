@@ -107,14 +107,18 @@ fn print(messages: &[MessageView], output: &mut Output) -> Result<(), Failure> {
             sender(message),
             recipients(message),
             due(message, now),
-            message
-                .recipients
-                .iter()
-                .find_map(|recipient| recipient.last_failure.clone())
-                .unwrap_or_default(),
+            reason(message),
         ]);
     }
     table.print(output)
+}
+
+/// Returns why it is held, or why one of its recipients was deferred.
+fn reason(message: &MessageView) -> String {
+    let failures = message.recipients.iter();
+    let mut failures = failures.filter_map(|recipient| recipient.last_failure.as_ref());
+    let reason = message.held.as_ref().or_else(|| failures.next());
+    reason.cloned().unwrap_or_default()
 }
 
 pub(in crate::cli) fn state(state: State) -> &'static str {

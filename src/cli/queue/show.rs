@@ -44,6 +44,9 @@ fn print(message: &MessageView, output: &mut Output) -> Result<(), Failure> {
     let now = SystemClock.now();
     output.field("queue id", message.id.0)?;
     output.field("state", state(message.state))?;
+    if let Some(reason) = &message.held {
+        output.field("held because", reason)?;
+    }
     output.field("priority", message.priority)?;
     output.field("account", message.account.as_deref().unwrap_or("-"))?;
     if let Some(tenant) = &message.tenant {

@@ -108,6 +108,10 @@ impl Found<'_> {
                 let words = format!("{denial}; it would be relayed, with an alert");
                 Ok((from.clone(), words))
             }
+            OnUnauthorized::Hold => {
+                let words = format!("{denial}; it would be held for an operator, this test is not");
+                Ok((from.clone(), words))
+            }
             OnUnauthorized::Reject => Err(Failure::new(Code::NoPermission, denial.to_string())
                 .with_hint(
                     "add it to authorized_senders or authorized_domains of the account, or use another --from",

@@ -115,7 +115,7 @@ fn password(path: &Path) -> Result<Secret, Failure> {
     if !stored.trim().is_empty() {
         return Ok(Secret::new(stored.trim().to_owned()));
     }
-    let password = generate_password(chance()?);
+    let password = generate_password::<20>(chance()?);
     write(path, &format!("{}\n", password.expose()))?;
     Ok(password)
 }
@@ -126,11 +126,12 @@ fn account(path: &Path, password: &Secret) -> Result<(), Failure> {
     let failed = |error: &AccountsFileError| Failure::of(Code::CannotCreate, error);
     let name = AccountName::parse(ACCOUNT).map_err(|error| Failure::of(Code::Usage, &error))?;
     let hash = hash(password)?;
-    match accounts.set_password(&name, &hash) {
+    match accounts.set_password(&name, &hash, None) {
         Err(AccountsFileError::Missing(_)) => {
             let account = NewAccount {
                 name,
                 password: Some(hash),
+                scram: None,
                 tenant: None,
                 priority: None,
                 note: Some("the account of posthouse try".to_owned()),

@@ -44,6 +44,7 @@ fn account(of: &str) -> NewAccount {
     NewAccount {
         name: name(of),
         password: Some(hash()),
+        scram: None,
         tenant: None,
         priority: Some(Priority::High),
         note: Some("a \"note\"".to_owned()),
@@ -55,7 +56,7 @@ fn account(of: &str) -> NewAccount {
 #[test]
 fn a_new_password_changes_one_value_and_nothing_else() {
     let (_folder, file) = file(FILE);
-    file.set_password(&name("bob"), &hash()).unwrap();
+    file.set_password(&name("bob"), &hash(), None).unwrap();
     assert_eq!(text(&file), FILE.replace("$old", hash().as_str()));
 }
 
@@ -120,7 +121,7 @@ fn what_is_not_there_cannot_be_changed() {
     for result in [
         file.delete(&name("eve")),
         file.disable(&name("eve")),
-        file.set_password(&name("eve"), &hash()),
+        file.set_password(&name("eve"), &hash(), None),
     ] {
         assert!(matches!(result, Err(AccountsFileError::Missing(_))));
     }

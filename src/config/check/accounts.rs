@@ -1,18 +1,20 @@
 //! Accounts: who may log in, what each may send as, and which way its mail goes.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::aliases::aliases;
+use super::app_passwords::app_passwords;
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
+use super::networks::network;
 use super::quotas::AccountLimits;
 use super::senders::Senders;
 use super::tenants::Names;
-use crate::auth::{Account, PasswordHash};
+use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
@@ -55,6 +57,7 @@ pub(in crate::config) fn accounts(
     warn_of_exposed_passwords(context, raw);
     let mut in_file: Vec<_> = raw.account.iter().collect();
     in_file.sort_by_key(|(key, _)| key.span().start);
+    let mut aliases = aliases(context, &in_file);
     for (key, spanned) in in_file {
         let Some(name) = name(context, key, &mut folded) else {
             continue;
@@ -62,6 +65,8 @@ pub(in crate::config) fn accounts(
         let account = spanned.get_ref();
         let own_networks = own_networks(context, account, &name, &mut networks);
         let password = password(context, account);
+        let scram = scram(context, account);
+        let app_passwords = app_passwords(context, account, &name);
         warn_of_unusable(context, account, key);
         let tenant = tenant(context, account, names);
         let own_route = account
@@ -82,9 +87,12 @@ pub(in crate::config) fn accounts(
             .notes
             .extend(account.note.clone().map(|note| (name.clone(), note)));
         checked.accounts.push(Account {
+            aliases: aliases.remove(&name).unwrap_or_default(),
             name,
             tenant,
             password,
+            scram,
+            app_passwords,
             active: account.active,
             networks: own_networks,
         });
@@ -95,7 +103,11 @@ pub(in crate::config) fn accounts(
 /// Hashes can be guessed at, day and night, by whoever can read them.
 fn warn_of_exposed_passwords(context: &mut Context, raw: &raw::AccountsRoot) {
     let accounts = raw.account.values().map(Spanned::get_ref);
-    let passwords = accounts.filter_map(|account| account.password.as_ref());
+    let passwords = accounts.flat_map(|account| {
+        let further = account.app_password.values().map(Spanned::get_ref);
+        let further = further.filter_map(|further| further.password.as_ref());
+        account.password.iter().chain(further)
+    });
     let first = passwords.map(Spanned::span).min_by_key(|place| place.start);
     if let Some(place) = first.filter(|_| context.is_readable_by_others) {
         let message = "others can read the passwords of this file and try to guess them";
@@ -106,7 +118,8 @@ fn warn_of_exposed_passwords(context: &mut Context, raw: &raw::AccountsRoot) {
 fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned<String>) {
     let name = key.get_ref().as_str();
     let is_reported = context.is_wrong_below(&["account", name]);
-    let has_proof = account.password.is_some() || account.networks.is_some();
+    let has_password = account.password.is_some() || !account.app_password.is_empty();
+    let has_proof = has_password || account.networks.is_some();
     if account.active && !has_proof && !is_reported {
         let message = format!("nobody can use account `{name}`: it has no password");
         let hint = format!(
@@ -152,6 +165,23 @@ fn password(context: &mut Context, account: &raw::Account) -> Option<PasswordHas
     }
 }
 
+fn scram(context: &mut Context, account: &raw::Account) -> Option<ScramVerifier> {
+    let scram = account.scram.as_ref()?;
+    let hint = "posthouse account passwd NAME --scram sets it with the password";
+    if account.password.is_none() {
+        let message = "a verifier for SCRAM stands beside a password";
+        context.error(scram.span(), message, hint);
+    }
+    match ScramVerifier::parse(scram.get_ref().0.expose()) {
+        Ok(verifier) => Some(verifier),
+        Err(error) => {
+            let message = format!("the verifier is not usable: {error}");
+            context.error(scram.span(), message, hint);
+            None
+        }
+    }
+}
+
 fn tenant(context: &mut Context, account: &raw::Account, names: &Names) -> Option<TenantName> {
     let tenant = account.tenant.as_ref()?;
     let found = names
@@ -168,6 +198,12 @@ fn tenant(context: &mut Context, account: &raw::Account, names: &Names) -> Optio
     found.cloned()
 }
 
+/// What is wrong with a network that has every address, and what to do.
+const EVERYBODY: (&str, &str) = (
+    "is the whole internet: anybody could send",
+    "name the network of the devices",
+);
+
 fn own_networks(
     context: &mut Context,
     account: &raw::Account,
@@ -178,7 +214,7 @@ fn own_networks(
     let entries = list.and_then(|list| entries(context, list));
     let mut networks = Vec::new();
     for (entry, place) in entries.unwrap_or_default() {
-        let network = match network(&entry) {
+        let network = match network(&entry, EVERYBODY) {
             Ok(network) => network,
             Err((message, hint)) => {
                 context.error(place, message, hint);
@@ -194,36 +230,6 @@ fn own_networks(
         networks.push(network);
     }
     networks
-}
-
-/// Reads a network; on failure gives message and hint.
-fn network(entry: &str) -> Result<IpNet, (String, String)> {
-    let parsed = entry
-        .parse::<IpNet>()
-        .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
-    let refused = |what: &str, hint: &str| Err((format!("`{entry}` {what}"), hint.to_owned()));
-    let Ok(network) = parsed else {
-        let hint = "for example \"192.0.2.0/28\", \"2001:db8::/64\" or one address";
-        return refused("is not a network", hint);
-    };
-    if network.prefix_len() == 0 {
-        let what = "is the whole internet: anybody could send";
-        return refused(what, "name the network of the devices");
-    }
-    let is_mapped = match network.addr() {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
-    };
-    if is_mapped {
-        // Clients are compared by their IPv4 address, so that this would never match.
-        let hint = "write it as IPv4, such as \"192.0.2.0/28\"";
-        return refused("is IPv4 written as IPv6", hint);
-    }
-    if network.trunc().addr() != network.addr() {
-        let hint = format!("did you mean \"{}\"?", network.trunc());
-        return refused("has more bits than its prefix", &hint);
-    }
-    Ok(network)
 }
 
 fn profile(
@@ -282,6 +288,7 @@ fn rules(
     };
     rules.on_unauthorized = match on_unauthorized {
         raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
+        raw::OnUnauthorized::Hold => OnUnauthorized::Hold,
         raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
         raw::OnUnauthorized::Rewrite => senders.rewriting(context, (key, account), &rules),
     };

@@ -1,13 +1,13 @@
 //! What every check needs: the file, and a place for what it finds.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::config::diagnostic::{Diagnostic, Severity, Source};
-use crate::config::effective::{Row, Setting, effective};
+use crate::config::effective::{Row, Setting, effective, places};
 use crate::config::expiry::Expiry;
 use crate::config::read;
 
@@ -123,6 +123,11 @@ impl Context {
     /// Returns all settings of the table at `path`: `rows`, each replaced by what is written, and what is written besides.
     pub(in crate::config) fn effective(&self, path: &[&str], rows: Vec<Row>) -> Vec<Setting> {
         effective(&self.source, path, rows)
+    }
+
+    /// Returns the place of each value that is written in the table at `path`, by its key in it.
+    pub(in crate::config) fn places(&self, path: &[&str]) -> HashMap<String, Range<usize>> {
+        places(&self.source, path)
     }
 
     /// Returns the place of `part`, a piece of the text that stands at `place`; all of it where the piece is written

@@ -1,47 +1,68 @@
-//! Listeners: addresses and ports, and what does not fit together.
+//! Listeners: addresses and ports, what their sessions are told, and what does not fit together.
+
+mod overrides;
+mod shown;
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::rc::Rc;
 
+use ipnet::IpNet;
 use toml::Spanned;
 
 use super::context::Context;
 use super::list::entries;
+use super::mechanisms::mechanisms;
+use super::networks::networks;
+use crate::config::checked::ShownListener;
 use crate::config::raw::{self, List};
 use crate::identity::UpstreamName;
-use crate::smtp::server::{self, AuthRule, TlsMode};
-use crate::submission::{ListenerSettings, OnPortInUse, PortSet, PortSetError};
+use crate::smtp::sasl::Mechanism;
+use crate::smtp::server::{self, AuthRule, Keyword, TlsMode};
+use crate::submission::{ConnectionLimits, ListenerSettings, OnPortInUse, PortSet, PortSetError};
 
-/// Returns the listeners. `session` is what all their sessions have in common.
+use overrides::Overrides;
+use shown::Sources;
+
+pub(super) use overrides::bare_newlines;
+
+/// Returns the listeners, and each of them as it can be shown. `session` is what all their sessions have in common, as it
+/// is written and as it is told.
 pub(in crate::config) fn listeners(
     context: &mut Context,
     raw: &[Spanned<raw::Listener>],
-    session: &server::Settings,
-) -> Vec<ListenerSettings> {
+    session: (&raw::Session, &server::Settings),
+) -> (Vec<ListenerSettings>, Vec<ShownListener>) {
     let mut found: Vec<(ListenerSettings, Range<usize>)> = Vec::with_capacity(raw.len());
+    let mut shown = Vec::with_capacity(raw.len());
+    let session_places = context.places(&["session"]);
     for (index, listener) in raw.iter().enumerate() {
         let (place, raw) = (listener.span(), listener.get_ref());
         let name = name(context, raw, index, &found);
+        let profile = raw.profile.map(|profile| (profile, profile.table()));
+        let profile = profile.as_ref();
         let ports_place = raw.ports.as_ref().map_or(place.clone(), Spanned::span);
+        let path = ["listener", &index.to_string()];
         if raw.ports.is_none() {
-            let path = ["listener", &index.to_string(), "ports"];
+            let path = [path[0], path[1], "ports"];
             context.missing(place, &path, "for example: ports = [\"25\", \"587\"]");
         }
-        let ports = raw.ports.as_ref().map(|ports| ports_of(context, ports));
-        let settings = ListenerSettings {
-            name,
-            addresses: addresses(context, &raw.address),
-            ports: ports.unwrap_or_default(),
-            on_port_in_use: raw.on_port_in_use.map(|rule| match rule {
-                raw::OnPortInUse::Fail => OnPortInUse::Fail,
-                raw::OnPortInUse::Skip => OnPortInUse::Skip,
-            }),
-            session: server::Settings {
-                tls: tls_mode(raw.tls),
-                auth: auth_rule(context, listener),
-                ..session.clone()
-            },
+        let layers = Layers {
+            own: listener,
+            profile: profile.map(|(_, table)| table),
         };
+        let settings = settings(context, name, &layers, session.1);
+        let sources = Sources {
+            session: session.0,
+            mechanisms: names(&session.1.mechanisms),
+            session_places: &session_places,
+            profile: profile.map(|(profile, table)| (profile.name(), table)),
+        };
+        shown.push(ShownListener {
+            name: settings.name.clone(),
+            profile: profile.map(|(profile, _)| profile.name()),
+            settings: context.effective(&path, sources.rows(&settings.name)),
+        });
         overlap(context, &settings, &ports_place, &found);
         found.push((settings, ports_place));
     }
@@ -49,7 +70,177 @@ pub(in crate::config) fn listeners(
         let hint = "leave `listener` out for the usual ports, or write a [[listener]]";
         context.error(0..0, "there is no listener", hint);
     }
-    found.into_iter().map(|(settings, _)| settings).collect()
+    let listeners = found.into_iter().map(|(settings, _)| settings).collect();
+    (listeners, shown)
+}
+
+/// A listener's table, and that of its profile below it.
+struct Layers<'a> {
+    own: &'a Spanned<raw::Listener>,
+    profile: Option<&'a raw::Listener>,
+}
+
+impl<'a> Layers<'a> {
+    /// Returns what the listener says, else what its profile says.
+    fn pick<T>(&self, key: impl Fn(&'a raw::Listener) -> Option<T>) -> Option<T> {
+        key(self.own.get_ref()).or_else(|| self.profile.and_then(key))
+    }
+}
+
+fn settings(
+    context: &mut Context,
+    name: String,
+    layers: &Layers<'_>,
+    session: &server::Settings,
+) -> ListenerSettings {
+    let raw = layers.own.get_ref();
+    let tls = layers.pick(|table| table.tls).unwrap_or_default();
+    let mut base = server::Settings {
+        tls: tls_mode(tls),
+        ..session.clone()
+    };
+    for table in layers.profile.into_iter().chain([raw]) {
+        Overrides::of_listener(context, table).apply(&mut base);
+    }
+    if let Some(list) = layers.pick(|table| table.mechanisms.as_ref()) {
+        base.mechanisms = mechanisms(context, list);
+    }
+    let plain = plain_text_networks(context, layers, base.auth);
+    judge_auth(context, layers, &base, !plain.is_empty());
+    let ports = raw.ports.as_ref().map(|ports| ports_of(context, ports));
+    let balancers = raw.proxy_protocol.as_ref();
+    let balancers = balancers.map(|list| networks(context, list, ANY_BALANCER));
+    ListenerSettings {
+        name,
+        addresses: addresses(context, &raw.address),
+        ports: ports.unwrap_or_default(),
+        on_port_in_use: raw.on_port_in_use.map(|rule| match rule {
+            raw::OnPortInUse::Fail => OnPortInUse::Fail,
+            raw::OnPortInUse::Skip => OnPortInUse::Skip,
+        }),
+        networks: sessions_by_network(context, raw, &base, &plain),
+        session: base,
+        balancers: without_places(balancers.unwrap_or_default()),
+        connections: connections(raw),
+    }
+}
+
+fn names(mechanisms: &[Mechanism]) -> String {
+    let names = mechanisms.iter().map(|mechanism| mechanism.name());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+const ANY_BALANCER: (&str, &str) = (
+    "is the whole internet: anybody could say to be anybody",
+    "name the addresses of the balancers",
+);
+
+const ANY_CLIENT: (&str, &str) = (
+    "is the whole internet",
+    "what counts for everybody stands in the table of the listener itself",
+);
+
+fn without_places(networks: Vec<(IpNet, Range<usize>)>) -> Vec<IpNet> {
+    networks.into_iter().map(|(network, _)| network).collect()
+}
+
+fn connections(raw: &raw::Listener) -> Option<ConnectionLimits> {
+    let (total, per_address) = (raw.connections, raw.connections_per_address);
+    (total.is_some() || per_address.is_some()).then(|| ConnectionLimits {
+        total: total.map_or(usize::MAX, |number| number.to()),
+        per_address: per_address.map_or(usize::MAX, |number| number.to()),
+    })
+}
+
+/// Returns the networks whose clients may log in without TLS.
+fn plain_text_networks(context: &mut Context, layers: &Layers<'_>, auth: AuthRule) -> Vec<IpNet> {
+    let Some(list) = layers.pick(|table| table.plain_text_auth_networks.as_ref()) else {
+        return Vec::new();
+    };
+    let plain = without_places(networks(context, list, ANY_CLIENT));
+    match auth {
+        AuthRule::AfterTls => plain,
+        AuthRule::Always => Vec::new(),
+        AuthRule::Off => {
+            let is_own = !list.span().is_empty();
+            if is_own {
+                let message = "nobody can log in here, from no network: auth is \"off\"";
+                context.error(
+                    list.span(),
+                    message,
+                    "write auth = \"after-tls\", or take this out",
+                );
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Returns what is told to clients of each network that is named: that of the most specific block around it, and with AUTH
+/// in plain text where it is in `plain`.
+fn sessions_by_network(
+    context: &mut Context,
+    raw: &raw::Listener,
+    base: &server::Settings,
+    plain: &[IpNet],
+) -> Vec<(IpNet, server::Settings)> {
+    let blocks = blocks(context, raw);
+    let mut named: Vec<IpNet> = blocks.iter().map(|(network, _)| *network).collect();
+    named.extend(
+        plain
+            .iter()
+            .filter(|network| !named.contains(network))
+            .copied()
+            .collect::<Vec<_>>(),
+    );
+    named.dedup();
+    let narrowest = |around: IpNet, networks: &mut dyn Iterator<Item = IpNet>| {
+        let containing = networks.filter(|network| network.contains(&around));
+        containing.max_by_key(IpNet::prefix_len)
+    };
+    let session = |network: IpNet| {
+        let mut settings = base.clone();
+        let block = narrowest(network, &mut blocks.iter().map(|(network, _)| *network));
+        let own = blocks.iter().find(|(network, _)| Some(*network) == block);
+        let own = own.map(|(_, overrides)| overrides);
+        if let Some(own) = own {
+            own.apply(&mut settings);
+        }
+        // What a block says of AUTH itself stands, unless a narrower network is listed.
+        let own_rule = own.filter(|own| own.auth.is_some()).and(block);
+        let listed = narrowest(network, &mut plain.iter().copied());
+        let prefix = |network: Option<IpNet>| network.map(|network| network.prefix_len());
+        if settings.auth == AuthRule::AfterTls
+            && listed.is_some()
+            && prefix(listed) >= prefix(own_rule)
+        {
+            settings.auth = AuthRule::Always;
+        }
+        (network, settings)
+    };
+    named.into_iter().map(session).collect()
+}
+
+/// Returns each network of the blocks below a listener, with what its block says.
+fn blocks<'a>(context: &mut Context, raw: &'a raw::Listener) -> Vec<(IpNet, Rc<Overrides<'a>>)> {
+    let mut blocks: Vec<(IpNet, Rc<Overrides<'a>>)> = Vec::new();
+    for block in &raw.network {
+        let overrides = Rc::new(Overrides::of_network(context, block.get_ref()));
+        let Some(list) = &block.get_ref().networks else {
+            let hint = "for example: networks = [\"192.0.2.0/28\"]";
+            context.error(block.span(), "`networks` is missing", hint);
+            continue;
+        };
+        for (network, place) in networks(context, list, ANY_CLIENT) {
+            if blocks.iter().any(|(other, _)| *other == network) {
+                let message = format!("network `{network}` is already in a table of this listener");
+                context.error(place, message, "take one of the two out");
+                continue;
+            }
+            blocks.push((network, Rc::clone(&overrides)));
+        }
+    }
+    blocks
 }
 
 fn name(
@@ -152,38 +343,46 @@ fn tls_mode(raw: raw::TlsMode) -> TlsMode {
     }
 }
 
-fn auth_rule(context: &mut Context, listener: &Spanned<raw::Listener>) -> AuthRule {
-    let written = listener.get_ref().auth.span();
-    let place = if written.is_empty() {
-        listener.span()
-    } else {
-        written
-    };
-    let listener = listener.get_ref();
-    match (listener.auth.get_ref(), listener.tls) {
-        (raw::AuthRule::AfterTls, raw::TlsMode::Off) => {
-            context.error(
-                place,
-                "without TLS nobody can ever log in \"after-tls\"",
-                "for clients known by their networks write auth = \"off\"; to let passwords cross \
-                 the network unprotected, auth = \"always\"",
-            );
-            AuthRule::AfterTls
-        }
-        (raw::AuthRule::AfterTls, raw::TlsMode::Implicit | raw::TlsMode::StartTls) => {
-            AuthRule::AfterTls
-        }
-        (raw::AuthRule::Always, raw::TlsMode::Implicit) => AuthRule::Always,
-        (raw::AuthRule::Always, raw::TlsMode::Off | raw::TlsMode::StartTls) => {
+/// Says what is odd about how clients come to log in.
+fn judge_auth(
+    context: &mut Context,
+    layers: &Layers<'_>,
+    base: &server::Settings,
+    has_plain: bool,
+) {
+    let raw = layers.own.get_ref();
+    let written = raw.auth.as_ref().map(Spanned::span);
+    let place = written.unwrap_or(layers.own.span());
+    let may_any = has_plain || raw.network.iter().any(|block| may_log_in(block.get_ref()));
+    match (base.auth, base.tls) {
+        (AuthRule::AfterTls, TlsMode::Off) if !may_any => context.error(
+            place,
+            "without TLS nobody can ever log in \"after-tls\"",
+            "for clients known by their networks write auth = \"off\"; to let passwords cross \
+             the network unprotected, plain_text_auth_networks names where, auth = \"always\" is everywhere",
+        ),
+        (AuthRule::AfterTls, TlsMode::StartTls)
+            if !may_any && base.discarded.contains(Keyword::StartTls) =>
+        {
+            let list = raw.discard_keywords.as_ref();
             context.warning(
-                place,
-                "passwords may cross the network unprotected here",
-                "write auth = \"after-tls\", or keep this listener to an address nobody can watch",
+                list.map_or(place, Spanned::span),
+                "nobody is offered STARTTLS, and without TLS nobody can log in",
+                "plain_text_auth_networks names whose passwords may cross the network unprotected",
             );
-            AuthRule::Always
         }
-        (raw::AuthRule::Off, _) => AuthRule::Off,
+        (AuthRule::Always, TlsMode::Off | TlsMode::StartTls) => context.warning(
+            place,
+            "passwords may cross the network unprotected here",
+            "write auth = \"after-tls\", or keep this listener to an address nobody can watch",
+        ),
+        (AuthRule::AfterTls | AuthRule::Always | AuthRule::Off, _) => {}
     }
+}
+
+fn may_log_in(block: &raw::ListenerNetwork) -> bool {
+    let rule = block.auth.as_ref().map(Spanned::get_ref);
+    rule == Some(&raw::AuthRule::Always)
 }
 
 fn overlap(

@@ -9,12 +9,13 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::context::Context;
+use super::listeners::bare_newlines;
 use crate::config::checked::{Server, SpoolLimits, SystemMail};
 use crate::config::raw;
 use crate::config::units::Span;
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
-use crate::smtp::server::{self, AuthRule, BareNewlines, TlsMode};
+use crate::smtp::server::{self, AuthRule, TlsMode};
 use crate::submission::ConnectionLimits;
 
 /// Returns the section `[server]`, or `None` after an error.
@@ -85,10 +86,10 @@ pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server
         hostname,
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
-        bare_newlines: match raw.bare_newlines {
-            raw::BareNewlines::Refuse => BareNewlines::Refuse,
-            raw::BareNewlines::Repair => BareNewlines::Repair,
-        },
+        mechanisms: server::Settings::default_mechanisms(),
+        discarded: server::Keywords::default(),
+        auth_equals: server::AuthEquals::Absent,
+        bare_newlines: bare_newlines(raw.bare_newlines),
         limits: server::Limits {
             message_size: limits.message_size.get(),
             recipients: limits.recipients.to(),
@@ -113,7 +114,7 @@ pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server
 
 /// Returns the limit of an extension; none, so that it is not offered, where that is zero. Seconds are whole: SMTP knows
 /// no others, and what is announced must be what is kept.
-fn offered(limit: Span<0>) -> Option<Duration> {
+pub(super) fn offered(limit: Span<0>) -> Option<Duration> {
     let seconds = limit.get().as_millis().div_ceil(1000);
     let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
     (seconds > 0).then(|| Duration::from_secs(seconds))

@@ -110,14 +110,8 @@ fn a_listener_has_what_is_written_and_the_rest_by_default() {
     assert_eq!(printers.ports.to_string(), "25, 1025-1030");
     assert_eq!(printers.session.tls, TlsMode::Off);
     assert_eq!(printers.session.auth, AuthRule::Off);
-    assert_eq!(
-        printers.session.limits,
-        crate::smtp::server::Limits::default()
-    );
-    assert_eq!(
-        printers.session.timeouts,
-        crate::smtp::server::Timeouts::default()
-    );
+    assert_eq!(printers.session.limits, server::Limits::default());
+    assert_eq!(printers.session.timeouts, server::Timeouts::default());
 }
 
 fn smtp(upstream: &Upstream) -> &Settings {

@@ -23,7 +23,9 @@ macro_rules! choices {
 choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", Debug = "debug", Trace = "trace" });
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
+choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(ListenerProfile { #[default] Device = "device" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });
 choices!(TlsPolicy {
@@ -44,7 +46,7 @@ choices!(Unfit { #[default] Convert = "convert", Send = "send" });
 choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });
-choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Rewrite = "rewrite" });
+choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Hold = "hold", Rewrite = "rewrite" });
 choices!(ClientAuth { Basic = "basic", #[default] Post = "post" });
 choices!(ForeignRecipients { #[default] Rewrite = "rewrite", Smtp = "smtp" });
 choices!(Large { Refuse = "refuse", #[default] Smtp = "smtp" });

@@ -5,11 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, Accounts, Acme, AcmeChallenge, AcmeKey, AuthRule, Canonicalization,
-    Cloud, Connections, Dkim, ForeignRecipients, Graph, Journal, Large, Limits, List, Listener,
-    Log, MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnRetry, Port,
-    PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server, Session, Smtp,
-    Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
+    Account, AccountDefaults, AccountRule, Accounts, Acme, AcmeChallenge, AcmeKey, Auth,
+    Canonicalization, ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph,
+    Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login,
+    MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
+    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
+    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
     UpstreamTimeouts,
 };
 use crate::acme;
@@ -24,7 +25,7 @@ impl Default for Root {
         let listener = |name: &str, ports: &[&str], tls| Listener {
             name: Some(unplaced(name.to_owned())),
             ports: Some(unplaced(List::of(ports))),
-            tls,
+            tls: Some(tls),
             ..Listener::default()
         };
         Self {
@@ -38,8 +39,10 @@ impl Default for Root {
                 )),
                 unplaced(listener("submissions", &["465"], TlsMode::Implicit)),
             ],
+            login: Login::default(),
             session: Session::default(),
             tls: unplaced(Tls::default()),
+            auth: Auth::default(),
             relay: Relay::default(),
             route: Vec::new(),
             upstream: Named::new(),
@@ -70,11 +73,23 @@ impl Default for Listener {
     fn default() -> Self {
         Self {
             name: None,
+            profile: None,
             address: unplaced(List::of(&["[::]"])),
             ports: None,
-            tls: TlsMode::default(),
-            auth: unplaced(AuthRule::default()),
+            tls: None,
+            auth: None,
+            mechanisms: None,
+            plain_text_auth_networks: None,
+            auth_equals: None,
+            discard_keywords: None,
+            bare_newlines: None,
+            proxy_protocol: None,
+            connections: None,
+            connections_per_address: None,
             on_port_in_use: None,
+            limits: OwnLimits::default(),
+            timeouts: OwnTimeouts::default(),
+            network: Vec::new(),
         }
     }
 }
@@ -129,6 +144,35 @@ impl Default for Retry {
             longest: unplaced(Span::of(plan.longest())),
             lifetime: unplaced(Span::of(plan.lifetime())),
             warn_after: unplaced(Span::of(plan.warn_after().unwrap_or_default())),
+        }
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            jwt: None,
+            introspection: None,
+            claim: None,
+            accounts: unplaced(AccountRule::default()),
+            domains: None,
+            tenant: None,
+            audience: None,
+            clients: None,
+            scopes: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl Default for Introspection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            client_id: None,
+            client_secret: None,
+            client_auth: ClientAuth::Basic,
+            remember: unplaced(Span::of(Duration::from_mins(1))),
         }
     }
 }
@@ -347,10 +391,13 @@ impl Default for Account {
     fn default() -> Self {
         Self {
             password: None,
+            scram: None,
+            app_password: Named::new(),
             active: true,
             tenant: None,
             upstream: None,
             networks: None,
+            aliases: None,
             authorized_domains: None,
             authorized_senders: None,
             priority: None,

@@ -2,29 +2,37 @@
 //!
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
+mod app_password;
+mod auth;
 mod choices;
 mod defaults;
 mod dkim;
 mod graph;
 mod list;
+mod listener;
+mod login;
 mod oauth;
 mod tables;
 mod tls;
 mod upstream;
 
+pub(super) use app_password::AppPassword;
+pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
-    AcmeChallenge, AcmeKey, AuthRule, BareNewlines, Canonicalization, ClientAuth, Cloud,
-    ForeignRecipients, Large, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota,
-    PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
+    AccountRule, AcmeChallenge, AcmeKey, AuthRule, BareNewlines, Canonicalization, ClientAuth,
+    Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse,
+    OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
 pub(super) use list::{Hidden, List, Rates};
+pub(super) use listener::{Listener, ListenerNetwork, OwnLimits, OwnTimeouts};
+pub(super) use login::{Introspection, Issuer, Jwt, Login};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
-    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Listener, Log, Named,
-    RecipientRoute, Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts,
+    Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Log, Named, RecipientRoute,
+    Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts,
 };
 pub(super) use tls::{Acme, Eab, Tls, TlsName};
 pub(super) use upstream::{

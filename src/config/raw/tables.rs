@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AuthRule, BareNewlines, Dkim, Hidden, List, LogFormat, LogLevel, OnPortInUse, OnUnauthorized,
-    OverQuota, PriorityHeader, Rates, Tls, TlsMode, Upstream,
+    AppPassword, Auth, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
+    OnUnauthorized, OverQuota, PriorityHeader, Rates, Tls, Upstream,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -22,8 +22,10 @@ pub(in crate::config) struct Root {
     pub(in crate::config) server: Server,
     pub(in crate::config) log: Log,
     pub(in crate::config) listener: Vec<Spanned<Listener>>,
+    pub(in crate::config) login: Login,
     pub(in crate::config) session: Session,
     pub(in crate::config) tls: Spanned<Tls>,
+    pub(in crate::config) auth: Auth,
     pub(in crate::config) relay: Relay,
     pub(in crate::config) route: Vec<Spanned<RecipientRoute>>,
     pub(in crate::config) upstream: Named<Upstream>,
@@ -58,17 +60,6 @@ pub(in crate::config) struct Server {
 pub(in crate::config) struct Log {
     pub(in crate::config) level: LogLevel,
     pub(in crate::config) format: LogFormat,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct Listener {
-    pub(in crate::config) name: Option<Spanned<String>>,
-    pub(in crate::config) address: Spanned<List>,
-    pub(in crate::config) ports: Option<Spanned<List>>,
-    pub(in crate::config) tls: TlsMode,
-    pub(in crate::config) auth: Spanned<AuthRule>,
-    pub(in crate::config) on_port_in_use: Option<OnPortInUse>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -177,10 +168,13 @@ pub(in crate::config) struct AccountDefaults {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Account {
     pub(in crate::config) password: Option<Spanned<Hidden>>,
+    pub(in crate::config) scram: Option<Spanned<Hidden>>,
+    pub(in crate::config) app_password: Named<AppPassword>,
     pub(in crate::config) active: bool,
     pub(in crate::config) tenant: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
     pub(in crate::config) networks: Option<Spanned<List>>,
+    pub(in crate::config) aliases: Option<Spanned<List>>,
     pub(in crate::config) authorized_domains: Option<Spanned<List>>,
     pub(in crate::config) authorized_senders: Option<Spanned<List>>,
     pub(in crate::config) priority: Option<Number<1, 5>>,

@@ -98,6 +98,14 @@ impl Operator for FakeOperator {
         })
     }
 
+    fn blocked(&self) -> Vec<BlockView> {
+        Vec::new()
+    }
+
+    fn forgive(&self, who: &str) -> usize {
+        usize::from(who == "alice")
+    }
+
     fn describe(&self) -> ServerView {
         ServerView {
             version: "1.2.3".to_owned(),
@@ -162,6 +170,7 @@ impl Running {
             due: self.clock.now(),
             peer: None,
             message_id: Some("<1@example.com>".into()),
+            held: None,
         };
         self.spool.commit(draft, message).await.unwrap()
     }

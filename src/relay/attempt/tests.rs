@@ -76,6 +76,7 @@ impl Bench {
             due: START,
             peer: None,
             message_id: None,
+            held: None,
         };
         self.spool.commit(draft, message).await.unwrap();
     }

@@ -32,6 +32,7 @@ fn lease(mode: Option<DeliverByMode>) -> Lease {
         due: T0,
         peer: None,
         message_id: None,
+        held: None,
     };
     Lease {
         id: QueueId::from_number(7),

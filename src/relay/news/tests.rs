@@ -42,6 +42,7 @@ fn lease(wishes: &[Option<Notify>]) -> Lease {
         due: T0,
         peer: None,
         message_id: None,
+        held: None,
     };
     Lease {
         id: QueueId::from_number(7),

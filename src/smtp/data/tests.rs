@@ -89,6 +89,19 @@ fn false_ends_of_data_do_not_end_it() {
 }
 
 #[test]
+fn two_faults_are_told_alike_however_the_octets_were_cut() {
+    let mut stream = vec![b'x'; 900];
+    stream.extend_from_slice(b"\r\n");
+    let mut stream = stream.repeat(12);
+    stream.extend_from_slice(b"\0\r\n.\r\n");
+    let whole = decode(&stream);
+    let pieces: Vec<&[u8]> = stream.chunks(7).collect();
+    let cut_up = decode_with(LIMITS, Framing::Dots, &pieces);
+    assert_eq!(whole.fault, Some(DataFault::TooLarge));
+    assert_eq!(cut_up.fault, whole.fault);
+}
+
+#[test]
 fn bare_newlines_become_crlf() {
     assert_eq!(
         decode(b"a\nb\rc\r\r\nd\n\r\n.\r\n").message,

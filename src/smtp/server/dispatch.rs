@@ -6,13 +6,15 @@ use crate::identity::Identity;
 use crate::mail::{Mailbox, Recipient, ReversePath};
 use crate::smtp::command::{ChunkEnd, Command, CommandError};
 use crate::smtp::data::{DataDecoder, DataLimits, Framing};
+use crate::smtp::foreign::Foreign;
 use crate::smtp::parameter::{MailParameters, ParameterError};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
+use crate::smtp::sasl::scram::{Binding, ServerFirst};
 use crate::smtp::sasl::{Exchange, Mechanism, Next};
 use crate::smtp::timing::Hold;
 
-use super::question::{AskCredentials, AskMessage, AskRecipient, AskSender, Question};
+use super::question::{AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question};
 use super::session::{Client, Greeting, Session, Step};
 use super::settings::AuthRule;
 use super::state::{Part, Receiving, Skipping, Start, State, Transaction};
@@ -33,7 +35,7 @@ impl Session {
 
     fn refuse_line(&mut self, error: CommandError) {
         match error {
-            CommandError::Foreign => self.close(&replies::NOT_SMTP),
+            CommandError::Foreign(foreign) => self.turn_away(foreign),
             CommandError::Parameter(ParameterError::Invalid) => {
                 self.reply(&replies::INVALID_PARAMETER, "");
             }
@@ -71,6 +73,16 @@ impl Session {
             }
             Command::StartTls => self.starttls(),
             Command::Vrfy => self.idle(&replies::VRFY_UNCERTAIN),
+        }
+    }
+
+    /// Ends a session that is none. Whoever speaks a binary protocol understands no reply, and has had the greeting.
+    pub(super) fn turn_away(&mut self, foreign: Foreign) {
+        self.foreign = Some(foreign);
+        match foreign {
+            Foreign::Http | Foreign::Ssh => self.close(&replies::NOT_SMTP),
+            Foreign::Proxy => self.close(&replies::PROXY_NOT_TAKEN),
+            Foreign::Rdp | Foreign::Tls => self.hang_up(),
         }
     }
 
@@ -139,9 +151,9 @@ impl Session {
         if self.identity.as_ref().is_some_and(Identity::has_logged_in) {
             return self.reply(&replies::BAD_SEQUENCE, "already logged in");
         }
-        match Mechanism::parse(mechanism) {
+        match Mechanism::parse(mechanism).filter(|mechanism| self.offers(*mechanism)) {
             Some(mechanism) => {
-                let next = Exchange::begin(mechanism, initial);
+                let next = Exchange::begin(mechanism, initial, self.binding(mechanism));
                 self.continue_auth(next);
             }
             None => self.reply(&replies::UNKNOWN_MECHANISM, ""),
@@ -157,13 +169,44 @@ impl Session {
             Next::Credentials(credentials) => {
                 self.ask(Question::Credentials(AskCredentials { credentials }));
             }
+            Next::LoggedIn(identity) => self.authenticated(*identity),
             Next::Refused(reply) => self.not_authenticated(&reply),
+            Next::ScramKeys(first) => self.ask(Question::Scram(AskScram { first })),
         }
+    }
+
+    /// Returns what SCRAM must bind to.
+    fn binding(&self, mechanism: Mechanism) -> Binding {
+        let exporter = self.tls.as_ref().and_then(|tls| tls.exporter);
+        let is_bound = mechanism == Mechanism::ScramSha256Plus;
+        match exporter {
+            Some(key) if is_bound => Binding::Exporter(key),
+            _ if self.offers(Mechanism::ScramSha256Plus) => Binding::Downgrade,
+            _ => Binding::None,
+        }
+    }
+
+    /// Goes on with the server's answer to a client's first message.
+    pub(super) fn scram_answered(&mut self, server: ServerFirst) {
+        self.write(&replies::challenge(server.message().as_bytes()));
+        self.state = State::Authenticating(Exchange::ScramLast(Box::new(server)));
+    }
+
+    /// Proves to the client that the server knows the password too; its empty response completes the login.
+    pub(super) fn prove(&mut self, message: &str, identity: Identity) {
+        self.write(&replies::challenge(message.as_bytes()));
+        self.state = State::Authenticating(Exchange::ScramProved(Box::new(identity)));
     }
 
     pub(super) fn authenticated(&mut self, identity: Identity) {
         self.identity = Some(identity);
         self.answer(State::Ready, &replies::AUTHENTICATED, "");
+    }
+
+    /// Tells a client why its token is refused. The failure is counted with the reply that follows.
+    pub(super) fn explain_refusal(&mut self) {
+        let state = State::Authenticating(Exchange::TokenRefused);
+        self.answer(state, &replies::TOKEN_CHALLENGE, "");
     }
 
     pub(super) fn not_authenticated(&mut self, reply: &Reply) {

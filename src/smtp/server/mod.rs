@@ -5,6 +5,7 @@
 //! same steps; a transaction is one value that RSET drops whole; what a client sent before STARTTLS is forgotten.
 
 mod dispatch;
+mod keyword;
 mod offer;
 mod question;
 mod receive;
@@ -12,11 +13,12 @@ mod session;
 mod settings;
 mod state;
 
+pub use keyword::{Keyword, Keywords};
 pub use question::{
-    AskCommit, AskCredentials, AskMessage, AskRecipient, AskSender, Question, Terms,
+    AskCommit, AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question, Terms,
 };
 pub use session::{Began, Client, Greeting, Session, Step, TlsFacts};
-pub use settings::{AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};
+pub use settings::{AuthEquals, AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};
 pub use state::Transaction;
 
 #[cfg(test)]

@@ -1,52 +1,74 @@
 //! The reply to EHLO: which extensions are offered (RFC 5321 §4.1.1.1).
 
+use crate::smtp::sasl::Mechanism;
+
+use super::keyword::Keyword;
 use super::session::Session;
+use super::settings::AuthEquals;
 
 impl Session {
     /// Returns the reply to EHLO as it goes out.
     pub(super) fn offer(&self) -> Vec<u8> {
-        let size = format!("SIZE {}", self.settings.limits.message_size);
-        let limits = &self.settings.limits;
-        let future_release = limits.future_release.map(|longest| {
-            // RFC 4865 §4: both how long and until when.
-            let latest = self.civil_time().after(longest).to_second();
-            format!("FUTURERELEASE {} {latest}", longest.as_secs())
-        });
-        let deliver_by = limits
-            .deliver_by_min
-            .map(|least| format!("DELIVERBY {}", least.as_secs()));
-        let mut keywords = vec![
-            "PIPELINING",
-            size.as_str(),
-            "8BITMIME",
-            "SMTPUTF8",
-            "CHUNKING",
-            "DSN",
-            "ENHANCEDSTATUSCODES",
-            // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
-            "MT-PRIORITY",
-        ];
-        keywords.extend(future_release.as_deref());
-        keywords.extend(deliver_by.as_deref());
-        if self.offers_require_tls() {
-            keywords.push("REQUIRETLS");
+        let mut lines = vec![self.settings.hostname.as_ascii().to_owned()];
+        for (keyword, parameters) in self.offered() {
+            if self.settings.discarded.contains(keyword) {
+                continue;
+            }
+            let name = keyword.name();
+            lines.push(match &*parameters {
+                "" => name.to_owned(),
+                parameters => format!("{name} {parameters}"),
+            });
+            let has_old_form = self.settings.auth_equals == AuthEquals::Offered;
+            if keyword == Keyword::Auth && has_old_form {
+                lines.push(format!("AUTH={parameters}"));
+            }
         }
-        if self.offers_starttls() {
-            keywords.push("STARTTLS");
-        }
-        // A client takes the first mechanism it knows, so only such are offered as work for every account.
-        if self.offers_auth() {
-            keywords.push("AUTH LOGIN PLAIN");
-        }
-        let mut reply = format!("250-{}\r\n", self.settings.hostname.as_ascii());
-        let last = keywords.len() - 1;
-        for (index, keyword) in keywords.iter().enumerate() {
+        let mut reply = String::new();
+        let last = lines.len() - 1;
+        for (index, line) in lines.iter().enumerate() {
             let separator = if index == last { ' ' } else { '-' };
             reply.push_str("250");
             reply.push(separator);
-            reply.push_str(keyword);
+            reply.push_str(line);
             reply.push_str("\r\n");
         }
         reply.into_bytes()
+    }
+
+    /// Returns what this session has to offer now, each with its parameters.
+    fn offered(&self) -> Vec<(Keyword, String)> {
+        let limits = &self.settings.limits;
+        let mut offered = vec![
+            (Keyword::Pipelining, String::new()),
+            (Keyword::Size, limits.message_size.to_string()),
+            (Keyword::EightBitMime, String::new()),
+            (Keyword::SmtpUtf8, String::new()),
+            (Keyword::Chunking, String::new()),
+            (Keyword::Dsn, String::new()),
+            (Keyword::EnhancedStatusCodes, String::new()),
+            // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
+            (Keyword::MtPriority, String::new()),
+        ];
+        offered.extend(limits.future_release.map(|longest| {
+            // RFC 4865 §4: both how long and until when.
+            let latest = self.civil_time().after(longest).to_second();
+            let parameters = format!("{} {latest}", longest.as_secs());
+            (Keyword::FutureRelease, parameters)
+        }));
+        let deliver_by = limits.deliver_by_min;
+        offered.extend(deliver_by.map(|least| (Keyword::DeliverBy, least.as_secs().to_string())));
+        if self.offers_require_tls() {
+            offered.push((Keyword::RequireTls, String::new()));
+        }
+        if self.offers_starttls() {
+            offered.push((Keyword::StartTls, String::new()));
+        }
+        if self.offers_auth() {
+            let names = self.mechanisms().map(Mechanism::name);
+            let names: Vec<&str> = names.collect();
+            offered.push((Keyword::Auth, names.join(" ")));
+        }
+        offered
     }
 }

@@ -9,6 +9,7 @@ use crate::smtp::parameter::MailParameters;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::sasl::Credentials;
+use crate::smtp::sasl::scram::{ClientFirst, Keys, Proven};
 
 use super::session::Session;
 use super::state::{Start, State, Transaction};
@@ -18,6 +19,8 @@ use super::state::{Start, State, Transaction};
 pub enum Question {
     /// A client wants to log in.
     Credentials(AskCredentials),
+    /// A client wants to prove that it knows a password.
+    Scram(AskScram),
     /// A client names the sender of a message.
     Sender(AskSender),
     /// A client names a recipient.
@@ -36,17 +39,59 @@ pub struct AskCredentials {
 }
 
 impl AskCredentials {
-    /// Returns the user name and the password.
+    /// Returns what the client gave.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
     /// Answers: yes, as this identity.
     pub fn accept(self, session: &mut Session, identity: Identity) {
-        session.authenticated(identity);
+        match self.credentials {
+            Credentials::Scram {
+                proven: Proven::Right(message),
+                ..
+            } => session.prove(&message, identity),
+            Credentials::Certificate { .. }
+            | Credentials::Password { .. }
+            | Credentials::Scram { .. }
+            | Credentials::Token { .. } => session.authenticated(identity),
+        }
     }
 
-    /// Answers: no. A 535 counts as a failed login.
+    /// Answers: no. A 535 counts as a failed login; where a token is refused, the client is first told why (RFC 7628
+    /// §3.2.3), and hears the 535 when it has taken note.
+    pub fn refuse(self, session: &mut Session, reply: &Reply) {
+        let is_failure = reply.code() == replies::AUTH_FAILED.code();
+        match self.credentials {
+            Credentials::Token { .. } if is_failure => session.explain_refusal(),
+            Credentials::Certificate { .. }
+            | Credentials::Password { .. }
+            | Credentials::Scram { .. }
+            | Credentials::Token { .. } => session.not_authenticated(reply),
+        }
+    }
+}
+
+/// What is kept of the password of this name?
+#[derive(Debug)]
+#[must_use = "the session waits for the answer"]
+pub struct AskScram {
+    pub(super) first: ClientFirst,
+}
+
+impl AskScram {
+    /// Returns the user name.
+    pub fn name(&self) -> &str {
+        &self.first.name
+    }
+
+    /// Answers: this; for a name that is nobody's what no password fits. `nonce` is fresh from the system's random
+    /// generator, printable ASCII without commas.
+    pub fn go_on(self, session: &mut Session, keys: Keys, nonce: &str) {
+        session.scram_answered(self.first.answer(keys, nonce));
+    }
+
+    /// Answers: nobody logs in now.
     pub fn refuse(self, session: &mut Session, reply: &Reply) {
         session.not_authenticated(reply);
     }

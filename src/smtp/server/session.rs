@@ -8,9 +8,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::smtp::foreign::Foreign;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
+use crate::smtp::sasl::Mechanism;
+use crate::smtp::sasl::scram::Key;
 
 use super::question::Question;
 use super::settings::{AuthRule, Limits, Settings, TlsMode};
@@ -43,6 +46,8 @@ pub struct Session {
     /// When the message that is coming in began.
     message_since: Option<Instant>,
     stopping: Stopping,
+    /// The other protocol that the client speaks.
+    pub(super) foreign: Option<Foreign>,
 }
 
 /// What the session wants next.
@@ -84,6 +89,8 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// Such as `TLS13_AES_256_GCM_SHA384`.
     pub cipher: &'static str,
+    /// The exporter of TLS 1.3 that SCRAM-SHA-256-PLUS binds to (RFC 9266), where that is offered.
+    pub exporter: Option<Key>,
 }
 
 /// What the client said of itself.
@@ -157,6 +164,7 @@ impl Session {
             waiting_since: None,
             message_since: None,
             stopping: Stopping::No,
+            foreign: None,
         }
     }
 
@@ -193,6 +201,11 @@ impl Session {
     /// Returns whether [`Session::stop`] was called.
     pub fn is_stopping(&self) -> bool {
         self.stopping == Stopping::Soon
+    }
+
+    /// Returns the other protocol that the client speaks, where that is why the session is closed.
+    pub fn foreign(&self) -> Option<Foreign> {
+        self.foreign
     }
 
     /// Returns its bounds.
@@ -327,6 +340,11 @@ impl Session {
 
     /// Takes a command line or a line of AUTH, if one is there.
     fn read_line(&mut self) -> bool {
+        if let Some(foreign) = self.foreign_octets() {
+            self.input.clear();
+            self.turn_away(foreign);
+            return true;
+        }
         let limits = &self.settings.limits;
         let is_auth = self.is_authenticating() || begins_with_auth(&self.input);
         let limit = if is_auth {
@@ -349,6 +367,12 @@ impl Session {
         }
         self.limit_errors();
         true
+    }
+
+    /// Returns the binary protocol of what comes in the place of a command.
+    fn foreign_octets(&self) -> Option<Foreign> {
+        let is_command = !self.is_authenticating() && self.splitter.is_at_start();
+        Foreign::of_octets(&self.input).filter(|_| is_command)
     }
 
     fn is_authenticating(&self) -> bool {
@@ -440,6 +464,14 @@ impl Session {
         self.state = State::Closing;
     }
 
+    /// Closes without a word.
+    pub(super) fn hang_up(&mut self) {
+        if matches!(self.state, State::Receiving(_)) {
+            self.steps.push_back(Step::Discard);
+        }
+        self.state = State::Closing;
+    }
+
     fn limit_errors(&mut self) {
         let limits = &self.settings.limits;
         let excess = if self.counts.errors > limits.errors {
@@ -478,6 +510,27 @@ impl Session {
             AuthRule::Always => true,
             AuthRule::Off => false,
         }
+    }
+
+    /// Returns the mechanisms of AUTH that this session can use, in the order of the offer.
+    pub(super) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> + '_ {
+        let all = self.settings.mechanisms.iter().copied();
+        all.filter(|mechanism| match mechanism {
+            Mechanism::ScramSha256Plus => {
+                self.tls.as_ref().is_some_and(|tls| tls.exporter.is_some())
+            }
+            Mechanism::External
+            | Mechanism::Login
+            | Mechanism::OAuthBearer
+            | Mechanism::Plain
+            | Mechanism::ScramSha256
+            | Mechanism::XOAuth2 => true,
+        })
+    }
+
+    /// Returns whether a mechanism is among them.
+    pub(super) fn offers(&self, mechanism: Mechanism) -> bool {
+        self.mechanisms().any(|offered| offered == mechanism)
     }
 
     /// Returns whether STARTTLS is offered now.

@@ -1,8 +1,12 @@
 //! What a session is told about the listener it belongs to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mail::Domain;
+use crate::smtp::sasl::Mechanism;
+
+use super::keyword::Keywords;
 
 /// Settings of a session; the same for all sessions of a listener.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +17,13 @@ pub struct Settings {
     pub tls: TlsMode,
     /// When AUTH is offered.
     pub auth: AuthRule,
+    /// The mechanisms of AUTH that are offered, in this order. Many a client takes the first that it knows, so each must
+    /// work for every account.
+    pub mechanisms: Arc<[Mechanism]>,
+    /// The keywords that EHLO does not offer, though what they stand for works: some old devices choke on them.
+    pub discarded: Keywords,
+    /// Whether EHLO names the mechanisms of AUTH in the old way too.
+    pub auth_equals: AuthEquals,
     /// What is done with a bare CR or LF in a message.
     pub bare_newlines: BareNewlines,
     /// Bounds.
@@ -32,6 +43,24 @@ pub enum TlsMode {
     StartTls,
 }
 
+impl Settings {
+    /// Returns the mechanisms that every client knows and every password fits.
+    pub fn default_mechanisms() -> Arc<[Mechanism]> {
+        Arc::new([Mechanism::Login, Mechanism::Plain])
+    }
+
+    /// Returns these, and behind them those that take an access token: a client that has none takes the first, and one that
+    /// has one looks for them by name.
+    pub fn mechanisms_with_tokens() -> Arc<[Mechanism]> {
+        Arc::new([
+            Mechanism::Login,
+            Mechanism::Plain,
+            Mechanism::XOAuth2,
+            Mechanism::OAuthBearer,
+        ])
+    }
+}
+
 /// When AUTH is offered and permitted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuthRule {
@@ -41,6 +70,16 @@ pub enum AuthRule {
     Always,
     /// Never: only accounts known by their network can send.
     Off,
+}
+
+/// Whether EHLO has a line `AUTH=LOGIN PLAIN`, which Outlook Express 4, Exchange 5 and some devices look for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AuthEquals {
+    /// It has not.
+    #[default]
+    Absent,
+    /// It has, behind the line of the standard (RFC 4954 §3).
+    Offered,
 }
 
 /// What is done with a CR without LF or a LF without CR in a message. It never ends the data.

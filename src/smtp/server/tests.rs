@@ -16,6 +16,8 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::identity::{AccountName, Identity, Proof};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::smtp::replies;
+use crate::smtp::sasl::scram::{Key, Keys, Proven};
+use crate::smtp::sasl::{Credentials, Mechanism};
 
 enum Input {
     Octets(Vec<u8>),
@@ -44,6 +46,9 @@ fn settings() -> Settings {
         hostname: Domain::parse("relay.example").unwrap(),
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
+        mechanisms: Settings::default_mechanisms(),
+        discarded: Keywords::default(),
+        auth_equals: AuthEquals::Absent,
         bare_newlines: BareNewlines::Repair,
         // What EHLO offers in the dialogues is what a session always offers.
         limits: Limits {
@@ -103,7 +108,16 @@ impl Dialogue {
             ("tls", "off") => settings.tls = TlsMode::Off,
             ("tls", "implicit") => settings.tls = TlsMode::Implicit,
             ("auth", "always") => settings.auth = AuthRule::Always,
+            ("mechanisms", names) => {
+                let names = names.split(' ').map(|name| Mechanism::parse(name).unwrap());
+                settings.mechanisms = names.collect();
+            }
             ("auth", "off") => settings.auth = AuthRule::Off,
+            ("auth_equals", "true") => settings.auth_equals = AuthEquals::Offered,
+            ("discard", names) => {
+                let keywords = names.split(' ').map(|name| Keyword::parse(name).unwrap());
+                settings.discarded = keywords.collect();
+            }
             ("bare_newlines", "refuse") => settings.bare_newlines = BareNewlines::Refuse,
             ("network", name) => self.neighbour = Some(identity(name, Proof::Network)),
             ("message_size", _) => settings.limits.message_size = number().into(),
@@ -167,6 +181,7 @@ impl Driver {
             session.tls_started(TlsFacts {
                 version: "TLSv1.3",
                 cipher: "TEST",
+                exporter: Some(Key([7; 32])),
             });
         }
         Self {
@@ -198,6 +213,7 @@ impl Driver {
                     self.session.tls_started(TlsFacts {
                         version: "TLSv1.3",
                         cipher: "TEST",
+                        exporter: Some(Key([7; 32])),
                     });
                 }
                 Step::Write(octets) => self.written.extend_from_slice(&octets),
@@ -225,13 +241,31 @@ impl Driver {
         let session = &mut self.session;
         match question {
             Question::Credentials(ask) => {
-                let credentials = ask.credentials();
-                match (credentials.name.as_str(), credentials.password.expose()) {
+                let (name, password) = match ask.credentials() {
+                    Credentials::Password { name, password } => (name, password),
+                    Credentials::Scram {
+                        name,
+                        proven: Proven::Right(_),
+                    } => {
+                        let identity = identity(&name.clone(), Proof::Password);
+                        return ask.accept(session, identity);
+                    }
+                    Credentials::Certificate { .. }
+                    | Credentials::Scram { .. }
+                    | Credentials::Token { .. } => {
+                        return ask.refuse(session, &replies::AUTH_FAILED);
+                    }
+                };
+                match (name.as_str(), password.expose()) {
                     ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
                     ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
                     ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
                     _ => ask.refuse(session, &replies::AUTH_FAILED),
                 }
+            }
+            Question::Scram(ask) => {
+                let keys = pencil();
+                ask.go_on(session, keys, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
             }
             Question::Sender(ask) => {
                 let asked = ask.parameters();
@@ -406,5 +440,19 @@ proptest! {
     fn no_octets_make_a_session_panic(octets: Vec<u8>) {
         let mut driver = free_session();
         driver.feed(&octets, 7);
+    }
+}
+
+/// The keys of RFC 7677 §3: the password is `pencil`.
+fn pencil() -> Keys {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let key = |text: &str| Key(STANDARD.decode(text).unwrap().try_into().unwrap());
+    Keys {
+        iterations: 4096,
+        salt: STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap().into(),
+        stored_key: key("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="),
+        server_key: key("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="),
     }
 }

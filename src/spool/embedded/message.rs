@@ -80,6 +80,11 @@ pub(super) fn write(
         fields.text(MESSAGE_ID, message_id);
     }
     write_envelope(fields, &message.envelope);
+    if let Some(reason) = &message.held {
+        fields.text(HELD, reason);
+        // In the same record, and in the words that every version knows: nobody can claim it before it is released.
+        write_standing(fields, &Standing::of(message));
+    }
 }
 
 /// Writes the upstreams of a route.
@@ -162,7 +167,7 @@ fn write_recipient(fields: &mut Fields, recipient: &Recipient) {
     }
 }
 
-/// Appends the standing that a message has when its record is copied.
+/// Appends the standing that a message has when its record is copied, or has from the first.
 pub(super) fn write_standing(fields: &mut Fields, standing: &Standing) {
     fields.nested(STANDING, |fields| change::write_standing(fields, standing));
 }
@@ -283,6 +288,7 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
         due: Timestamp::default(),
         peer: None,
         message_id: None,
+        held: None,
     };
     for field in Reader::new(head) {
         match field? {
@@ -292,6 +298,7 @@ pub(super) fn read(head: &[u8]) -> Result<Stored, Malformed> {
             (DUE, content) => message.due = Timestamp::from_unix_millis(number(content)?),
             (PEER, content) => message.peer = Some(read_address(content)?),
             (MESSAGE_ID, content) => message.message_id = Some(text(content)?.into()),
+            (HELD, content) => message.held = Some(text(content)?.into()),
             _ => {}
         }
     }
@@ -472,8 +479,9 @@ const RECIPIENT: u8 = 18;
 pub(super) const STANDING: u8 = 19;
 const DELIVER_BY: u8 = 20;
 const MT_PRIORITY: u8 = 21;
-const LINES: u8 = 24;
 const TLS: u8 = 22;
+const LINES: u8 = 24;
+const HELD: u8 = 25;
 
 /// How an MT-PRIORITY of 0 is stored, so that −9 is 0.
 const MT_ZERO: i8 = 9;

@@ -23,6 +23,8 @@ mod engine;
 #[cfg(test)]
 mod fault_tests;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gauge;
 mod layout;
 mod ledger;

@@ -22,7 +22,9 @@ use crate::spool::conformance::{
     Fixture, START, TestClock, failure, full_message, message_to, suite,
 };
 use crate::spool::standing::{Recipients, Standing, Waiting};
-use crate::spool::{Fate, Message, Pressure, Spool, SpoolAdmin, SpoolError, Untold, Warned};
+use crate::spool::{
+    EntryState, Fate, Message, Pressure, Spool, SpoolAdmin, SpoolError, Untold, Warned,
+};
 
 use super::change;
 use super::disk::Disk;
@@ -88,6 +90,47 @@ async fn messages_are_there_after_a_restart() {
     assert_eq!(seen.collect::<Vec<_>>(), [(small, 4000), (large, 400_000)]);
     assert_eq!(*entries[0].message, full_message());
     assert_eq!(spool.stats().await.held, 1);
+}
+
+#[tokio::test]
+async fn a_message_committed_as_held_is_held_after_a_restart_and_not_once_it_was_released() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(settings(directory.path())).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let draft = spool.draft().await.unwrap();
+        let held = Message {
+            held: Some("its sender".into()),
+            ..message_to(&["a@example.com"])
+        };
+        ids.push(spool.commit(draft, held).await.unwrap());
+    }
+    spool.release(ids[1]).await.unwrap();
+    drop(spool);
+    let spool = open(settings(directory.path())).unwrap();
+    let entries = spool.list(None, 9).await.unwrap();
+    let states: Vec<_> = entries.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [EntryState::Held, EntryState::Pending]);
+    assert_eq!(entries[0].message.held.as_deref(), Some("its sender"));
+}
+
+/// A posthouse that knows nothing of the tag holds the message too: it reads the standing.
+#[test]
+fn the_hold_of_a_message_is_in_fields_that_every_version_reads() {
+    let mut message = message_to(&["a@example.com"]);
+    message.held = Some("its sender".into());
+    let mut fields = Fields::behind(0);
+    let place = BodyPlace::Inline { offset: 0, crc: 1 };
+    message::write(&mut fields, (QueueId::from_number(7), 5), &place, &message);
+    let mut earlier = Fields::behind(0);
+    for field in Reader::new(&fields.into_octets()) {
+        let (tag, content) = field.unwrap();
+        if tag <= 24 {
+            earlier.octets(tag, content);
+        }
+    }
+    let summary = message::summarize(&earlier.into_octets()).unwrap();
+    assert!(summary.standing.is_held);
 }
 
 #[tokio::test]
@@ -480,11 +523,13 @@ proptest! {
         crcs in proptest::collection::vec(any::<u32>(), 0..9),
         recipients in 0_usize..4,
         times: [u64; 2],
+        held in proptest::option::of("[ -~]{0,20}"),
     ) {
         let mut message = full_message();
         let more = message_to(&["a@a.example"; 4]).envelope.recipients;
         message.envelope.recipients.extend(more.into_iter().take(recipients));
         [message.accepted, message.due] = times.map(Timestamp::from_unix_millis);
+        message.held = held.map(Into::into);
         let place = BodyPlace::File { crcs };
         let mut fields = Fields::behind(0);
         message::write(&mut fields, (QueueId::from_number(number), size), &place, &message);
@@ -493,7 +538,7 @@ proptest! {
         prop_assert_eq!(&read.message, &message);
         prop_assert_eq!((read.id.number(), read.size, read.body), (number, size, place));
         let summary = message::summarize(&octets).unwrap();
-        let fresh = Standing::fresh(recipients + 2, message.due);
+        let fresh = Standing::fresh(recipients + 2, message.due).with_hold(message.held.is_some());
         prop_assert!(summary.has_file);
         prop_assert_eq!(summary.standing, fresh);
         prop_assert_eq!(summary.route, message.route);

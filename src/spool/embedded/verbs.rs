@@ -377,7 +377,7 @@ fn newcomer((id, size): (QueueId, u64), message: Message, octets: Option<Bytes>)
             account: message.account.clone(),
             tenant: message.tenant.clone(),
             times: Times::of(&message),
-            standing: Standing::fresh(message.envelope.recipients.len(), message.due),
+            standing: Standing::of(&message),
         },
         cached: Cached {
             message: Arc::new(message),

@@ -103,7 +103,10 @@ fn finish(entitled: Entitled, trust: Option<Trust>) -> Option<Settings> {
     })
 }
 
-fn trust(context: &mut Context, ca_file: Option<&Spanned<PathBuf>>) -> Option<Trust> {
+pub(in crate::config::check) fn trust(
+    context: &mut Context,
+    ca_file: Option<&Spanned<PathBuf>>,
+) -> Option<Trust> {
     let Some(file) = ca_file else {
         return Some(Trust::SystemRoots);
     };
@@ -155,7 +158,10 @@ fn wanted<T>(
 }
 
 /// Returns an address to which secrets may be sent, or `None` after an error.
-pub(super) fn endpoint_url(context: &mut Context, text: &Spanned<String>) -> Option<Url> {
+pub(in crate::config::check) fn endpoint_url(
+    context: &mut Context,
+    text: &Spanned<String>,
+) -> Option<Url> {
     let url = Url::parse(text.get_ref()).ok().filter(is_endpoint);
     if url.is_none() {
         let hint = "for example: \"https://login.example.com/oauth2/token\"; http is for this machine alone, and secrets \

@@ -1,0 +1,160 @@
+//! A listener as all its ports share it: what its sessions are told, and who speaks for others.
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::smtp::server::Settings;
+
+use super::limits::{Gate, Pass};
+use super::settings::ListenerSettings;
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    name: String,
+    session: Arc<Settings>,
+    /// The longest prefixes first.
+    networks: Vec<(IpNet, Arc<Settings>)>,
+    balancers: Vec<IpNet>,
+    /// Where it has bounds of its own.
+    gate: Option<Arc<Gate>>,
+}
+
+impl Listener {
+    pub(super) fn new(settings: &ListenerSettings) -> Self {
+        let networks = settings.networks.iter();
+        let networks = networks.map(|(network, session)| (*network, Arc::new(session.clone())));
+        let mut networks: Vec<_> = networks.collect();
+        networks.sort_by_key(|(network, _)| Reverse(network.prefix_len()));
+        Self {
+            name: settings.name.clone(),
+            session: Arc::new(settings.session.clone()),
+            networks,
+            balancers: settings.balancers.clone(),
+            gate: settings.connections.map(Gate::new),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns what the session of a client at this address is told.
+    pub(super) fn settings(&self, address: IpAddr) -> &Arc<Settings> {
+        let mut networks = self.networks.iter();
+        let found = networks.find(|(network, _)| network.contains(&address));
+        found.map_or(&self.session, |(_, settings)| settings)
+    }
+
+    /// Returns whether a balancer connects from this address.
+    pub(super) fn is_balancer(&self, address: IpAddr) -> bool {
+        let mut balancers = self.balancers.iter();
+        balancers.any(|network| network.contains(&address))
+    }
+
+    /// Lets a connection in, or not; see [`Gate`]. A client without an address is a balancer's.
+    pub(super) fn admit(&self, server: &Arc<Gate>, client: Option<IpAddr>) -> Option<Passes> {
+        let admit = |gate: &Arc<Gate>| match client {
+            Some(address) => gate.admit(address),
+            None => gate.admit_unnamed(),
+        };
+        let server = admit(server)?;
+        let listener = match &self.gate {
+            Some(gate) => Some(admit(gate)?),
+            None => None,
+        };
+        Some(Passes { server, listener })
+    }
+}
+
+/// The right to be connected to the server, and to the listener where it has bounds of its own.
+#[derive(Debug)]
+pub(super) struct Passes {
+    server: Pass,
+    listener: Option<Pass>,
+}
+
+impl Passes {
+    /// Says whose connection it is; returns whether there may be another from there.
+    pub(super) fn name(&mut self, address: IpAddr) -> bool {
+        let listener = self.listener.as_mut();
+        self.server.name(address) && listener.is_none_or(|pass| pass.name(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Domain;
+    use crate::smtp::server::{
+        AuthEquals, AuthRule, BareNewlines, Keywords, Limits, Timeouts, TlsMode,
+    };
+    use crate::submission::{ConnectionLimits, PortSet};
+
+    fn session(auth: AuthRule) -> Settings {
+        Settings {
+            hostname: Domain::parse("relay.example").unwrap(),
+            tls: TlsMode::StartTls,
+            auth,
+            mechanisms: Settings::default_mechanisms(),
+            discarded: Keywords::default(),
+            auth_equals: AuthEquals::Absent,
+            bare_newlines: BareNewlines::Repair,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    fn listener(connections: Option<ConnectionLimits>) -> Listener {
+        let network = |text: &str, auth| (text.parse().unwrap(), session(auth));
+        Listener::new(&ListenerSettings {
+            name: "devices".to_owned(),
+            addresses: Vec::new(),
+            ports: PortSet::default(),
+            on_port_in_use: None,
+            session: session(AuthRule::AfterTls),
+            networks: vec![
+                network("10.0.0.0/8", AuthRule::Always),
+                network("10.1.0.0/16", AuthRule::Off),
+                network("2001:db8::/32", AuthRule::Always),
+            ],
+            balancers: vec!["10.9.0.0/16".parse().unwrap()],
+            connections,
+        })
+    }
+
+    #[test]
+    fn the_most_specific_network_counts() {
+        let listener = listener(None);
+        for (address, auth) in [
+            ("10.2.0.1", AuthRule::Always),
+            ("10.1.0.1", AuthRule::Off),
+            ("2001:db8::1", AuthRule::Always),
+            ("192.0.2.1", AuthRule::AfterTls),
+        ] {
+            let settings = listener.settings(address.parse().unwrap());
+            assert_eq!(settings.auth, auth, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_listener_may_be_full_while_the_server_is_not() {
+        let listener = listener(Some(ConnectionLimits {
+            total: 2,
+            per_address: 1,
+        }));
+        let server = Gate::new(ConnectionLimits::default());
+        let address = |text: &str| Some(text.parse().unwrap());
+        let first = listener.admit(&server, address("192.0.2.1")).unwrap();
+        assert!(listener.admit(&server, address("192.0.2.1")).is_none());
+        let mut second = listener.admit(&server, None).unwrap();
+        assert!(listener.admit(&server, None).is_none());
+        assert_eq!(server.open(), 2);
+        assert!(!second.name("192.0.2.1".parse().unwrap()));
+        drop((first, second));
+        assert_eq!(server.open(), 0);
+        assert!(listener.admit(&server, address("192.0.2.1")).is_some());
+    }
+}
