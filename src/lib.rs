@@ -5,7 +5,8 @@
 //! - values: [`clock`], [`identity`], [`mail`], [`secret`]
 //! - pure logic: [`smtp`], [`proxy_protocol`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
 //! - ports and adapters: [`alert`], [`auth`], [`body`], [`dial`], [`dns`], [`http`], [`journal`], [`mta_sts`],
-//!   [`oauth`], [`port`], [`quota`], [`spool`], [`telemetry`], [`tls`], [`token`], [`upstream`], [`web`]
+//!   [`oauth`], [`port`], [`quota`], [`spool`], [`telemetry`], [`tls`], [`token`], [`upstream`],
+//!   [`verification`], [`web`]
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
@@ -44,4 +45,5 @@ pub mod telemetry;
 pub mod tls;
 pub mod token;
 pub mod upstream;
+pub mod verification;
 pub mod web;

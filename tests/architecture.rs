@@ -46,7 +46,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("acme", &["clock", "http", "secret", "telemetry", "tls"]),
     ("telemetry", &[]),
     ("tls", &["clock"]),
-    ("web", &["port", "tls"]),
+    ("verification", &["clock", "identity", "mail", "policy"]),
+    ("web", &["mail", "port", "tls"]),
     (
         "token",
         &[
@@ -145,6 +146,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
             "token",
             "upstream",
+            "verification",
+            "web",
         ],
     ),
     (

@@ -166,6 +166,48 @@ fn everything_the_documentation_names_exists() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// The rows of a page's tables, by what stands in the first column.
+fn rows(text: &str) -> Vec<(String, String)> {
+    let lines = prose(text).into_iter();
+    let rows = lines.filter_map(|(_, line)| {
+        let (id, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+        Some((id.to_owned(), rest.to_owned()))
+    });
+    rows.collect()
+}
+
+/// The classes of attacks and faults that are known.
+fn threats() -> Vec<String> {
+    let attacks = "S1 S2 S3 T1 T2 T3 T4 T5 A1 E1 E2 E3 F1 H1 P1 C1 D1 M1 L1 R1 X1 U1";
+    let attacks = attacks.split(' ').map(str::to_owned);
+    let inside = (1..=16).map(|number| format!("W-{number:02}"));
+    let faults = (1..=31).map(|number| format!("F{number:02}"));
+    attacks.chain(inside).chain(faults).collect()
+}
+
+#[test]
+fn every_threat_has_a_test_or_says_why_not() {
+    let page = fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let rows = rows(&page);
+    let mut faults = Vec::new();
+    for id in threats() {
+        let of_id: Vec<_> = rows.iter().filter(|(of, _)| *of == id).collect();
+        let [(_, row)] = of_id.as_slice() else {
+            faults.push(format!("{id} has {} rows", of_id.len()));
+            continue;
+        };
+        let says_why_not = row.contains(" | no: ") || row.contains(" | partly: ");
+        let (code, _) = code_and_text(row);
+        let has_test = code
+            .iter()
+            .any(|code| code.contains("tests") || code.contains("::"));
+        if !has_test && !says_why_not {
+            faults.push(format!("{id} has no test"));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
 /// A test of the test: faults are found.
 #[test]
 fn what_does_not_exist_is_a_fault() {

@@ -1,8 +1,9 @@
 //! From a checked configuration to the parts of the program.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,14 +26,18 @@ use crate::telemetry;
 use crate::token::Verifier;
 use crate::upstream::maildir::MaildirUpstream;
 use crate::upstream::smtp::SmtpUpstream;
+use crate::verification::Ledger;
 
 use super::error::AppError;
 use super::register::Register;
 
-/// Makes the data directory, for its owner alone.
+/// Makes the data directory, for its owner alone. One that others can enter is closed to them.
 pub(super) fn data_dir(path: &Path) -> Result<(), AppError> {
     if path.is_dir() {
-        return Ok(());
+        return close_to_others(path).map_err(|source| AppError::OpenDataDir {
+            path: path.to_owned(),
+            source,
+        });
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| AppError::Create {
@@ -41,11 +46,20 @@ pub(super) fn data_dir(path: &Path) -> Result<(), AppError> {
     })
 }
 
+/// Mail, keys and the control socket are there. The owner's group may have been let in on purpose, but never to write.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o027 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o7750))
+}
+
 /// Writes a small file of the running server, such as the list of its ports. Lost at a power cut, made at each start.
 pub(super) fn note(path: &Path, text: &str) -> Result<(), AppError> {
     let temporary = path.with_extension("tmp");
     let written = fs::File::create(&temporary)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
         .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| AppError::Create {
         path: path.to_owned(),
@@ -75,11 +89,12 @@ pub(super) fn spool_settings(limits: &SpoolLimits) -> embedded::Settings {
     }
 }
 
-/// Makes the directory, with the routes that mail takes while some upstreams are drained.
-pub(super) fn directory(config: &Checked, register: &Register) -> Directory {
+/// Makes the directory, with the routes that mail takes while some upstreams are drained, and the senders that have been
+/// verified.
+pub(super) fn directory(config: &Checked, register: &Register, ledger: &Ledger) -> Directory {
     Directory {
         hostname: config.server.hostname.clone(),
-        profiles: config.profiles.clone(),
+        profiles: config.profiles_with(ledger),
         routes: routes(&config.routes, register, |name| {
             config.upstreams.contains_key(name)
         }),
@@ -246,7 +261,7 @@ pub(super) fn chance() -> Result<Chance, AppError> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|error| AppError::Runtime {
         part: "generator of random numbers",
-        source: std::io::Error::other(error),
+        source: io::Error::other(error),
     })?;
     Ok(Chance::new(u64::from_le_bytes(seed)))
 }

@@ -40,7 +40,8 @@ pub(super) fn places(acme: Option<&Settings>) -> (&'static str, &[SocketAddr]) {
         Some(
             challenge @ (Challenge::Http01 { addresses } | Challenge::TlsAlpn01 { addresses }),
         ) => (challenge.as_str(), addresses),
-        Some(Challenge::Dns01(_)) | None => ("", &[]),
+        Some(challenge @ Challenge::Dns01(_)) => (challenge.as_str(), &[]),
+        None => ("", &[]),
     }
 }
 

@@ -61,6 +61,23 @@ pub enum AppError {
         /// The hard limit.
         limit: u64,
     },
+    /// Others can get at the data directory, and that could not be changed.
+    #[error("the data directory {path} is open to others; chmod 700 {path}")]
+    OpenDataDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why its mode could not be changed.
+        #[source]
+        source: io::Error,
+    },
+    /// A reload writes to a folder that was not in use at the start.
+    #[error(
+        "the sandbox of the running server leaves out {path}, which was not in use when it started; restart it to use it"
+    )]
+    OutsideSandbox {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The process could not become another user.
     #[error("cannot run as user `{user}`")]
     Privileges {
@@ -75,6 +92,13 @@ pub enum AppError {
     Runtime {
         /// What.
         part: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel does not enforce the sandbox.
+    #[error("cannot enter the sandbox; `sandbox = \"off\"` in [server] goes without")]
+    Sandbox {
         /// Why.
         #[source]
         source: io::Error,
@@ -102,16 +126,18 @@ impl AppError {
         match self {
             Self::Control(_) | Self::Create { .. } => 73,
             Self::Bind(error) if error.source.kind() == io::ErrorKind::PermissionDenied => 77,
-            Self::Privileges { .. } => 77,
+            Self::OpenDataDir { .. } | Self::Privileges { .. } => 77,
             Self::Authenticator(_)
             | Self::Ended { .. }
             | Self::Bind(_)
             | Self::FileDescriptors { .. }
             | Self::Resolver(_)
-            | Self::Runtime { .. } => 71,
+            | Self::Runtime { .. }
+            | Self::Sandbox { .. } => 71,
             Self::Spool(_) => 69,
             Self::AccountsMissing { .. }
             | Self::Config(_)
+            | Self::OutsideSandbox { .. }
             | Self::Tls(_)
             | Self::Tokens(_)
             | Self::Upstream(_) => 78,

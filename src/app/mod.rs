@@ -11,10 +11,13 @@ pub mod expiry;
 mod operator;
 mod orphans;
 mod privileges;
+mod public;
 mod register;
 mod reload;
 mod reroute;
 mod run;
+mod sandbox;
+pub mod senders;
 
 pub use certificates::certificates;
 pub use error::AppError;

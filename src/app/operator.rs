@@ -9,7 +9,10 @@ use crate::clock::Timestamp;
 use crate::config::Checked;
 use crate::control::protocol::{BlockView, Submitted};
 use crate::control::queue::Configured;
-use crate::control::server::{Operator, OperatorMail, RegisterError, ReloadError, SubmitError};
+use crate::control::senders::{SenderRequest, SenderView};
+use crate::control::server::{
+    Operator, OperatorMail, RegisterError, ReloadError, SenderError, SubmitError,
+};
 use crate::control::view::{
     EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
 };
@@ -151,6 +154,10 @@ impl Operator for ServerOperator {
         }
         tracing::info!(%upstream, "upstream resumed by an operator");
         Ok(())
+    }
+
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        self.reloader.senders(request).await
     }
 
     fn blocked(&self) -> Vec<BlockView> {

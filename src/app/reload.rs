@@ -1,6 +1,6 @@
 //! Another configuration for the running server: load, check, swap. A bad file changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,18 @@ use crate::config::{
     self, Checked, Diagnostic, Expiry, Log, Report, Server, SpoolLimits, SystemMail,
 };
 use crate::dns::Resolver;
-use crate::identity::UpstreamName;
+use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mta_sts::Policies;
+use crate::policy::VerifiedSenders;
 use crate::relay::{Arrangement, Lane, Relay};
 use crate::route::Table;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{Directory, ListenerSettings, ServerParts};
+use crate::submission::{Directory, ListenerSettings, Profile, ServerParts};
 use crate::telemetry;
 use crate::tls::{self, server::Reloadable};
+use crate::verification::Ledger;
+use crate::web::public;
 
 use super::build;
 use super::build::Way;
@@ -27,6 +30,7 @@ use super::challenges;
 use super::error::AppError;
 use super::expiry::Watch;
 use super::register::Register;
+use super::sandbox::Sandbox;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -42,10 +46,13 @@ pub(super) struct Reloader {
     /// The policies of domains, which outlive the upstreams that ask for them.
     pub(super) policies: Arc<Policies>,
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Who changes the ledger of senders. At most one thread waits for the turn then.
+    pub(super) ledger_turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) kept: Mutex<Kept>,
     /// What operators have been told of what ends.
     pub(super) watch: Mutex<Watch>,
     pub(super) fixed: Fixed,
+    pub(super) sandbox: Sandbox,
 }
 
 /// What is known of routes and upstreams besides what the relay knows.
@@ -60,6 +67,12 @@ pub(super) struct Kept {
     pub(super) tls: tls::server::Settings,
     /// What in the configuration comes to an end.
     pub(super) expiries: Vec<Expiry>,
+    /// What is done for the mail of each account, as configured.
+    pub(super) profiles: HashMap<AccountName, Profile>,
+    /// What verified senders change in that.
+    pub(super) verified_senders: HashMap<AccountName, VerifiedSenders>,
+    /// The senders that wait for a proof or have one.
+    pub(super) ledger: Ledger,
 }
 
 /// What the server was started with and only another start changes.
@@ -70,7 +83,8 @@ pub(super) struct Fixed {
     listeners: Vec<ListenerSettings>,
     spool: SpoolLimits,
     journal: journal::Settings,
-    system_mail: SystemMail,
+    pub(super) system_mail: SystemMail,
+    pub(super) public: Option<public::Settings>,
     challenges: (&'static str, Vec<SocketAddr>),
 }
 
@@ -85,6 +99,7 @@ impl Fixed {
             journal: config.journal.clone(),
             system_mail: config.system_mail.clone(),
             challenges: (challenge, places.to_vec()),
+            public: config.public.clone(),
         }
     }
 }
@@ -124,7 +139,8 @@ impl Reloader {
             part: "reload",
             source: std::io::Error::other(error),
         })?;
-        let mut config = config.map_err(AppError::Config)?;
+        let mut config = config.map_err(|report| self.judge(report))?;
+        self.sandbox.admit(&config)?;
         if !config.accounts_file.exists() && !self.parts.authenticator.accounts().is_empty() {
             let path = config.accounts_file;
             return Err(AppError::AccountsMissing { path });
@@ -142,7 +158,9 @@ impl Reloader {
             kept.ways = build::ways(&config);
             kept.tls.clone_from(&config.tls);
             kept.expiries.clone_from(&config.expiries);
-            build::directory(&config, &kept.register)
+            kept.profiles.clone_from(&config.profiles);
+            kept.verified_senders.clone_from(&config.verified_senders);
+            build::directory(&config, &kept.register, &kept.ledger)
         };
         self.parts.replace_directory(directory);
         self.parts
@@ -160,6 +178,15 @@ impl Reloader {
             warnings.push(NEEDS_RESTART.to_owned());
         }
         Ok(warnings)
+    }
+
+    /// Says so where a file may be out of reach for the running server alone.
+    fn judge(&self, report: Report) -> AppError {
+        let is_denied = |diagnostic: &Diagnostic| diagnostic.message().contains(DENIED);
+        if self.sandbox.is_enforced() && report.diagnostics().iter().any(is_denied) {
+            return AppError::Config(report.with_advice(OUTSIDE));
+        }
+        AppError::Config(report)
     }
 
     /// Makes the upstreams of a configuration.
@@ -277,12 +304,21 @@ impl Reloader {
     }
 }
 
-const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail] or the challenge of [tls.acme] differ from what the \
-     server was started with; that part takes effect at the next start";
+const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail], [http] or the challenge of \
+     [tls.acme] differ from what the server was started with; that part takes effect at the next start";
+
+/// How the system says that a file may not be opened.
+const DENIED: &str = "Permission denied";
+
+const OUTSIDE: &str = "the sandbox of the running server opens only the folders that the configuration named when it \
+     started; where a file is in another one, restart it (`posthouse check` is not inside)";
 
 fn log_report(report: &Report) {
     for diagnostic in report.diagnostics() {
         tracing::error!(error = %diagnostic.summary(), "configuration");
+    }
+    if let Some(advice) = report.advice() {
+        tracing::error!(advice, "configuration");
     }
     tracing::error!("reload failed; the old configuration stays");
 }

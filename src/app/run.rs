@@ -19,9 +19,10 @@ use crate::oauth;
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
-use crate::submission::{Binding, Bound, Server, ServerParts};
+use crate::submission::{Binding, Bound, ConnectionLimits, Server, ServerParts};
 use crate::telemetry;
 use crate::tls::server::Reloadable;
+use crate::web;
 
 use super::build;
 use super::challenges::{self, Doors, OpenDoors};
@@ -29,11 +30,17 @@ use super::error::AppError;
 use super::expiry;
 use super::operator::ServerOperator;
 use super::privileges;
+use super::public;
 use super::register::Register;
 use super::reload::{Fixed, Kept, Reloader};
+use super::sandbox::{self, Folders, Sandbox};
+use super::senders;
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
+
+/// How long visitors of the public site may go on at a stop.
+const PUBLIC_GRACE: Duration = Duration::from_secs(5);
 
 /// How often messages are looked for whose upstreams a reload has taken away.
 const ADOPT_EVERY: Duration = Duration::from_secs(10);
@@ -56,15 +63,16 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         .iter()
         .map(|listener| listener.ports.len() * listener.addresses.len())
         .sum();
-    privileges::raise_file_limit(ports)?;
-    privileges::forbid_core_dumps()?;
+    let room = privileges::raise_file_limit(ports)?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
     let doors = challenges::bind(config.acme.as_ref())?;
-    become_user(&config)?;
+    let public = public::bind(config.public.as_ref())?;
+    let sandbox = confine(&config)?;
     let logging =
         telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
     report_start(&config, &binding);
+    sandbox.report();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // They wait for the disk; more of them only take memory.
@@ -85,6 +93,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
         quotas,
+        sandbox,
+        connections: fit(config.server.connections, room),
         journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
@@ -92,11 +102,12 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         tls,
         config,
     };
-    let entries = Entries {
-        bound: binding.bound,
+    let bound = AllBound {
+        mail: binding.bound,
+        public,
         doors,
     };
-    let served = runtime.block_on(run(all, entries, options.config.clone(), signals));
+    let served = runtime.block_on(run(all, bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     journal.close();
@@ -104,20 +115,24 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     served
 }
 
-/// What was bound before the user changed.
-struct Entries {
-    bound: Vec<Bound>,
-    doors: Doors,
-}
-
 struct Parts {
     quotas: Arc<Quotas>,
+    sandbox: Sandbox,
+    connections: ConnectionLimits,
     config: Checked,
     journal: Arc<Journal>,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
     tls: Arc<Reloadable>,
+}
+
+/// Gives up whatever is not needed to serve. Every thread is to be without it, so none may have been started.
+fn confine(config: &Checked) -> Result<Sandbox, AppError> {
+    become_user(config)?;
+    privileges::forbid_core_dumps()?;
+    privileges::give_up()?;
+    sandbox::enter(config.server.sandbox, Folders::of(config))
 }
 
 fn become_user(config: &Checked) -> Result<(), AppError> {
@@ -155,13 +170,26 @@ fn report_start(config: &Checked, binding: &Binding) {
     }
 }
 
+/// Keeps file descriptors for the spool and the upstreams, whatever the configuration allows to clients.
+fn fit(mut limits: ConnectionLimits, room: usize) -> ConnectionLimits {
+    if limits.total > room {
+        tracing::warn!(
+            connections = room,
+            configured = limits.total,
+            "the limit on open files leaves room for fewer connections"
+        );
+        limits.total = room;
+    }
+    limits
+}
+
 fn runtime_part(part: &'static str) -> impl Fn(std::io::Error) -> AppError {
     move |source| AppError::Runtime { part, source }
 }
 
 async fn run(
     parts: Parts,
-    entries: Entries,
+    bound: AllBound,
     config_file: PathBuf,
     mut signals: Signals,
 ) -> Result<(), AppError> {
@@ -194,8 +222,7 @@ async fn run(
     let controlling = JoinSet::from_iter([controlling]);
     let stop_relay = CancellationToken::new();
     let mut relaying = JoinSet::from_iter([Arc::clone(&reloader.relay).run(stop_relay.clone())]);
-    let server = open_ports(entries.bound, &reloader, &config)?;
-    let getting = CertificateTask::start(&reloader, entries.doors)?;
+    let opened = open_ports(bound, &reloader, &config)?;
     let ended = tokio::select! {
         () = signals.serve_until_stop(&reloader) => Ok(()),
         // Mail must not be accepted by a process that no longer stores or relays: whoever supervises it starts another.
@@ -211,8 +238,7 @@ async fn run(
     tracing::info!("stopping");
     stop_control.cancel();
     controlling.join_all().await;
-    server.stop(config.server.shutdown_grace).await;
-    getting.stop().await;
+    opened.stop(config.server.shutdown_grace).await;
     stop_keeper.cancel();
     keeping.join_all().await;
     stop_relay.cancel();
@@ -261,13 +287,40 @@ async fn end_relay(mut relaying: JoinSet<()>, reloader: &Reloader) {
     reloader.keep_histories().await;
 }
 
+/// All ports that are bound before privileges are dropped.
+struct AllBound {
+    mail: Vec<Bound>,
+    public: Vec<web::server::Bound>,
+    doors: Doors,
+}
+
+/// All ports that are served.
+struct Ports {
+    mail: Server,
+    public: Option<web::server::Server>,
+    certificates: CertificateTask,
+}
+
+impl Ports {
+    async fn stop(self, grace: Duration) {
+        self.certificates.stop().await;
+        if let Some(public) = self.public {
+            public.stop(grace.min(PUBLIC_GRACE)).await;
+        }
+        self.mail.stop(grace).await;
+    }
+}
+
 fn open_ports(
-    bound: Vec<Bound>,
-    reloader: &Reloader,
+    bound: AllBound,
+    reloader: &Arc<Reloader>,
     config: &Checked,
-) -> Result<Server, AppError> {
+) -> Result<Ports, AppError> {
     let listeners = list_ports(&bound);
-    let server = Server::start(bound, &reloader.parts).map_err(runtime_part("listeners"))?;
+    let offer = public::offer(config, &bound.mail);
+    let public = public::start(bound.public, reloader, config, offer);
+    let public = public.map_err(runtime_part("public web listener"))?;
+    let mail = Server::start(bound.mail, &reloader.parts).map_err(runtime_part("listeners"))?;
     // On a full disk the queue drains all the same.
     if let Err(error) = build::note(&config.server.data_dir.join("listeners"), &listeners) {
         tracing::error!(
@@ -276,7 +329,12 @@ fn open_ports(
         );
     }
     tracing::info!(ports = listeners.lines().count(), "ready");
-    Ok(server)
+    let certificates = CertificateTask::start(reloader, bound.doors)?;
+    Ok(Ports {
+        mail,
+        public,
+        certificates,
+    })
 }
 
 impl Parts {
@@ -287,6 +345,7 @@ impl Parts {
         config_file: PathBuf,
     ) -> Result<Reloader, AppError> {
         let register = register(&self.config.server.data_dir);
+        let ledger = senders::ledger(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
@@ -299,7 +358,7 @@ impl Parts {
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
             Some(Arc::clone(&self.tls)),
-            build::directory(&self.config, &register),
+            build::directory(&self.config, &register, &ledger),
         );
         let tokens = build::tokens(&self.config, &parts.tokens(), &resolver)?;
         parts.replace_tokens(tokens);
@@ -310,7 +369,7 @@ impl Parts {
             spool: Arc::clone(&self.spool),
             parts: Arc::new(
                 parts
-                    .with_limits(self.config.server.connections)
+                    .with_limits(self.connections)
                     .with_quotas(Arc::clone(&self.quotas))
                     .with_journal(Arc::clone(&self.journal)),
             ),
@@ -320,15 +379,20 @@ impl Parts {
             resolver,
             clock: Arc::clone(&self.clock),
             turn: tokio::sync::Mutex::default(),
+            ledger_turn: Arc::default(),
             kept: Mutex::new(Kept {
                 routes: self.config.routes.clone(),
                 register,
                 ways: build::ways(&self.config),
                 tls: self.config.tls.clone(),
                 expiries: self.config.expiries.clone(),
+                profiles: self.config.profiles.clone(),
+                verified_senders: self.config.verified_senders.clone(),
+                ledger,
             }),
             watch: Mutex::default(),
             fixed: Fixed::of(&self.config),
+            sandbox: self.sandbox.clone(),
         })
     }
 }
@@ -353,15 +417,17 @@ fn register(data_dir: &Path) -> Register {
 }
 
 /// One line for each port: the listener's name and the address.
-fn list_ports(bound: &[Bound]) -> String {
-    let mut list = String::new();
-    for port in bound {
-        list.push_str(port.name());
-        list.push(' ');
-        list.push_str(&port.address().to_string());
-        list.push('\n');
-    }
-    list
+fn list_ports(bound: &AllBound) -> String {
+    let mail = bound.mail.iter().map(|port| (port.name(), port.address()));
+    let public = bound
+        .public
+        .iter()
+        .map(|port| (public::NAME, port.address()));
+    let all = mail.chain(public);
+    let lines: Vec<_> = all
+        .map(|(name, address)| format!("{name} {address}\n"))
+        .collect();
+    lines.concat()
 }
 
 struct Signals {

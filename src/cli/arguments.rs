@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     account, auth, check, completions, dkim, explain, hash_password, listener, man, queue, reload,
-    serve, status, test_mail, tls, trace, trial, upstream,
+    sender, serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -39,6 +39,7 @@ pub(super) enum Command {
     Man(man::Arguments),
     Queue(queue::Arguments),
     Reload(reload::Arguments),
+    Sender(sender::Arguments),
     Serve(serve::Arguments),
     Status(status::Arguments),
     TestMail(test_mail::Arguments),

@@ -6,6 +6,7 @@ use crate::config::{self, Checked, Upstream};
 use crate::identity::UpstreamName;
 
 use super::failure::{Code, Failure};
+use super::sender;
 
 /// Which configuration is meant.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +29,13 @@ impl ConfigurationOption {
     /// Reads and checks the configuration.
     pub(super) fn load(&self) -> Result<Checked, Failure> {
         load(&self.file)
+    }
+
+    /// Reads and checks the configuration, and adds to what accounts may send as the senders that have been verified.
+    pub(super) fn load_verified(&self) -> Result<Checked, Failure> {
+        let mut config = self.load()?;
+        config.profiles = config.profiles_with(&sender::ledger(&config)?);
+        Ok(config)
     }
 
     /// Returns the data directory, even where something else in the file is wrong.

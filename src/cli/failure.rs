@@ -150,7 +150,7 @@ impl From<ClientError> for Failure {
 impl From<Refusal> for Failure {
     fn from(Refusal { reason, message }: Refusal) -> Self {
         match reason {
-            Reason::Journal | Reason::Request | Reason::Spool => {
+            Reason::Journal | Reason::Request | Reason::Spool | Reason::Temporary => {
                 Self::new(Code::Unavailable, message)
             }
             Reason::Configuration => Self::new(
@@ -163,6 +163,9 @@ impl From<Refusal> for Failure {
             ),
             Reason::Account => {
                 Self::new(Code::NoInput, message).with_hint("`posthouse account list` shows all")
+            }
+            Reason::Sender => {
+                Self::new(Code::NoInput, message).with_hint("`posthouse sender list` shows all")
             }
             Reason::Upstream => Self::new(Code::NoInput, message),
             Reason::Version => Self::new(Code::Unavailable, message)

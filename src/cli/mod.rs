@@ -23,6 +23,7 @@ mod reload;
 mod run;
 mod running;
 mod secret_input;
+mod sender;
 mod serve;
 mod settings;
 mod status;

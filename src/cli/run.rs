@@ -10,7 +10,7 @@ use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
     account, auth, check, completions, dkim, explain, hash_password, listener, man, queue, reload,
-    serve, status, test_mail, tls, trace, trial, upstream,
+    sender, serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -50,6 +50,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Man(arguments) => man::run(&arguments, output),
         Command::Queue(arguments) => queue::run(arguments, output),
         Command::Reload(arguments) => reload::run(&arguments, output),
+        Command::Sender(arguments) => sender::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Status(arguments) => status::run(&arguments, output),
         Command::TestMail(arguments) => test_mail::run(&arguments, output),

@@ -62,9 +62,12 @@ fn hint(error: &AppError) -> Option<&'static str> {
         | AppError::Create { .. }
         | AppError::Ended { .. }
         | AppError::FileDescriptors { .. }
+        | AppError::OpenDataDir { .. }
+        | AppError::OutsideSandbox { .. }
         | AppError::Privileges { .. }
         | AppError::Resolver(_)
         | AppError::Runtime { .. }
+        | AppError::Sandbox { .. }
         | AppError::Spool(_)
         | AppError::Tokens(_)
         | AppError::Tls(_)

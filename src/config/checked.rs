@@ -1,18 +1,20 @@
 //! A configuration that can be used.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
+use super::sources::Sources;
 use crate::acme;
 use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal;
 use crate::mail::{Domain, Mailbox};
+use crate::policy::VerifiedSenders;
 use crate::quota;
 use crate::route::Table;
 use crate::schedule::{Bounds, RetryPlan};
@@ -20,6 +22,8 @@ use crate::submission::{ConnectionLimits, ListenerSettings, Profile};
 use crate::tls;
 use crate::token;
 use crate::upstream::{graph, maildir, smtp};
+use crate::verification::Ledger;
+use crate::web::public;
 
 /// All settings, each in the form its module takes.
 #[derive(Debug)]
@@ -44,8 +48,12 @@ pub struct Checked {
     pub accounts: Accounts,
     /// What is done for the mail of each account; has every account.
     pub profiles: HashMap<AccountName, Profile>,
+    /// What verified senders change in the rules of each account; has every account.
+    pub verified_senders: HashMap<AccountName, VerifiedSenders>,
     /// The notes of the accounts that have one.
     pub notes: HashMap<AccountName, String>,
+    /// Which tables say how the senders of each account are judged; has every account.
+    pub sources: HashMap<AccountName, Sources>,
     /// The file of the accounts, for edits; it need not exist.
     pub accounts_file: PathBuf,
     /// How much accounts and tenants may send.
@@ -66,10 +74,44 @@ pub struct Checked {
     pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
+    /// The public web listener, where there is one.
+    pub public: Option<public::Settings>,
+    /// The files that were named and read, and the folders that were named.
+    pub files: BTreeSet<PathBuf>,
     /// Secrets, keys and certificates whose end is known.
     pub expiries: Vec<Expiry>,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Returns the profiles with what has been verified. [`Checked::profiles`] are those without.
+    pub fn profiles_with(&self, ledger: &Ledger) -> HashMap<AccountName, Profile> {
+        with_verified(&self.profiles, &self.verified_senders, ledger)
+    }
+}
+
+/// Adds what has been verified to the profiles that are configured.
+#[expect(
+    clippy::implicit_hasher,
+    reason = "they are the maps of the configuration, and no others"
+)]
+pub fn with_verified(
+    profiles: &HashMap<AccountName, Profile>,
+    how: &HashMap<AccountName, VerifiedSenders>,
+    ledger: &Ledger,
+) -> HashMap<AccountName, Profile> {
+    let profiles = profiles.iter();
+    let with = |(name, profile): (&AccountName, &Profile)| {
+        let how = how.get(name).copied().unwrap_or_default();
+        let rules = profile.rules.with_verified(how, &ledger.verified_of(name));
+        let profile = Profile {
+            rules,
+            ..profile.clone()
+        };
+        (name.clone(), profile)
+    };
+    profiles.map(with).collect()
 }
 
 /// The section `[server]`.
@@ -85,6 +127,19 @@ pub struct Server {
     pub shutdown_grace: Duration,
     /// How many clients may be connected.
     pub connections: ConnectionLimits,
+    /// Whether the kernel keeps the server inside its folders.
+    pub sandbox: SandboxMode,
+}
+
+/// Whether the kernel keeps the server inside its folders.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SandboxMode {
+    /// Where it can.
+    Auto,
+    /// No.
+    Off,
+    /// Or there is no start.
+    Required,
 }
 
 /// A listener for people to look at.

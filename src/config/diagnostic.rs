@@ -291,28 +291,49 @@ impl fmt::Display for Excerpt {
 
 /// All that was found, when a configuration cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Report(Vec<Diagnostic>);
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+    advice: Option<&'static str>,
+}
 
 impl Report {
     /// Takes the diagnostics in the order of their places.
     pub(super) fn new(diagnostics: Vec<Diagnostic>) -> Self {
-        Self(diagnostics)
+        Self {
+            diagnostics,
+            advice: None,
+        }
+    }
+
+    /// Adds what to do about the whole of it.
+    #[must_use]
+    pub fn with_advice(mut self, advice: &'static str) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// Returns what to do about the whole of it, where that is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.advice
     }
 
     /// Returns errors and warnings in the order of the files.
     pub fn diagnostics(&self) -> &[Diagnostic] {
-        &self.0
+        &self.diagnostics
     }
 }
 
 impl fmt::Display for Report {
-    /// Writes all diagnostics with an empty line between them.
+    /// Writes all diagnostics and the advice with an empty line between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, diagnostic) in self.0.iter().enumerate() {
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n\n" };
             write!(f, "{separator}{diagnostic}")?;
         }
-        Ok(())
+        match self.advice {
+            Some(advice) => write!(f, "\n\nhint: {advice}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -82,6 +82,7 @@ fn check_root(
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
+    let public = check::public(context, &root.http, &listeners);
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -89,7 +90,7 @@ fn check_root(
     let accounts_file = context.path(root.accounts.file.get_ref());
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
-    let senders = check::senders(context, defaults);
+    let senders = check::senders(context, defaults, &root.tenant);
     let tables = check::Tables {
         names: &names,
         routes: &mut routes,
@@ -97,7 +98,7 @@ fn check_root(
         limits,
         senders,
     };
-    let (accounts, expiries) = accounts(&accounts_file, defaults, tables, found);
+    let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
         check::check_scram(context, &root.listener, &all.accounts);
@@ -107,6 +108,7 @@ fn check_root(
     let server = server?;
     let throttle = check::throttle(context, &root.auth.throttle);
     let certificates = check::certificates(context, &root.tls, &server)?;
+    files.append(&mut context.take_named());
     let all = accounts?;
     let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
@@ -120,6 +122,8 @@ fn check_root(
         accounts: Accounts::new(all.accounts).ok()?,
         profiles: all.profiles,
         notes: all.notes,
+        verified_senders: all.verified,
+        sources: all.sources,
         accounts_file,
         quotas,
         routes,
@@ -130,7 +134,9 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        public,
         expiries,
+        files,
         warnings: Vec::new(),
         server,
     })
@@ -148,20 +154,20 @@ fn session(root: &raw::Root, hostname: &Domain) -> server::Settings {
     }
 }
 
-/// Reads and checks the accounts; returns also what of theirs comes to an end.
+/// Reads and checks the accounts; returns also what of theirs comes to an end, and the files that they name.
 fn accounts(
     path: &Path,
     defaults: &raw::AccountDefaults,
     tables: check::Tables<'_>,
     found: &mut Vec<Diagnostic>,
-) -> (Option<CheckedAccounts>, Vec<Expiry>) {
+) -> (Option<CheckedAccounts>, Vec<Expiry>, BTreeSet<PathBuf>) {
     let Some((raw, mut context)) = open::<raw::AccountsRoot>(path, Missing::IsEmpty, found) else {
-        return (None, Vec::new());
+        return (None, Vec::new(), BTreeSet::new());
     };
     let checked = check::accounts(&mut context, &raw, defaults, tables);
-    let expiries = context.take_expiries();
+    let (expiries, files) = (context.take_expiries(), context.take_named());
     found.extend(context.into_diagnostics());
-    (Some(checked), expiries)
+    (Some(checked), expiries, files)
 }
 
 /// Returns the upstreams, with who signs for them, and all keys.

@@ -16,15 +16,18 @@ mod raw;
 mod read;
 mod sample;
 mod secret;
+mod sources;
 mod units;
 
 pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
 pub use checked::{
-    Checked, Engine, Log, LogFormat, Server, ShownListener, SpoolLimits, SystemMail, Upstream,
+    Checked, Engine, Log, LogFormat, SandboxMode, Server, ShownListener, SpoolLimits, SystemMail,
+    Upstream, with_verified,
 };
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use effective::{Setting, SettingOrigin};
 pub use expiry::Expiry;
 pub use load::{data_dir, load};
 pub use sample::defaults_toml;
+pub use sources::{Source, Sources};
 pub use units::{ByteSize, Span, UnitError};

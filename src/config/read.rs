@@ -230,7 +230,7 @@ fn is_planned(path: &[String], word: &str) -> bool {
 const PLANNED: &[(&str, &str)] = &[
     ("", "alert"),
     ("", "attachments"),
-    ("", "http"),
+    ("http", "admin"),
     ("", "support"),
     ("account", "alert_address"),
     ("spool", "postgres"),

@@ -6,6 +6,7 @@
 mod auth;
 mod dkim;
 mod graph;
+mod http;
 mod journal;
 mod limits;
 mod listeners;
@@ -52,6 +53,7 @@ pub fn defaults_toml() -> String {
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
+    http::public(&mut sample, &raw::Public::default());
     account(&mut sample, &raw::Account::default());
     sample.0
 }
@@ -164,12 +166,24 @@ fn server(sample: &mut Sample, root: &raw::Root) {
     sample.shown(
         "connections",
         server.connections,
-        "Clients connected at once, over all listeners. More hear 421.",
+        "Clients connected at once, over all listeners, as far as the limit on open files allows. When there are so many, a\n\
+         new one takes the place of who has not logged in for the longest time; where all have, it hears 421.",
     );
     sample.shown(
         "connections_per_address",
         server.connections_per_address,
-        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits.",
+        "Clients connected at once from one IPv4 address, or one IPv6 network of 64 bits. More hear 421.",
+    );
+    sample.shown(
+        "connections_per_prefix",
+        server.connections_per_prefix,
+        "Clients connected at once from one IPv4 network of 24 bits, or one IPv6 network of 48 bits. More hear 421.",
+    );
+    sample.shown(
+        "sandbox",
+        text(server.sandbox),
+        "\"auto\": the kernel keeps the server inside the folders that it uses, where it can (Landlock, Linux 5.13); \"required\":\n\
+         or posthouse does not start; \"off\": not. A reload that names files in other folders needs a restart.",
     );
     sample.table("[log]", "");
     sample.shown(
@@ -229,6 +243,15 @@ fn tenant(sample: &mut Sample) {
         "[\"acme\"]",
         "Upstreams in failover order (example; those of the parent by default).",
     );
+    sample.shown(
+        "on_unauthorized",
+        text("hold"),
+        "What counts for its accounts, and those of tenants below, that do not say otherwise, in the place of\n\
+         [accounts.defaults] (example; those of the parent by default). Likewise the next three.",
+    );
+    sample.shown("default_sender", text("shop@example.com"), "");
+    sample.shown("check_header_from", "true", "");
+    sample.shown("plus_addressing", "false", "");
     limits::of_tenants(sample);
 }
 
@@ -282,6 +305,12 @@ fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
          becomes `default_sender`, the old From: becomes Reply-To: where there is none, and its display name stays.",
     );
     sample.shown(
+        "verified_senders",
+        text(defaults.verified_senders),
+        "What `posthouse sender` has verified: may be used \"additional\" to what the account lists, does not count\n\
+         (\"off\"), or alone counts (\"required\": entries of the account's lists wait until they are verified).",
+    );
+    sample.shown(
         "default_sender",
         text("shop@example.com"),
         "The sender that unauthorized ones become; the account must be allowed to use it (example; none by default).",
@@ -333,8 +362,8 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
-         check_header_from, plus_addressing, on_unauthorized, default_sender, added_fields, messages, recipients, size,\n\
-         sessions, over_quota.\n\
+         check_header_from, plus_addressing, on_unauthorized, verified_senders, default_sender, added_fields, messages,\n\
+         recipients, size, sessions, over_quota.\n\
          \n\
          A further password, for one program or device (posthouse account app-password add alice phone):\n\
          \n  [account.alice.app_password.phone]\n\

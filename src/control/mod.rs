@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod client;
 pub mod protocol;
 pub mod queue;
+pub mod senders;
 pub mod server;
 pub mod sums;
 pub mod trace;

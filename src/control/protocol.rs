@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::certificates::{CertificateRequest, CertificateView};
+use super::senders::{SenderRequest, SenderView};
 use super::sums::CensusView;
 use super::trace::TraceView;
 use super::view::{Id, MessageView, State, StatusView, Time};
@@ -78,6 +79,8 @@ pub enum Request {
         /// Which.
         upstream: String,
     },
+    /// About verified senders.
+    Senders(SenderRequest),
     /// Sends a message as an account, on the way that its clients' messages take.
     Submit {
         /// Whose mail it counts as.
@@ -227,6 +230,8 @@ pub enum Response {
         /// What somebody should look at.
         warnings: Vec<String>,
     },
+    /// Senders: those that were asked for, or the one that was changed.
+    Senders(Vec<SenderView>),
     /// The sums.
     Stats(Box<CensusView>),
     /// What the server is doing.
@@ -321,8 +326,12 @@ pub enum Reason {
     Missing,
     /// The request is not understood, or its answer would be too long.
     Request,
+    /// There is no such sender, or it cannot be verified so.
+    Sender,
     /// The spool, or another file of the server, failed.
     Spool,
+    /// It cannot be done now, and perhaps later.
+    Temporary,
     /// There is no such upstream.
     Upstream,
     /// The two programs speak different versions of the protocol.

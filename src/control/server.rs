@@ -28,6 +28,7 @@ use super::protocol::{
     VERSION,
 };
 use super::queue::{self, Configured, Desk};
+use super::senders::{SenderRequest, SenderView};
 use super::trace;
 use super::view::{ServerView, StatusView};
 
@@ -91,6 +92,12 @@ pub trait Operator: Configured + Certificates {
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
 
+    /// Does what is asked about verified senders; changes are durable and in force when it returns.
+    ///
+    /// # Errors
+    /// [`SenderError`]: nothing has changed.
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError>;
+
     /// Returns whose logins are refused since too many have failed.
     fn blocked(&self) -> Vec<BlockView>;
 
@@ -123,6 +130,23 @@ pub enum RegisterError {
     /// The file of upstreams cannot be written.
     #[error("cannot write the file of upstreams")]
     Write(#[source] io::Error),
+}
+
+/// Why nothing was done about a sender.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SenderError {
+    /// There is no such account.
+    #[error("there is no account `{0}`")]
+    Account(String),
+    /// It cannot be done, in words.
+    #[error("{0}")]
+    Refused(String),
+    /// A file cannot be written, or the spool takes nothing.
+    #[error("{0}")]
+    Store(String),
+    /// It cannot be done now.
+    #[error("{0}")]
+    Temporary(String),
 }
 
 /// Why the socket cannot be made.
@@ -315,6 +339,10 @@ impl Services {
                 Ok(mail) => submitted(self.operator.submit(mail).await),
                 Err(message) => Response::failed(Reason::Request, message),
             },
+            Request::Senders(request) => match self.operator.senders(request).await {
+                Ok(senders) => Response::Senders(senders),
+                Err(error) => unsent(&error),
+            },
             Request::Status => Response::Status(Box::new(StatusView {
                 server: self.operator.describe(),
                 queue: self.spool.stats().await.into(),
@@ -383,6 +411,16 @@ fn submitted(result: Result<Submitted, SubmitError>) -> Response {
         Ok(submitted) => Response::Submitted(submitted),
         Err(error) => Response::failed(Reason::Account, error.to_string()),
     }
+}
+
+fn unsent(error: &SenderError) -> Response {
+    let reason = match error {
+        SenderError::Account(_) => Reason::Account,
+        SenderError::Refused(_) => Reason::Sender,
+        SenderError::Store(_) => Reason::Spool,
+        SenderError::Temporary(_) => Reason::Temporary,
+    };
+    Response::failed(reason, error.to_string())
 }
 
 fn registered(result: Result<(), RegisterError>) -> Response {

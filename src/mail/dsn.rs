@@ -24,6 +24,8 @@ use super::queue_id::QueueId;
 
 use part::{Encoding, Part, boundary};
 
+pub use text::phrase;
+
 /// The most octets of a header that a report returns.
 pub const MAX_RETURNED_HEADER: usize = 64 << 10;
 
@@ -172,7 +174,7 @@ impl<'a> Dsn<'a> {
         // A recipient is delayed once, late once and done once, so of two reports no two have this recipient and letter.
         let id = format!("{}.{}.{}", self.queue_id, worst.0, kind.letter());
         let fields = [
-            format!("From: {} <{from}>", text::phrase(self.from_name)),
+            format!("From: {} <{from}>", phrase(self.from_name)),
             format!("To: <{to}>"),
             format!("Subject: {}", kind.subject()),
             format!("Date: {}", self.date),

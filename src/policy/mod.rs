@@ -6,7 +6,9 @@
 mod authorize;
 mod rules;
 mod verdict;
+mod verified;
 
 pub use authorize::{SenderClaim, authorize, authorize_reverse_path};
 pub use rules::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
 pub use verdict::{Decision, Denial, Place, Reason, Verdict};
+pub use verified::VerifiedSenders;

@@ -3,7 +3,7 @@
 //! Only CRLF ends a line (RFC 5321 §2.3.8): a bare CR or LF stays in the line, where no grammar accepts it. An
 //! overlong line is skipped to its own end and reported once, so that its tail is never read as a command.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 /// Cuts lines off the front of a buffer.
 #[derive(Debug, Default)]
@@ -36,11 +36,11 @@ impl LineSplitter {
         &mut self,
         input: &mut BytesMut,
         limit: usize,
-    ) -> Option<Result<Bytes, LineTooLong>> {
+    ) -> Option<Result<BytesMut, LineTooLong>> {
         let end = memchr::memmem::find(input, b"\r\n");
         match (self.state, end) {
             (State::Reading, Some(end)) if end + 2 <= limit => {
-                let line = input.split_to(end).freeze();
+                let line = input.split_to(end);
                 let _newline = input.split_to(2);
                 Some(Ok(line))
             }

@@ -71,7 +71,7 @@ impl Arrival {
         parts: Arc<ServerParts>,
         stop: CancellationToken,
     ) {
-        if !self.passes.name(address) {
+        if !self.passes.name(address, parts.clock.instant()) {
             return refuse(&self.stream, address, self.local_port, &parts);
         }
         let span = tracing::info_span!(
@@ -86,10 +86,10 @@ impl Arrival {
             stream: self.stream,
             address,
             session: self.session,
+            passes: self.passes,
         };
-        let served = connection::serve(client, settings, parts, stop);
+        let served = Box::pin(connection::serve(client, settings, parts, stop));
         served.instrument(span).await;
-        drop(self.passes);
     }
 
     /// Reads the header of a balancer.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
+use super::listener::Passes;
 use super::mistakes::Mistake;
 use super::parts::ServerParts;
 use super::stream::Stream;
@@ -26,6 +27,8 @@ pub(super) struct Accepted {
     pub(super) address: IpAddr,
     /// The number of its session, for the log and for refusals.
     pub(super) session: u64,
+    /// Its place among the connections.
+    pub(super) passes: Passes,
 }
 
 /// Serves one connection to its end.
@@ -39,6 +42,7 @@ pub(super) async fn serve(
         stream,
         address,
         session,
+        passes,
     } = client;
     let neighbour = parts.authenticator.accounts().of_network(address);
     let label = format!("session {session}");
@@ -48,13 +52,16 @@ pub(super) async fn serve(
     };
     let decider = Decider::new(Arc::clone(&parts), address, session);
     let session = Session::new(Arc::clone(&settings), neighbour, &label, began);
-    let connection = Connection {
+    // On the heap: a future that moves what it holds has room for it twice.
+    let mut connection = Box::new(Connection {
         session,
         settings,
         parts,
         decider,
+        passes,
+        is_known: false,
         stop,
-    };
+    });
     match connection.run(Stream::Plain(stream)).await {
         Ok(()) => tracing::debug!("session closed"),
         Err(error) => tracing::debug!(error = %error, "session broken"),
@@ -66,40 +73,64 @@ struct Connection {
     settings: Arc<Settings>,
     parts: Arc<ServerParts>,
     decider: Decider,
+    passes: Passes,
+    /// Whether the client has shown who it is, so that nobody else gets its place.
+    is_known: bool,
     stop: CancellationToken,
 }
 
 impl Connection {
-    async fn run(mut self, mut stream: Stream) -> io::Result<()> {
+    /// Most of the time a session waits, and thousands do at once. What it does seldom has its room on the heap while it
+    /// lasts, so that waiting takes none.
+    async fn run(&mut self, mut stream: Stream) -> io::Result<()> {
         if self.settings.tls == TlsMode::Implicit {
             if let Some(mistake) = self.mistake_before_tls(&stream).await? {
                 return self.turn_away(mistake, stream).await;
             }
-            stream = self.handshake(stream).await?;
+            stream = Box::pin(self.handshake(stream)).await?;
         }
+        self.note_identity();
         loop {
             match self.session.poll(self.parts.clock.instant()) {
-                Step::Ask(question) => self.decider.answer(question, &mut self.session).await,
-                Step::Body(octets) => self.decider.body(octets).await,
+                Step::Ask(question) => {
+                    Box::pin(self.decider.answer(question, &mut self.session)).await;
+                    self.note_identity();
+                }
+                Step::Body(octets) => Box::pin(self.decider.body(octets)).await,
                 Step::Close => {
                     if let Some(foreign) = self.session.foreign() {
                         self.note(Mistake::Foreign(foreign));
                     }
-                    let _unread = tokio::time::timeout(WRITE, stream.close()).await;
+                    let _unread = self.in_time(stream.close()).await;
                     return Ok(());
                 }
                 Step::Discard => self.decider.discard(),
                 Step::Read { deadline } => self.read(&mut stream, deadline).await?,
-                Step::StartTls => stream = self.handshake(stream).await?,
-                Step::Write(octets) => {
-                    let written = tokio::time::timeout(WRITE, stream.write(&octets)).await;
-                    written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                }
+                Step::StartTls => stream = Box::pin(self.handshake(stream)).await?,
+                Step::Write(octets) => self.in_time(stream.write(&octets)).await??,
             }
         }
     }
 
-    /// Reads once, unless the deadline passes or the server stops first.
+    fn note_identity(&mut self) {
+        if !self.is_known && self.session.identity().is_some() {
+            self.is_known = true;
+            self.passes.keep();
+        }
+    }
+
+    /// Gives a client time to take what is written; none, once another has its place.
+    async fn in_time<T>(&self, write: impl Future<Output = T>) -> io::Result<T> {
+        tokio::select! {
+            biased;
+            written = tokio::time::timeout(WRITE, write) => {
+                written.map_err(|_| io::ErrorKind::TimedOut.into())
+            }
+            () = self.passes.lost() => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    /// Reads once, unless the deadline passes, the server stops or another client needs the place first.
     async fn read(&mut self, stream: &mut Stream, deadline: std::time::Instant) -> io::Result<()> {
         let is_stopping = self.session.is_stopping();
         let read = stream.read_into(&mut self.session);
@@ -115,6 +146,10 @@ impl Connection {
                 self.session.stop();
                 Ok(())
             }
+            () = self.passes.lost(), if !is_stopping => {
+                self.session.make_room();
+                Ok(())
+            }
         }
     }
 
@@ -124,6 +159,7 @@ impl Connection {
         let opening = tokio::select! {
             opening = opening => opening,
             () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+            () = self.passes.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         match opening {
             Ok(Ok(opening)) if opening.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -134,7 +170,7 @@ impl Connection {
     }
 
     /// Answers a client that does not begin with TLS where that comes first, in plain text as it speaks itself.
-    async fn turn_away(self, mistake: Mistake, mut stream: Stream) -> io::Result<()> {
+    async fn turn_away(&self, mistake: Mistake, mut stream: Stream) -> io::Result<()> {
         self.note(mistake);
         if let Some(reply) = mistake.reply() {
             stream.drain();
@@ -142,7 +178,7 @@ impl Connection {
                 let _unread = stream.write(&reply.line()).await;
                 stream.close().await;
             };
-            let _unread = tokio::time::timeout(WRITE, told).await;
+            let _unread = self.in_time(told).await;
         }
         Ok(())
     }
@@ -175,12 +211,13 @@ impl Connection {
             .as_ref()
             .ok_or_else(|| io::Error::other("no certificate"))?
             .current();
-        let handshake =
-            tokio::time::timeout(self.settings.timeouts.handshake, stream.start_tls(config));
+        let handshake = stream.start_tls(config, &self.parts.handshakes);
+        let handshake = tokio::time::timeout(self.settings.timeouts.handshake, handshake);
         let stream = tokio::select! {
             stream = handshake => stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,
             // Nobody is inside a message yet.
             () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+            () = self.passes.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
@@ -188,5 +225,23 @@ impl Connection {
             self.session.tls_started(facts);
         }
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    /// Returns the size of the future that a function gives.
+    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_waiting_connection_takes_less_than_four_kibibytes() {
+        let octets = size_of_future(serve) + size_of::<Connection>();
+        assert!(octets < 4096, "{octets}");
     }
 }

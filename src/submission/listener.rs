@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::IpNet;
 
@@ -55,10 +56,15 @@ impl Listener {
     }
 
     /// Lets a connection in, or not; see [`Gate`]. A client without an address is a balancer's.
-    pub(super) fn admit(&self, server: &Arc<Gate>, client: Option<IpAddr>) -> Option<Passes> {
+    pub(super) fn admit(
+        &self,
+        server: &Arc<Gate>,
+        client: Option<IpAddr>,
+        now: Instant,
+    ) -> Option<Passes> {
         let admit = |gate: &Arc<Gate>| match client {
-            Some(address) => gate.admit(address),
-            None => gate.admit_unnamed(),
+            Some(address) => gate.admit(address, now),
+            None => gate.admit_unnamed(now),
         };
         let server = admit(server)?;
         let listener = match &self.gate {
@@ -78,15 +84,40 @@ pub(super) struct Passes {
 
 impl Passes {
     /// Says whose connection it is; returns whether there may be another from there.
-    pub(super) fn name(&mut self, address: IpAddr) -> bool {
+    pub(super) fn name(&mut self, address: IpAddr, now: Instant) -> bool {
         let listener = self.listener.as_mut();
-        self.server.name(address) && listener.is_none_or(|pass| pass.name(address))
+        self.server.name(address, now) && listener.is_none_or(|pass| pass.name(address, now))
+    }
+
+    /// Returns whether another client had to make room.
+    pub(super) fn took_place(&self) -> bool {
+        self.server.took_place() || self.listener.as_ref().is_some_and(Pass::took_place)
+    }
+
+    /// Notes that the client has shown who it is: its place is its own from now on.
+    pub(super) fn keep(&self) {
+        self.server.keep();
+        if let Some(pass) = &self.listener {
+            pass.keep();
+        }
+    }
+
+    /// Waits until another client has been given the place.
+    pub(super) async fn lost(&self) {
+        let Some(listener) = &self.listener else {
+            return self.server.lost().await;
+        };
+        tokio::select! {
+            () = self.server.lost() => {}
+            () = listener.lost() => {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock as _, SystemClock};
     use crate::mail::Domain;
     use crate::smtp::server::{
         AuthEquals, AuthRule, BareNewlines, Keywords, Limits, Timeouts, TlsMode,
@@ -144,17 +175,19 @@ mod tests {
         let listener = listener(Some(ConnectionLimits {
             total: 2,
             per_address: 1,
+            per_prefix: 9,
         }));
         let server = Gate::new(ConnectionLimits::default());
+        let now = SystemClock.instant();
         let address = |text: &str| Some(text.parse().unwrap());
-        let first = listener.admit(&server, address("192.0.2.1")).unwrap();
-        assert!(listener.admit(&server, address("192.0.2.1")).is_none());
-        let mut second = listener.admit(&server, None).unwrap();
-        assert!(listener.admit(&server, None).is_none());
+        let first = listener.admit(&server, address("192.0.2.1"), now).unwrap();
+        assert!(listener.admit(&server, address("192.0.2.1"), now).is_none());
+        let mut second = listener.admit(&server, None, now).unwrap();
+        assert!(listener.admit(&server, None, now).is_none());
         assert_eq!(server.open(), 2);
-        assert!(!second.name("192.0.2.1".parse().unwrap()));
+        assert!(!second.name("192.0.2.1".parse().unwrap(), now));
         drop((first, second));
         assert_eq!(server.open(), 0);
-        assert!(listener.admit(&server, address("192.0.2.1")).is_some());
+        assert!(listener.admit(&server, address("192.0.2.1"), now).is_some());
     }
 }

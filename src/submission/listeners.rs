@@ -114,10 +114,16 @@ impl Port {
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         let _unset = stream.set_nodelay(true);
         let peer = peer.ip().to_canonical();
+        let now = self.parts.clock.instant();
         let client = Some(peer).filter(|peer| !self.listener.is_balancer(*peer));
-        let Some(passes) = self.listener.admit(&self.parts.gate, client) else {
+        let Some(passes) = self.listener.admit(&self.parts.gate, client, now) else {
             return arrival::refuse(&stream, peer, self.number, &self.parts);
         };
+        if passes.took_place()
+            && let Some(closed) = self.parts.gate.made_room(now)
+        {
+            tracing::warn!(closed, "clients without a login make room");
+        }
         let arrival = Arrival {
             stream,
             peer,
@@ -126,7 +132,8 @@ impl Port {
             listener: Arc::clone(&self.listener),
             passes,
         };
-        let serve = arrival.serve(Arc::clone(&self.parts), self.stop.clone());
+        // On the heap before it is wrapped, since each wrapping would have room for it again.
+        let serve = Box::pin(arrival.serve(Arc::clone(&self.parts), self.stop.clone()));
         let break_off = self.break_off.clone();
         self.tasks.spawn(async move {
             let _broken_off = break_off.run_until_cancelled(serve).await;

@@ -1,6 +1,9 @@
 //! What all connections share.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Semaphore;
 
 use crate::alert::Alerts;
 use crate::auth::Authenticator;
@@ -37,6 +40,9 @@ pub struct ServerParts {
     pub(super) tokens: RwLock<Arc<Verifier>>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
+    /// Who may compute the keys of a handshake: half of the processors, so that a flood of handshakes leaves the others to
+    /// the sessions.
+    pub(super) handshakes: Semaphore,
     pub(super) mistakes: Mistakes,
 }
 
@@ -61,6 +67,11 @@ impl ServerParts {
             counts: Arc::default(),
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(ConnectionLimits::default()),
+            handshakes: Semaphore::new(
+                std::thread::available_parallelism()
+                    .map_or(1, NonZeroUsize::get)
+                    .div_ceil(2),
+            ),
             mistakes: Mistakes::default(),
         }
     }

@@ -5,12 +5,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
+use rustls::server::Acceptor;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use zeroize::Zeroize as _;
 
 use crate::smtp::sasl::Mechanism;
 use crate::smtp::sasl::scram::Key;
@@ -42,7 +46,12 @@ impl Stream {
             };
             polled.map_ok(|()| {
                 session.receive(buffer.filled());
-                buffer.filled().len()
+                let read = buffer.filled().len();
+                // Passwords come in commands, never in messages.
+                if !session.is_receiving() {
+                    buffer.filled_mut().zeroize();
+                }
+                read
             })
         })
         .await
@@ -77,11 +86,26 @@ impl Stream {
         }
     }
 
-    /// Does the TLS handshake as the server.
-    pub(super) async fn start_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+    /// Does the TLS handshake as the server. `places` is who may compute at once; they take turns in the order of their
+    /// first messages, so whoever sends none waits alone.
+    pub(super) async fn start_tls(
+        self,
+        config: Arc<ServerConfig>,
+        places: &Semaphore,
+    ) -> io::Result<Self> {
         match self {
             Self::Plain(stream) => {
-                let stream = TlsAcceptor::from(config).accept(stream).await?;
+                let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+                let place = places.acquire().await.map_err(io::Error::other)?;
+                let mut accept = hello.into_stream(config);
+                // Keys and signature are computed by the first poll; the rest waits for the client.
+                let first =
+                    poll_fn(|context| Poll::Ready(Pin::new(&mut accept).poll(context))).await;
+                drop(place);
+                let stream = match first {
+                    Poll::Ready(accepted) => accepted?,
+                    Poll::Pending => accept.await?,
+                };
                 Ok(Self::Tls(Box::new(stream)))
             }
             Self::Tls(_) => Err(io::Error::other("TLS inside TLS")),

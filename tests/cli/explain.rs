@@ -159,6 +159,7 @@ fn the_header_of_a_message_is_judged_and_rewritten_as_a_server_would() {
          rewritten\tMAIL FROM: www@host.example became web@branch.example\n\
          rewritten\tFrom: v@mail.example became web@branch.example\n\
          priority\t2; the message asks for 1\n\
+         decided by\ton_unauthorized of account\n\
          limits\t100 messages a minute of tenant provider\n\
          over them\trefuse\n\
          to\tb@internal.example by fax, then main: [[route]] 2 for *@internal.example\n"

@@ -10,6 +10,7 @@ mod account;
 mod check;
 mod dkim;
 mod explain;
+mod listener;
 mod program;
 mod queue;
 mod trial;

@@ -69,7 +69,7 @@ impl Stage {
             .tempdir()?;
         let path = directory.path();
         let certificates = Certificates::make(path)?;
-        fs::create_dir_all(path.join("txt"))?;
+        fs::create_dir_all(path.join("data/txt"))?;
         let [port, http, tls] = [free_port()?, free_port()?, free_port()?];
         let config = format!(
             r#"{{ "pebble": {{ "listenAddress": "127.0.0.1:{port}", "certificate": "{}", "privateKey": "{}",
@@ -79,7 +79,7 @@ impl Stage {
             settings.more
         );
         write_file(&path.join("pebble.json"), config.as_bytes())?;
-        let names = answer_names(path.join("txt"))?;
+        let names = answer_names(path.join("data/txt"))?;
         let log = fs::File::create(path.join("pebble.log"))?;
         let pebble = Command::new("pebble")
             .arg("-config")
@@ -171,7 +171,7 @@ impl Stage {
         let hook = self.path().join("hook");
         let script = format!(
             "#!/bin/sh\nset -e\n{first}\nfile={}/$3\ncase $1 in\npresent) echo \"$4\" >> \"$file\";;\ncleanup) rm -f \"$file\";;\nesac\n",
-            self.path().join("txt").display()
+            self.path().join("data/txt").display()
         );
         write_file(&hook, script.as_bytes()).unwrap();
         fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
@@ -409,7 +409,7 @@ fn by_a_record_it_is_got_for_all_names_below() {
     let mut names: Vec<_> = shown.names.iter().map(|name| &**name).collect();
     names.sort_unstable();
     assert_eq!(names, ["*.relay.example.com", "relay.example.com"]);
-    let left = fs::read_dir(stage.path().join("txt")).unwrap().count();
+    let left = fs::read_dir(stage.path().join("data/txt")).unwrap().count();
     assert_eq!(left, 0, "records of challenges are removed");
     posthouse.stop().expect("posthouse stops in good order");
 }
@@ -508,7 +508,7 @@ fn an_order_is_gone_on_with_after_a_crash() {
     let Some(stage) = Stage::new(STRICT) else {
         return;
     };
-    let begun = stage.path().join("begun");
+    let begun = stage.path().join("data/begun");
     let hook = stage.hook(&format!(
         "if [ ! -e {0} ]; then touch {0}; exec sleep 600; fi",
         begun.display()

@@ -322,6 +322,20 @@ address = ["127.0.0.1"]
 ports = ["0"]
 tls = "implicit"
 
+[[listener]]
+name = "devices"
+profile = "device"
+address = ["127.0.0.1"]
+ports = ["0"]
+
+[[listener]]
+name = "balanced"
+address = ["127.0.0.1"]
+ports = ["0"]
+tls = "off"
+plain_text_auth_networks = ["192.0.2.0/28"]
+proxy_protocol = ["127.0.0.1"]
+
 [tls]
 certificate = "CERTIFICATE"
 key = "KEY"

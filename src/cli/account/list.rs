@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    let config = arguments.configuration.load()?;
+    let config = arguments.configuration.load_verified()?;
     let accounts = config.accounts.iter();
     let accounts: Vec<_> = accounts
         .map(|account| AccountView::new(&config, account))

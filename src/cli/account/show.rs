@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    let config = arguments.account.configuration.load()?;
+    let config = arguments.account.configuration.load_verified()?;
     let account = AccountView::new(&config, find(&config, &arguments.account.name)?);
     if arguments.json {
         return output.json(&account);

@@ -8,7 +8,7 @@ use crate::auth::Account;
 use crate::cli::configuration::ConfigurationOption;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::output::{Output, Style};
-use crate::config::Checked;
+use crate::config::{Checked, Sources};
 use crate::identity::AccountName;
 use crate::mail::{Mailbox, ReversePath};
 use crate::quota::OverQuota;
@@ -72,6 +72,8 @@ struct Explanation {
     /// Whether the message would be accepted for all recipients.
     accepted: bool,
     sender: Judged,
+    /// Which tables of the configuration decide how it is judged.
+    decided_by: Decided,
     /// The limits that hold, in words.
     limits: Vec<String>,
     over_quota: &'static str,
@@ -86,8 +88,28 @@ struct Explanation {
     sending: bool,
 }
 
+/// A table for each key: `account`, `tenant.NAME` or `accounts.defaults`.
+#[derive(Debug, Serialize)]
+struct Decided {
+    check_header_from: String,
+    plus_addressing: String,
+    on_unauthorized: String,
+    default_sender: String,
+}
+
+impl From<&Sources> for Decided {
+    fn from(sources: &Sources) -> Self {
+        Self {
+            check_header_from: sources.check_header_from.to_string(),
+            plus_addressing: sources.plus_addressing.to_string(),
+            on_unauthorized: sources.on_unauthorized.to_string(),
+            default_sender: sources.default_sender.to_string(),
+        }
+    }
+}
+
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    let config = arguments.configuration.load()?;
+    let config = arguments.configuration.load_verified()?;
     let (account, profile) = find(&config, &arguments.account)?;
     let message = arguments.message.as_deref();
     let sender = Judged::new(profile, &arguments.from, message)?;
@@ -139,6 +161,7 @@ fn explain(
         tenant: account.tenant.as_ref().map(ToString::to_string),
         accepted: account.active && may_send && is_sent && are_routed,
         sender,
+        decided_by: Decided::from(config.sources.get(name).unwrap_or(&Sources::default())),
         limits: config.quotas.describe(name),
         over_quota: match config.quotas.over_quota(name) {
             OverQuota::Queue => "queue",
@@ -167,6 +190,11 @@ fn print(explanation: &Explanation, output: &mut Output) -> Result<(), Failure> 
         output.styled(Style::Yellow, text)?;
     }
     explanation.sender.print(output)?;
+    if explanation.sender.outcome != Outcome::Allowed {
+        let decided = &explanation.decided_by;
+        let text = format!("on_unauthorized of {}", decided.on_unauthorized);
+        output.field("decided by", text)?;
+    }
     if !explanation.limits.is_empty() {
         output.field("limits", explanation.limits.join(", "))?;
         output.field("over them", explanation.over_quota)?;

@@ -89,7 +89,7 @@ pub(super) struct Addresses {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    let config = arguments.configuration.load()?;
+    let config = arguments.configuration.load_verified()?;
     let form = if arguments.json {
         Form::Json
     } else {

@@ -12,14 +12,15 @@ use super::context::Context;
 use super::list::{entries, route, unknown_name};
 use super::networks::network;
 use super::quotas::AccountLimits;
-use super::senders::Senders;
+use super::senders::{Senders, Terms};
 use super::tenants::Names;
 use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
+use crate::config::sources::Sources;
 use crate::identity::{AccountName, TenantName};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
-use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope};
+use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope, VerifiedSenders};
 use crate::quota;
 use crate::route::Table;
 use crate::submission::Profile;
@@ -30,6 +31,8 @@ pub(in crate::config) struct CheckedAccounts {
     pub(in crate::config) accounts: Vec<Account>,
     pub(in crate::config) profiles: HashMap<AccountName, Profile>,
     pub(in crate::config) notes: HashMap<AccountName, String>,
+    pub(in crate::config) verified: HashMap<AccountName, VerifiedSenders>,
+    pub(in crate::config) sources: HashMap<AccountName, Sources>,
 }
 
 /// What accounts refer to, and are added to.
@@ -80,9 +83,14 @@ pub(in crate::config) fn accounts(
         tables
             .quotas
             .add_account(name.clone(), tenant.as_ref(), own_limits, over);
-        let base = (defaults, &tables.senders);
+        let terms = tables.senders.terms(account, tenant.as_ref());
+        let base = (defaults, &tables.senders, &terms);
         let profile = profile(context, (key, account), base);
+        checked.sources.insert(name.clone(), terms.sources);
         checked.profiles.insert(name.clone(), profile);
+        checked
+            .verified
+            .insert(name.clone(), verified_senders(account, defaults));
         checked
             .notes
             .extend(account.note.clone().map(|note| (name.clone(), note)));
@@ -235,7 +243,7 @@ fn own_networks(
 fn profile(
     context: &mut Context,
     (key, account): (&Spanned<String>, &raw::Account),
-    (defaults, senders): (&raw::AccountDefaults, &Senders),
+    (defaults, senders, terms): (&raw::AccountDefaults, &Senders, &Terms),
 ) -> Profile {
     let priority = |number: u64| u8::try_from(number).ok().and_then(Priority::from_number);
     let own = priority(account.priority.unwrap_or(defaults.priority).get());
@@ -245,7 +253,7 @@ fn profile(
         .unwrap_or(defaults.strict_addresses);
     let header = account.priority_header.unwrap_or(defaults.priority_header);
     Profile {
-        rules: rules(context, (key, account), (defaults, senders)),
+        rules: rules(context, (key, account), (defaults, terms)),
         priority: own.unwrap_or_default(),
         max_priority: max.filter(|max| *max != Priority::VeryHigh),
         priority_header: match header {
@@ -265,37 +273,47 @@ fn profile(
 fn rules(
     context: &mut Context,
     (key, account): (&Spanned<String>, &raw::Account),
-    (defaults, senders): (&raw::AccountDefaults, &Senders),
+    (defaults, terms): (&raw::AccountDefaults, &Terms),
 ) -> Rules {
-    let checks_header = account
-        .check_header_from
-        .unwrap_or(defaults.check_header_from);
-    let ignores_detail = account.plus_addressing.unwrap_or(defaults.plus_addressing);
-    let on_unauthorized = account.on_unauthorized.unwrap_or(defaults.on_unauthorized);
     let mut rules = Rules {
-        grants: grants(context, account, key),
-        scope: if checks_header {
+        grants: grants(context, (key, account), verified_senders(account, defaults)),
+        scope: if terms.check_header_from {
             Scope::EnvelopeAndHeader
         } else {
             Scope::Envelope
         },
-        detail: if ignores_detail {
+        detail: if terms.plus_addressing {
             Detail::Ignored
         } else {
             Detail::Significant
         },
         on_unauthorized: OnUnauthorized::Reject,
     };
-    rules.on_unauthorized = match on_unauthorized {
+    rules.on_unauthorized = match terms.on_unauthorized {
         raw::OnUnauthorized::Alert => OnUnauthorized::Alert,
         raw::OnUnauthorized::Hold => OnUnauthorized::Hold,
         raw::OnUnauthorized::Reject => OnUnauthorized::Reject,
-        raw::OnUnauthorized::Rewrite => senders.rewriting(context, (key, account), &rules),
+        raw::OnUnauthorized::Rewrite => Senders::rewriting(terms, context, (key, account), &rules),
     };
     rules
 }
 
-fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) -> Grants {
+fn verified_senders(account: &raw::Account, defaults: &raw::AccountDefaults) -> VerifiedSenders {
+    match account
+        .verified_senders
+        .unwrap_or(defaults.verified_senders)
+    {
+        raw::VerifiedSenders::Additional => VerifiedSenders::Additional,
+        raw::VerifiedSenders::Off => VerifiedSenders::Off,
+        raw::VerifiedSenders::Required => VerifiedSenders::Required,
+    }
+}
+
+fn grants(
+    context: &mut Context,
+    (key, account): (&Spanned<String>, &raw::Account),
+    verified: VerifiedSenders,
+) -> Grants {
     let mut grants = Vec::new();
     let mut is_written = false;
     for (list, parse) in [
@@ -320,7 +338,8 @@ fn grants(context: &mut Context, account: &raw::Account, key: &Spanned<String>) 
         return Grants::Only(grants);
     }
     let name = key.get_ref().as_str();
-    if !context.is_wrong_below(&["account", name]) {
+    let is_anyone = verified != VerifiedSenders::Required;
+    if is_anyone && !context.is_wrong_below(&["account", name]) {
         let message = format!("account `{name}` may send as anyone");
         let hint = "list what it may send as in authorized_domains and authorized_senders";
         context.warning(key.span(), message, hint);

@@ -1,6 +1,7 @@
 //! What every check needs: the file, and a place for what it finds.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(in crate::config) struct Context {
     removed: HashSet<read::Path>,
     /// Whether users other than owner and group can read the file.
     pub(in crate::config) is_readable_by_others: bool,
+    /// The paths that were asked for; behind a cell since who asks for one changes nothing else.
+    named: RefCell<BTreeSet<PathBuf>>,
     /// Where the server keeps what is its own, as the file says.
     pub(in crate::config) data_dir: PathBuf,
 }
@@ -39,6 +42,7 @@ impl Context {
             expiries: Vec::new(),
             removed,
             is_readable_by_others,
+            named: RefCell::default(),
             data_dir: PathBuf::new(),
         }
     }
@@ -117,7 +121,18 @@ impl Context {
     /// Returns a path of the file as seen from here: relative ones start at the folder of the file.
     pub(in crate::config) fn path(&self, path: &Path) -> PathBuf {
         let folder = self.source.path.parent().unwrap_or(Path::new(""));
-        folder.join(path)
+        let path = folder.join(path);
+        if let Ok(mut named) = self.named.try_borrow_mut() {
+            named.insert(path.clone());
+        }
+        path
+    }
+
+    /// Gives out the paths that were asked for, and that of the file itself.
+    pub(in crate::config) fn take_named(&self) -> BTreeSet<PathBuf> {
+        let mut named = self.named.take();
+        named.insert(self.source.path.clone());
+        named
     }
 
     /// Returns all settings of the table at `path`: `rows`, each replaced by what is written, and what is written besides.

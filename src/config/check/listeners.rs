@@ -16,6 +16,7 @@ use super::mechanisms::mechanisms;
 use super::networks::networks;
 use crate::config::checked::ShownListener;
 use crate::config::raw::{self, List};
+use crate::config::units::Number;
 use crate::identity::UpstreamName;
 use crate::smtp::sasl::Mechanism;
 use crate::smtp::server::{self, AuthRule, Keyword, TlsMode};
@@ -42,9 +43,9 @@ pub(in crate::config) fn listeners(
         let profile = raw.profile.map(|profile| (profile, profile.table()));
         let profile = profile.as_ref();
         let ports_place = raw.ports.as_ref().map_or(place.clone(), Spanned::span);
-        let path = ["listener", &index.to_string()];
+        let number = index.to_string();
         if raw.ports.is_none() {
-            let path = [path[0], path[1], "ports"];
+            let path = ["listener", &number, "ports"];
             context.missing(place, &path, "for example: ports = [\"25\", \"587\"]");
         }
         let layers = Layers {
@@ -61,7 +62,7 @@ pub(in crate::config) fn listeners(
         shown.push(ShownListener {
             name: settings.name.clone(),
             profile: profile.map(|(profile, _)| profile.name()),
-            settings: context.effective(&path, sources.rows(&settings.name)),
+            settings: context.effective(&["listener", &number], sources.rows(&settings.name)),
         });
         overlap(context, &settings, &ports_place, &found);
         found.push((settings, ports_place));
@@ -147,8 +148,9 @@ fn without_places(networks: Vec<(IpNet, Range<usize>)>) -> Vec<IpNet> {
 fn connections(raw: &raw::Listener) -> Option<ConnectionLimits> {
     let (total, per_address) = (raw.connections, raw.connections_per_address);
     (total.is_some() || per_address.is_some()).then(|| ConnectionLimits {
-        total: total.map_or(usize::MAX, |number| number.to()),
-        per_address: per_address.map_or(usize::MAX, |number| number.to()),
+        per_prefix: usize::MAX,
+        total: total.map_or(usize::MAX, Number::to),
+        per_address: per_address.map_or(usize::MAX, Number::to),
     })
 }
 
@@ -193,7 +195,6 @@ fn sessions_by_network(
             .copied()
             .collect::<Vec<_>>(),
     );
-    named.dedup();
     let narrowest = |around: IpNet, networks: &mut dyn Iterator<Item = IpNet>| {
         let containing = networks.filter(|network| network.contains(&around));
         containing.max_by_key(IpNet::prefix_len)
@@ -267,7 +268,7 @@ fn name(
     name.get_ref().clone()
 }
 
-fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
+pub(super) fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     let Some(entries) = entries(context, list) else {
         return addresses;
@@ -298,7 +299,7 @@ fn addresses(context: &mut Context, list: &Spanned<List>) -> Vec<IpAddr> {
     addresses
 }
 
-fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
+pub(super) fn ports_of(context: &mut Context, list: &Spanned<List>) -> PortSet {
     const HINT: &str = "ports are \"25\" or \"1025-5000\", from 1 to 65535; 0 takes any free port";
     let mut ports = PortSet::default();
     let Some(entries) = entries(context, list) else {
@@ -406,7 +407,7 @@ fn overlap(
 }
 
 /// Returns whether both addresses cannot be bound to one port.
-fn collide(one: IpAddr, other: IpAddr) -> bool {
+pub(super) fn collide(one: IpAddr, other: IpAddr) -> bool {
     let covers = |wide: IpAddr, narrow: IpAddr| match wide {
         IpAddr::V4(address) => address.is_unspecified() && narrow.is_ipv4(),
         IpAddr::V6(address) => address.is_unspecified(),

@@ -1,11 +1,14 @@
 //! What is written into the messages of accounts: the sender in the place of unauthorized ones, and added fields.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use toml::Spanned;
 
 use super::context::Context;
 use crate::config::raw;
+use crate::config::sources::{Source, Sources};
+use crate::identity::TenantName;
 use crate::mail::Mailbox;
 use crate::message::{AddedField, AddedFieldError, is_plain_sender};
 use crate::policy::{Grants, OnUnauthorized, Rules};
@@ -13,22 +16,115 @@ use crate::policy::{Grants, OnUnauthorized, Rules};
 /// What counts for accounts that say nothing of it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Senders {
-    default_sender: Option<Mailbox>,
+    defaults: Said,
+    tenants: HashMap<String, OfTenant>,
     added_fields: Arc<[AddedField]>,
 }
 
-/// Returns what `[accounts.defaults]` says, without what has errors.
-pub(in crate::config) fn senders(context: &mut Context, raw: &raw::AccountDefaults) -> Senders {
+/// What one table says of senders.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    check_header_from: Option<bool>,
+    plus_addressing: Option<bool>,
+    on_unauthorized: Option<raw::OnUnauthorized>,
+    default_sender: Option<Mailbox>,
+}
+
+#[derive(Clone, Debug)]
+struct OfTenant {
+    parent: Option<String>,
+    said: Said,
+}
+
+/// How an account's senders are judged, and which tables say so.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) check_header_from: bool,
+    pub(super) plus_addressing: bool,
+    pub(super) on_unauthorized: raw::OnUnauthorized,
+    default_sender: Option<Mailbox>,
+    pub(super) sources: Sources,
+}
+
+/// Returns what `[accounts.defaults]` and all `[tenant.NAME]` say, without what has errors.
+pub(in crate::config) fn senders(
+    context: &mut Context,
+    raw: &raw::AccountDefaults,
+    tenants: &raw::Named<raw::Tenant>,
+) -> Senders {
+    let mut sender = |sender: &Option<Spanned<String>>| {
+        let sender = sender.as_ref();
+        sender.and_then(|sender| default_sender(context, sender))
+    };
+    let defaults = Said {
+        check_header_from: Some(raw.check_header_from),
+        plus_addressing: Some(raw.plus_addressing),
+        on_unauthorized: Some(raw.on_unauthorized),
+        default_sender: sender(&raw.default_sender),
+    };
+    let tenant = |(name, tenant): (&Spanned<String>, &Spanned<raw::Tenant>)| {
+        let tenant = tenant.get_ref();
+        let said = Said {
+            check_header_from: tenant.check_header_from,
+            plus_addressing: tenant.plus_addressing,
+            on_unauthorized: tenant.on_unauthorized,
+            default_sender: sender(&tenant.default_sender),
+        };
+        let parent = tenant.parent.as_ref();
+        let parent = parent.map(|parent| parent.get_ref().clone());
+        (name.get_ref().clone(), OfTenant { parent, said })
+    };
     Senders {
-        default_sender: raw
-            .default_sender
-            .as_ref()
-            .and_then(|sender| default_sender(context, sender)),
+        defaults,
+        tenants: tenants.iter().map(tenant).collect(),
         added_fields: added_fields(context, &raw.added_fields),
     }
 }
 
 impl Senders {
+    /// Returns what counts for an account: what it says itself, else the next tenant above it that says something, else
+    /// the defaults. Its own default sender is not among it.
+    pub(super) fn terms(&self, account: &raw::Account, tenant: Option<&TenantName>) -> Terms {
+        let own = Said {
+            check_header_from: account.check_header_from,
+            plus_addressing: account.plus_addressing,
+            on_unauthorized: account.on_unauthorized,
+            default_sender: None,
+        };
+        let mut tables = vec![(Source::Account, &own)];
+        let mut next = tenant.map(TenantName::as_str);
+        // Parents that go round in a circle are an error; they end here all the same.
+        while let Some((name, of)) = next.and_then(|name| self.tenants.get_key_value(name))
+            && tables.len() <= self.tenants.len()
+        {
+            if let Ok(name) = TenantName::parse(name) {
+                tables.push((Source::Tenant(name), &of.said));
+            }
+            next = of.parent.as_deref();
+        }
+        tables.push((Source::Defaults, &self.defaults));
+        let (check_header_from, of_header) = first(&tables, |said| said.check_header_from);
+        let (plus_addressing, of_plus) = first(&tables, |said| said.plus_addressing);
+        let (on_unauthorized, of_outcome) = first(&tables, |said| said.on_unauthorized);
+        let (default_sender, of_sender) = first(&tables, |said| said.default_sender.clone());
+        let of_sender = match &account.default_sender {
+            Some(_) => Source::Account,
+            None => of_sender,
+        };
+        Terms {
+            check_header_from: check_header_from.unwrap_or(true),
+            plus_addressing: plus_addressing.unwrap_or_default(),
+            on_unauthorized: on_unauthorized.unwrap_or_default(),
+            default_sender,
+            sources: Sources {
+                check_header_from: of_header,
+                plus_addressing: of_plus,
+                on_unauthorized: of_outcome,
+                default_sender: of_sender,
+            },
+        }
+    }
+
     /// Returns the fields that are added to the mail of an account.
     pub(super) fn added_fields(
         &self,
@@ -44,7 +140,7 @@ impl Senders {
     /// Returns what is done with an account's unauthorized mail where it is to be rewritten: never with a sender that the
     /// account may not use itself.
     pub(super) fn rewriting(
-        &self,
+        terms: &Terms,
         context: &mut Context,
         (key, account): (&Spanned<String>, &raw::Account),
         grants: &Rules,
@@ -52,7 +148,7 @@ impl Senders {
         let name = key.get_ref().as_str();
         let (sender, place) = match &account.default_sender {
             Some(own) => (default_sender(context, own), own.span()),
-            None => (self.default_sender.clone(), key.span()),
+            None => (terms.default_sender.clone(), key.span()),
         };
         let Some(sender) = sender else {
             if account.default_sender.is_none() && !context.is_wrong_below(&["account", name]) {
@@ -73,6 +169,15 @@ impl Senders {
         }
         OnUnauthorized::Rewrite(sender)
     }
+}
+
+/// Returns what the first of these tables says that says something, and which it is.
+fn first<T>(tables: &[(Source, &Said)], of: impl Fn(&Said) -> Option<T>) -> (Option<T>, Source) {
+    let mut said = tables.iter();
+    let found = said.find_map(|(source, said)| Some((of(said)?, source.clone())));
+    found.map_or((None, Source::Defaults), |(value, source)| {
+        (Some(value), source)
+    })
 }
 
 fn default_sender(context: &mut Context, raw: &Spanned<String>) -> Option<Mailbox> {

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::context::Context;
 use super::listeners::bare_newlines;
-use crate::config::checked::{Server, SpoolLimits, SystemMail};
+use crate::config::checked::{SandboxMode, Server, SpoolLimits, SystemMail};
 use crate::config::raw;
 use crate::config::units::Span;
 use crate::journal;
@@ -37,6 +37,12 @@ pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Opt
         connections: ConnectionLimits {
             total: raw.connections.to(),
             per_address: raw.connections_per_address.to(),
+            per_prefix: raw.connections_per_prefix.to(),
+        },
+        sandbox: match raw.sandbox {
+            raw::Sandbox::Auto => SandboxMode::Auto,
+            raw::Sandbox::Off => SandboxMode::Off,
+            raw::Sandbox::Required => SandboxMode::Required,
         },
     })
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::checked::Engine;
-use crate::identity::{AccountName, Route};
+use crate::config::sources::{Source, Sources};
+use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::{Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
@@ -231,6 +232,98 @@ fn an_account_takes_the_defaults_it_does_not_override() {
     assert_eq!(bob.rules.grants, Grants::Anyone);
     assert_eq!(bob.priority_header, PriorityHeader::Strip);
     assert_eq!(bob.address_rule, AddressRule::Senders);
+}
+
+#[test]
+fn what_an_account_does_not_say_of_senders_its_tenants_say_and_then_the_defaults() {
+    let posthouse = POSTHOUSE
+        .replace(
+            "[tenant.provider]",
+            "[tenant.provider]\non_unauthorized = \"hold\"\ncheck_header_from = false",
+        )
+        .replace(
+            "[tenant.acme]",
+            "[tenant.acme]\ncheck_header_from = true\ndefault_sender = \"a@example.com\"",
+        );
+    let own = ACCOUNTS.replace("max_priority = 2", "on_unauthorized = \"rewrite\"");
+    let inherited = load_texts(&posthouse, ACCOUNTS).unwrap();
+    let of_tenant = |name: &str| Source::Tenant(TenantName::parse(name).unwrap());
+    let alice = &inherited.profiles[&account("alice")].rules;
+    assert_eq!(alice.on_unauthorized, OnUnauthorized::Hold);
+    assert_eq!(alice.scope, Scope::EnvelopeAndHeader);
+    assert_eq!(alice.detail, Detail::Ignored);
+    let expected = Sources {
+        check_header_from: of_tenant("acme"),
+        plus_addressing: Source::Defaults,
+        on_unauthorized: of_tenant("provider"),
+        default_sender: of_tenant("acme"),
+    };
+    assert_eq!(inherited.sources[&account("alice")], expected);
+    let own = load_texts(&posthouse, &own).unwrap();
+    let sender = Mailbox::parse("a@example.com").unwrap();
+    let rules = &own.profiles[&account("alice")].rules;
+    assert_eq!(rules.on_unauthorized, OnUnauthorized::Rewrite(sender));
+    let sources = &own.sources[&account("alice")];
+    assert_eq!(sources.on_unauthorized, Source::Account);
+    assert_eq!(sources.default_sender, of_tenant("acme"));
+}
+
+#[test]
+fn the_default_sender_of_a_tenant_must_be_one_that_the_account_may_use() {
+    let posthouse = POSTHOUSE.replace(
+        "[tenant.acme]",
+        "[tenant.acme]\non_unauthorized = \"rewrite\"\ndefault_sender = \"a@other.example\"",
+    );
+    let report = load_texts(&posthouse, ACCOUNTS).unwrap_err().to_string();
+    let expected = "account `alice` may not send as its default_sender a@other.example";
+    assert!(report.contains(expected), "{report}");
+}
+
+#[test]
+fn a_host_name_with_a_line_break_is_refused() {
+    for hostname in [
+        r"relay.example.com\r\nX: y",
+        r"relay\u0000.example.com",
+        r"a\u2028b.example",
+    ] {
+        let posthouse = POSTHOUSE.replacen("relay.example.com", hostname, 1);
+        let report = load_texts(&posthouse, ACCOUNTS).unwrap_err().to_string();
+        assert!(report.contains("posthouse.toml:"), "{report}");
+    }
+}
+
+/// What cannot be read is refused; what can be is exactly what it says.
+#[test]
+fn no_list_of_senders_becomes_anyone() {
+    let with = |list: &str| {
+        let accounts =
+            format!("[account.alice]\nnetworks = \"192.0.2.1\"\nauthorized_domains = {list}\n");
+        load_texts(POSTHOUSE, &accounts)
+    };
+    for list in [
+        "\"a.example,b.example\"",
+        "\"*\"",
+        "\"@\"",
+        "\"a.example.\"",
+        "\"a@a.example\"",
+        "\"a..example\"",
+        "\"*.example\"",
+        "[\"a.example\", \"\\u0000\"]",
+        "[\"\u{fffd}\"]",
+    ] {
+        assert!(with(list).is_err(), "{list}");
+    }
+    for (list, count) in [
+        ("\" a.example ; b.example;\"", 2),
+        ("\"b\u{fc}cher.example\"", 1),
+        ("\"xn--bcher-kva.example\"", 1),
+    ] {
+        let checked = with(list).unwrap();
+        let Grants::Only(grants) = &checked.profiles[&account("alice")].rules.grants else {
+            panic!("{list}: anyone");
+        };
+        assert_eq!(grants.len(), count, "{list}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ macro_rules! choices {
 
 choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", Debug = "debug", Trace = "trace" });
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
+choices!(Sandbox { #[default] Auto = "auto", Off = "off", Required = "required" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
 choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
@@ -47,6 +48,8 @@ choices!(Smtputf8 { #[default] Auto = "auto", On = "on", Off = "off" });
 choices!(PriorityHeader { #[default] Keep = "keep", Set = "set", Strip = "strip" });
 choices!(OverQuota { #[default] Refuse = "refuse", Queue = "queue" });
 choices!(OnUnauthorized { #[default] Reject = "reject", Alert = "alert", Hold = "hold", Rewrite = "rewrite" });
+choices!(VerifiedSenders { #[default] Additional = "additional", Off = "off", Required = "required" });
+choices!(Autoconfig { #[default] Address = "address", LocalPart = "local-part", Off = "off" });
 choices!(ClientAuth { Basic = "basic", #[default] Post = "post" });
 choices!(ForeignRecipients { #[default] Rewrite = "rewrite", Smtp = "smtp" });
 choices!(Large { Refuse = "refuse", #[default] Smtp = "smtp" });

@@ -6,12 +6,12 @@ use toml::Spanned;
 
 use super::{
     Account, AccountDefaults, AccountRule, Accounts, Acme, AcmeChallenge, AcmeKey, Auth,
-    Canonicalization, ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph,
+    Canonicalization, ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Http,
     Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login,
     MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
-    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Server,
-    Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit,
-    UpstreamTimeouts,
+    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Sandbox,
+    Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
+    Unfit, UpstreamTimeouts, VerifiedSenders,
 };
 use crate::acme;
 use crate::config::units::{ByteSize, Number, Span};
@@ -52,6 +52,7 @@ impl Default for Root {
             spool: Spool::default(),
             journal: Journal::default(),
             system_mail: SystemMail::default(),
+            http: Http::default(),
         }
     }
 }
@@ -65,6 +66,8 @@ impl Default for Server {
             shutdown_grace: Span::of(Duration::from_secs(30)),
             connections: Number::of(10_000),
             connections_per_address: Number::of(500),
+            connections_per_prefix: Number::of(2_000),
+            sandbox: Sandbox::default(),
         }
     }
 }
@@ -349,6 +352,10 @@ impl Default for Tenant {
         Self {
             parent: None,
             upstream: None,
+            check_header_from: None,
+            plus_addressing: None,
+            on_unauthorized: None,
+            default_sender: None,
             messages: Rates::default(),
             recipients: Rates::default(),
             size: Rates::default(),
@@ -376,6 +383,7 @@ impl Default for AccountDefaults {
             check_header_from: true,
             plus_addressing: false,
             on_unauthorized: OnUnauthorized::default(),
+            verified_senders: VerifiedSenders::default(),
             default_sender: None,
             added_fields: Named::new(),
             messages: Rates::default(),
@@ -407,6 +415,7 @@ impl Default for Account {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            verified_senders: None,
             default_sender: None,
             added_fields: None,
             messages: None,

@@ -8,6 +8,7 @@ mod choices;
 mod defaults;
 mod dkim;
 mod graph;
+mod http;
 mod list;
 mod listener;
 mod login;
@@ -19,13 +20,15 @@ mod upstream;
 pub(super) use app_password::AppPassword;
 pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
-    AccountRule, AcmeChallenge, AcmeKey, AuthRule, BareNewlines, Canonicalization, ClientAuth,
-    Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse,
-    OnUnauthorized, OverQuota, PriorityHeader, Smtputf8, TlsMode, TlsPolicy, Unfit,
+    AccountRule, AcmeChallenge, AcmeKey, AuthRule, Autoconfig, BareNewlines, Canonicalization,
+    ClientAuth, Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse,
+    OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode, TlsPolicy, Unfit,
+    VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
 pub(super) use graph::Graph;
+pub(super) use http::{Http, Public};
 pub(super) use list::{Hidden, List, Rates};
 pub(super) use listener::{Listener, ListenerNetwork, OwnLimits, OwnTimeouts};
 pub(super) use login::{Introspection, Issuer, Jwt, Login};

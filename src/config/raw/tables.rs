@@ -7,8 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, Auth, BareNewlines, Dkim, Hidden, List, Listener, LogFormat, LogLevel, Login,
-    OnUnauthorized, OverQuota, PriorityHeader, Rates, Tls, Upstream,
+    AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat, LogLevel,
+    Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Tls, Upstream,
+    VerifiedSenders,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -35,6 +36,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) spool: Spool,
     pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
+    pub(in crate::config) http: Http,
 }
 
 /// `accounts.toml`.
@@ -53,6 +55,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) shutdown_grace: Span<0>,
     pub(in crate::config) connections: Number<1, 1_000_000>,
     pub(in crate::config) connections_per_address: Number<1, 1_000_000>,
+    pub(in crate::config) connections_per_prefix: Number<1, 1_000_000>,
+    pub(in crate::config) sandbox: Sandbox,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,6 +132,10 @@ pub(in crate::config) struct Retry {
 pub(in crate::config) struct Tenant {
     pub(in crate::config) parent: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
+    pub(in crate::config) check_header_from: Option<bool>,
+    pub(in crate::config) plus_addressing: Option<bool>,
+    pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) messages: Rates,
     pub(in crate::config) recipients: Rates,
     pub(in crate::config) size: Rates,
@@ -155,6 +163,7 @@ pub(in crate::config) struct AccountDefaults {
     pub(in crate::config) check_header_from: bool,
     pub(in crate::config) plus_addressing: bool,
     pub(in crate::config) on_unauthorized: OnUnauthorized,
+    pub(in crate::config) verified_senders: VerifiedSenders,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) added_fields: Named<String>,
     pub(in crate::config) messages: Rates,
@@ -184,6 +193,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) check_header_from: Option<bool>,
     pub(in crate::config) plus_addressing: Option<bool>,
     pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) verified_senders: Option<VerifiedSenders>,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) added_fields: Option<Named<String>>,
     pub(in crate::config) messages: Option<Rates>,

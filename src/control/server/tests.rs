@@ -98,6 +98,10 @@ impl Operator for FakeOperator {
         })
     }
 
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
+        Err(SenderError::Temporary(format!("{request:?}")))
+    }
+
     fn blocked(&self) -> Vec<BlockView> {
         Vec::new()
     }

@@ -308,7 +308,7 @@ fn first_value(header: &[u8], name: &str) -> Option<Vec<u8>> {
 }
 
 /// Returns a name as it stands before `<…>` (RFC 5322 §3.2.5): quoted, or in encoded words (RFC 2047 §5).
-pub(super) fn phrase(name: &str) -> String {
+pub fn phrase(name: &str) -> String {
     let name: String = printable(name).chars().take(MAX_SUBJECT).collect();
     if name.is_ascii() {
         return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));

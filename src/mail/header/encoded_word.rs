@@ -123,6 +123,10 @@ impl<'a> EncodedWord<'a> {
         let octets = octets.ok_or(Undecodable)?;
         let text = match Charset::named(self.charset).ok_or(Undecodable)? {
             Charset::Utf8 => return Ok(Decoded::Utf8(octets)),
+            // Mislabelled: some readers show UTF-8 wherever it is some, and it may have a wide at sign.
+            Charset::SingleByte if !octets.is_ascii() && str::from_utf8(&octets).is_ok() => {
+                return Ok(Decoded::Utf8(octets));
+            }
             Charset::SingleByte => Ok(octets.iter().map(|&octet| ascii(octet)).collect()),
             Charset::ShiftJis => double_byte(
                 &octets,
@@ -311,6 +315,14 @@ mod tests {
             decode(apart).as_deref(),
             Ok("a\u{fffd} b \u{fffd}\u{fffd}c")
         );
+    }
+
+    #[test]
+    fn utf_8_is_seen_under_the_name_of_another_charset() {
+        for charset in ["us-ascii", "iso-8859-1", "windows-1252"] {
+            let text = format!("=?{charset}?Q?ceo=EF=BC=A0corp.example?=");
+            assert_eq!(decode(&text).as_deref(), Ok("ceo\u{ff20}corp.example"));
+        }
     }
 
     #[test]

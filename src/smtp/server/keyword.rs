@@ -19,6 +19,8 @@ pub enum Keyword {
     EnhancedStatusCodes,
     /// FUTURERELEASE (RFC 4865).
     FutureRelease,
+    /// LIMITS (RFC 9422).
+    Limits,
     /// MT-PRIORITY (RFC 6710).
     MtPriority,
     /// PIPELINING (RFC 2920).
@@ -35,7 +37,7 @@ pub enum Keyword {
 
 impl Keyword {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::EightBitMime,
         Self::Auth,
         Self::Chunking,
@@ -43,6 +45,7 @@ impl Keyword {
         Self::Dsn,
         Self::EnhancedStatusCodes,
         Self::FutureRelease,
+        Self::Limits,
         Self::MtPriority,
         Self::Pipelining,
         Self::RequireTls,
@@ -61,6 +64,7 @@ impl Keyword {
             Self::EightBitMime => "8BITMIME",
             Self::EnhancedStatusCodes => "ENHANCEDSTATUSCODES",
             Self::FutureRelease => "FUTURERELEASE",
+            Self::Limits => "LIMITS",
             Self::MtPriority => "MT-PRIORITY",
             Self::Pipelining => "PIPELINING",
             Self::RequireTls => "REQUIRETLS",

@@ -39,6 +39,9 @@ impl Session {
     /// Returns what this session has to offer now, each with its parameters.
     fn offered(&self) -> Vec<(Keyword, String)> {
         let limits = &self.settings.limits;
+        // RFC 9422 §3: clients know before they are told 421 or 452.
+        let (mails, recipients) = (limits.messages, limits.recipients);
+        let of_session = format!("MAILMAX={mails} RCPTMAX={recipients}");
         let mut offered = vec![
             (Keyword::Pipelining, String::new()),
             (Keyword::Size, limits.message_size.to_string()),
@@ -46,6 +49,7 @@ impl Session {
             (Keyword::SmtpUtf8, String::new()),
             (Keyword::Chunking, String::new()),
             (Keyword::Dsn, String::new()),
+            (Keyword::Limits, of_session),
             (Keyword::EnhancedStatusCodes, String::new()),
             // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
             (Keyword::MtPriority, String::new()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use zeroize::Zeroize as _;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
@@ -126,6 +127,7 @@ pub(super) struct Counts {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stopping {
+    Crowded,
     No,
     Soon,
 }
@@ -191,6 +193,11 @@ impl Session {
         self.stopping = Stopping::Soon;
     }
 
+    /// Ends the session at the next pause between messages, with a 421 that says that others need the place.
+    pub fn make_room(&mut self) {
+        self.stopping = Stopping::Crowded;
+    }
+
     /// Forgets who the client was: its account has changed. It is now who it is by its network, if it is somebody, and
     /// may log in again.
     pub fn log_out(&mut self, neighbour: Option<Identity>) {
@@ -198,9 +205,14 @@ impl Session {
         self.neighbour = neighbour;
     }
 
-    /// Returns whether [`Session::stop`] was called.
+    /// Returns whether [`Session::stop`] or [`Session::make_room`] was called.
     pub fn is_stopping(&self) -> bool {
-        self.stopping == Stopping::Soon
+        self.stopping != Stopping::No
+    }
+
+    /// Returns whether the octets of a message come in.
+    pub fn is_receiving(&self) -> bool {
+        matches!(self.state, State::Receiving(_))
     }
 
     /// Returns the other protocol that the client speaks, where that is why the session is closed.
@@ -273,8 +285,12 @@ impl Session {
                 true
             }
             State::Closing | State::Handshake => false,
-            State::Authenticating(_) | State::Ready if self.stopping == Stopping::Soon => {
-                self.close(&replies::SHUTTING_DOWN);
+            State::Authenticating(_) | State::Ready if self.is_stopping() => {
+                let reply = match self.stopping {
+                    Stopping::Crowded => &replies::TOO_MANY_CONNECTIONS,
+                    Stopping::No | Stopping::Soon => &replies::SHUTTING_DOWN,
+                };
+                self.close(reply);
                 true
             }
             State::Receiving(Receiving {
@@ -308,12 +324,25 @@ impl Session {
     }
 
     fn wait(&mut self, now: Instant) -> Step {
+        self.let_go();
         let (deadline, reply) = self.deadline(now);
         if now < deadline {
             return Step::Read { deadline };
         }
         self.close(reply);
         Step::Write(self.output.split().freeze())
+    }
+
+    /// Gives back the memory of what is done: most sessions wait for most of their time.
+    fn let_go(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if !matches!(self.state, State::Receiving(_)) {
+            self.output = BytesMut::new();
+            self.body = VecDeque::new();
+            self.steps = VecDeque::new();
+        }
     }
 
     /// Returns until when the client is waited for, and what it hears then.
@@ -356,8 +385,11 @@ impl Session {
             return false;
         };
         self.progress();
-        if let Ok(line) = line {
+        if let Ok(mut line) = line {
             self.line(&line);
+            if is_auth {
+                line.zeroize();
+            }
         } else {
             if self.is_authenticating() {
                 // The exchange is over; what follows is a command again (RFC 4954 §4).

@@ -9,6 +9,7 @@ use crate::config::check::list::entries;
 use crate::config::check::server::offered;
 use crate::config::diagnostic::quoted;
 use crate::config::raw::{self, List};
+use crate::config::units::{ByteSize, Number, Span};
 use crate::identity::nearest;
 use crate::smtp::server::{
     self, AuthEquals, AuthRule, BareNewlines, Keyword, Keywords, Limits, Timeouts,
@@ -50,9 +51,12 @@ impl<'a> Overrides<'a> {
     /// Puts what is said in the place of what is there.
     pub(super) fn apply(&self, settings: &mut server::Settings) {
         put(&mut settings.auth, self.auth.map(auth_rule));
-        let auth_equals = self.auth_equals.map(|is_offered| match is_offered {
-            true => AuthEquals::Offered,
-            false => AuthEquals::Absent,
+        let auth_equals = self.auth_equals.map(|is_offered| {
+            if is_offered {
+                AuthEquals::Offered
+            } else {
+                AuthEquals::Absent
+            }
         });
         put(&mut settings.auth_equals, auth_equals);
         put(&mut settings.discarded, self.discarded);
@@ -91,12 +95,9 @@ fn limits(limits: &mut Limits, own: &raw::OwnLimits) {
     let octets = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     put(
         &mut limits.message_size,
-        own.message_size.map(|size| size.get()),
+        own.message_size.map(ByteSize::get),
     );
-    put(
-        &mut limits.recipients,
-        own.recipients.map(|count| count.to()),
-    );
+    put(&mut limits.recipients, own.recipients.map(Number::to));
     put(
         &mut limits.command_line,
         own.command_line.map(|size| octets(size.get())),
@@ -109,23 +110,17 @@ fn limits(limits: &mut Limits, own: &raw::OwnLimits) {
         &mut limits.data_line,
         own.data_line.map(|size| octets(size.get())),
     );
-    put(&mut limits.errors, own.errors.map(|count| count.to()));
-    put(
-        &mut limits.auth_failures,
-        own.auth_failures.map(|count| count.to()),
-    );
-    put(
-        &mut limits.idle_commands,
-        own.idle_commands.map(|count| count.to()),
-    );
-    put(&mut limits.messages, own.messages.map(|count| count.to()));
+    put(&mut limits.errors, own.errors.map(Number::to));
+    put(&mut limits.auth_failures, own.auth_failures.map(Number::to));
+    put(&mut limits.idle_commands, own.idle_commands.map(Number::to));
+    put(&mut limits.messages, own.messages.map(Number::to));
     put(&mut limits.future_release, own.future_release.map(offered));
     put(&mut limits.deliver_by_min, own.deliver_by_min.map(offered));
 }
 
 fn timeouts(timeouts: &mut Timeouts, own: &raw::OwnTimeouts) {
-    let put = |place: &mut Duration, span: Option<crate::config::units::Span<1000>>| {
-        put(place, span.map(crate::config::units::Span::get));
+    let put = |place: &mut Duration, span: Option<Span<1000>>| {
+        put(place, span.map(Span::get));
     };
     put(&mut timeouts.before_auth, own.before_auth);
     put(&mut timeouts.command, own.command);

@@ -1,0 +1,124 @@
+//! THREATS: somebody takes the server over. It has no capability, cannot win any, and reads and writes its own files only.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use crate::stage::{Relay, Server, Setup, command, subjects, toml_text};
+use crate::support::process::write_file;
+
+#[test]
+fn every_thread_has_given_up_what_it_does_not_need() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream).start();
+    relay.submit("works all the same");
+    assert_eq!(subjects(&upstream.wait_for(1)), ["works all the same"]);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", relay.process.id())).unwrap();
+    let mut count = 0;
+    for thread in threads {
+        let path = thread.unwrap().path().join("status");
+        let Ok(status) = std::fs::read_to_string(path) else {
+            // It has ended meanwhile.
+            continue;
+        };
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        let set = |name: &str| u64::from_str_radix(&field(name), 16).unwrap();
+        assert_eq!(field("NoNewPrivs:"), "1");
+        assert_eq!((set("CapInh:"), set("CapAmb:")), (0, 0));
+        // Whoever starts as root and stays root keeps the power over files: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER.
+        assert_eq!((set("CapEff:") | set("CapPrm:")) & !0b1111, 0, "{status}");
+        count += 1;
+    }
+    assert!(count >= 4, "{count}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", relay.process.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    assert_eq!(core.unwrap().split_ascii_whitespace().nth(4), Some("0"));
+    relay.stop();
+}
+
+/// Starts a relay in the sandbox; `None` where the kernel has none, which it says.
+fn sandboxed(setup: &Setup) -> Option<Relay> {
+    let relay = setup.start();
+    let line = relay.wait_for_log(&["sandboxed"]);
+    if line.contains("not sandboxed") {
+        relay.stop();
+        return None;
+    }
+    Some(relay)
+}
+
+fn reload(setup: &Setup) -> (Output, String) {
+    setup.write();
+    let output = command(setup, &["reload"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output, text)
+}
+
+#[test]
+fn a_reload_that_leaves_the_sandbox_is_told_to_restart() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let Some(relay) = sandboxed(&setup) else {
+        return;
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let maildir = toml_text(&elsewhere.path().join("mail"));
+    let (output, told) = reload(&setup.with("upstream.kept.maildir.directory", &maildir));
+    assert!(!output.status.success());
+    assert!(
+        told.contains("sandbox") && told.contains("restart"),
+        "{told}"
+    );
+    assert!(!elsewhere.path().join("mail").exists());
+    relay.submit("all the same");
+    assert_eq!(subjects(&upstream.wait_for(1)), ["all the same"]);
+    relay.stop();
+}
+
+#[test]
+fn a_secret_in_another_folder_is_out_of_reach_until_a_restart() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let Some(relay) = sandboxed(&setup) else {
+        return;
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = |folder: &Path| -> PathBuf {
+        let file = folder.join("secret");
+        write_file(&file, b"hunter2\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, mode).unwrap();
+        file
+    };
+    let secret = |file: &Path| format!("{{ file = {} }}", toml_text(file));
+    let setup = setup
+        .with("upstream.main.smtp.username", "\"relay\"")
+        .with("upstream.main.smtp.plain_text_login", "true");
+    let password = "upstream.main.smtp.password";
+    let outside = secret(&file(elsewhere.path()));
+    let setup = setup.with(password, &outside);
+    let (output, told) = reload(&setup);
+    assert!(!output.status.success());
+    assert!(
+        told.contains("Permission denied") && told.contains("restart it"),
+        "{told}"
+    );
+    let inside = secret(&file(setup.path()));
+    let (output, told) = reload(&setup.with(password, &inside));
+    assert!(output.status.success(), "{told}");
+    relay.stop();
+}
+
+#[test]
+fn it_can_be_switched_off() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream)
+        .with("server.sandbox", "\"off\"")
+        .start();
+    relay.wait_for_log(&["WARN", "not sandboxed", "the configuration says so"]);
+    relay.stop();
+}
