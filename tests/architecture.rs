@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["clock", "mail"]),
     ("smtp", &["clock", "identity", "mail", "secret"]),
     ("quota", &["clock", "identity", "schedule", "telemetry"]),
-    ("alert", &["identity"]),
+    ("alert", &["clock", "identity", "mail", "secret"]),
     ("auth", &["clock", "identity", "secret"]),
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
@@ -108,6 +108,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "relay",
         &[
+            "alert",
             "body",
             "clock",
             "identity",
@@ -124,6 +125,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "config",
         &[
             "acme",
+            "alert",
             "auth",
             "clock",
             "dial",
@@ -152,7 +154,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "control",
-        &["clock", "identity", "journal", "mail", "spool", "telemetry"],
+        &[
+            "alert",
+            "clock",
+            "identity",
+            "journal",
+            "mail",
+            "spool",
+            "telemetry",
+        ],
     ),
     ("app", &["*"]),
     ("cli", &["*"]),

@@ -10,9 +10,10 @@ use posthouse::clock::{Clock as _, SystemClock, Timestamp};
 use posthouse::identity::{AccountName, Identity, Proof};
 use posthouse::mail::Domain;
 use posthouse::smtp::replies;
+use posthouse::smtp::sasl::Credentials;
 use posthouse::smtp::server::{
-    AuthRule, BareNewlines, Began, Limits, Question, Session, Settings, Step, Terms, Timeouts,
-    TlsFacts, TlsMode,
+    AuthEquals, AuthRule, BareNewlines, Began, Keywords, Limits, Question, Session, Settings, Step,
+    Terms, Timeouts, TlsFacts, TlsMode,
 };
 
 fn identity(proof: Proof) -> Identity {
@@ -36,6 +37,9 @@ fn settings(flags: u8) -> Settings {
             1 => AuthRule::Off,
             _ => AuthRule::Always,
         },
+        mechanisms: Settings::mechanisms_with_tokens(),
+        discarded: Keywords::default(),
+        auth_equals: AuthEquals::Absent,
         bare_newlines: match flags & 16 {
             0 => BareNewlines::Repair,
             _ => BareNewlines::Refuse,
@@ -112,12 +116,18 @@ impl Driver {
         let session = &mut self.session;
         match question {
             Question::Credentials(ask) => {
-                if ask.credentials().password.expose() == "secret" {
+                let is_right = match ask.credentials() {
+                    Credentials::Password { password, .. } => password.expose() == "secret",
+                    Credentials::Token { token, .. } => token.expose() == "secret",
+                    Credentials::Certificate { .. } | Credentials::Scram { .. } => false,
+                };
+                if is_right {
                     ask.accept(session, identity(Proof::Password));
                 } else {
                     ask.refuse(session, &replies::AUTH_FAILED);
                 }
             }
+            Question::Scram(ask) => ask.refuse(session, &replies::AUTH_FAILED),
             Question::Sender(ask) => ask.allow(session, Terms::default()),
             Question::Recipient(ask) => ask.allow(session),
             Question::Message(ask) => {
@@ -136,6 +146,7 @@ fn facts() -> TlsFacts {
     TlsFacts {
         version: "TLSv1.3",
         cipher: "TEST",
+        exporter: None,
     }
 }
 

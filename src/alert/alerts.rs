@@ -33,7 +33,8 @@ impl Alerts {
         }
     }
 
-    /// Raises an alert. Never waits; where too many wait already it is only counted.
+    /// Raises an alert. Never waits; where too many wait already it is only counted. Logs nothing: whoever raises it has
+    /// logged what happened, with `alert` and the name of the kind.
     pub fn raise(&self, alert: Alert) {
         let Some(to) = &self.to else { return };
         if to.try_send(alert).is_err() {

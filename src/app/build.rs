@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::acme;
+use crate::alert::Alerts;
 use crate::auth::{USES_FILE, Uses};
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
@@ -151,12 +152,13 @@ pub(super) fn routes(
     configured.with_stand_ins(&stand_ins)
 }
 
-pub(super) fn relay_settings(config: &Checked) -> relay::Settings {
+pub(super) fn relay_settings(config: &Checked, alerts: Alerts) -> relay::Settings {
     relay::Settings {
         hostname: config.server.hostname.clone(),
         sender: config.system_mail.sender.clone(),
         sender_name: config.system_mail.name.clone(),
         grace: config.server.shutdown_grace,
+        alerts,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::alert::{Alert, Kind};
 use crate::clock::Timestamp;
 use crate::config::{Checked, Expiry};
 
@@ -18,8 +19,8 @@ const DAY: Duration = Duration::from_hours(24);
 /// How many days before the end operators are warned.
 const NOTICES: [u32; 5] = [1, 3, 7, 14, 30];
 
-/// What the field `alert` of a line says that tells of something that has expired.
-const EXPIRED: &str = "expired";
+/// What the field `alert` says of a line that tells of an end.
+const EXPIRY_NEAR: &str = Kind::ExpiryNear.as_str();
 
 /// Something that comes to an end.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -133,6 +134,7 @@ impl Reloader {
         };
         for ending in news {
             log(&ending, now);
+            self.alerts.alerts.raise(alert(&ending, now));
         }
     }
 
@@ -164,6 +166,17 @@ impl Reloader {
     }
 }
 
+fn alert(ending: &Ending, now: Timestamp) -> Alert {
+    let Ending {
+        what,
+        place,
+        ends,
+        repair,
+    } = ending;
+    let text = format!("{what} ({place}) {}. {repair}", words(*ends, now));
+    Alert::new(Kind::ExpiryNear, text)
+}
+
 fn log(ending: &Ending, now: Timestamp) {
     let Ending {
         what,
@@ -172,10 +185,10 @@ fn log(ending: &Ending, now: Timestamp) {
         repair,
     } = ending;
     if *ends <= now {
-        tracing::error!(alert = EXPIRED, what, place, %ends, repair, "a secret, key or certificate has expired");
+        tracing::error!(alert = EXPIRY_NEAR, what, place, %ends, repair, "a secret, key or certificate has expired");
     } else {
         let days = ends.since(now).as_secs() / DAY.as_secs();
-        tracing::warn!(what, place, %ends, days, repair, "a secret, key or certificate expires soon");
+        tracing::warn!(alert = EXPIRY_NEAR, what, place, %ends, days, repair, "a secret, key or certificate expires soon");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Order of a start: configuration, ports, privileges dropped, log, spool, relay, submission, control socket. A stop
 //! goes the other way: no new connections, messages in progress end, running attempts end, the spool closes.
 
+mod alerts;
 mod build;
 mod certificates;
 mod challenges;

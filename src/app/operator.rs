@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::alert::{Kind, Stored};
 use crate::auth::Block;
 use crate::clock::Timestamp;
 use crate::config::Checked;
-use crate::control::protocol::{BlockView, Submitted};
+use crate::control::protocol::{AlertFilter, BlockView, Submitted};
 use crate::control::queue::Configured;
 use crate::control::senders::{SenderRequest, SenderView};
 use crate::control::server::{
@@ -16,7 +17,7 @@ use crate::control::server::{
 use crate::control::view::{
     EndingView, Id, ListenerView, ServerView, SubmissionView, Time, UpstreamView,
 };
-use crate::identity::{Route, UpstreamName};
+use crate::identity::{AccountName, Route, UpstreamName};
 use crate::relay::{Park, State, UpstreamStanding};
 use crate::schedule::{Reason, TroubleKind};
 use crate::spool::Entry;
@@ -158,6 +159,22 @@ impl Operator for ServerOperator {
 
     async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
         self.reloader.senders(request).await
+    }
+
+    fn alerts(&self, filter: &AlertFilter) -> Vec<Stored> {
+        self.reloader.alerts.stored(|alert| filter.passes(alert))
+    }
+
+    fn test_alert(&self, account: Option<AccountName>) -> Result<Vec<String>, SubmitError> {
+        let directory = self.reloader.parts.directory();
+        if let Some(account) = &account
+            && !directory.profiles.contains_key(account)
+        {
+            return Err(SubmitError(format!("there is no account `{account}`")));
+        }
+        let to = self.reloader.alerts.test(account);
+        tracing::info!(alert = %Kind::Test, "an operator tests the alerts");
+        Ok(to)
     }
 
     fn blocked(&self) -> Vec<BlockView> {

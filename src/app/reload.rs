@@ -24,6 +24,7 @@ use crate::tls::{self, server::Reloadable};
 use crate::verification::Ledger;
 use crate::web::public;
 
+use super::alerts::Desk;
 use super::build;
 use super::build::Way;
 use super::challenges;
@@ -53,6 +54,8 @@ pub(super) struct Reloader {
     pub(super) watch: Mutex<Watch>,
     pub(super) fixed: Fixed,
     pub(super) sandbox: Sandbox,
+    /// What is known of alerts.
+    pub(super) alerts: Arc<Desk>,
 }
 
 /// What is known of routes and upstreams besides what the relay knows.
@@ -168,6 +171,7 @@ impl Reloader {
             .replace(std::mem::take(&mut config.quotas));
         let accounts = std::mem::take(&mut config.accounts);
         self.parts.authenticator.replace_accounts(accounts);
+        self.alerts.replace(std::mem::take(&mut config.alerts));
         self.parts
             .authenticator
             .set_throttle(config.throttle.clone());

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::{Alert, Alerts};
 use crate::auth::{self, Authenticator};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
@@ -24,6 +26,7 @@ use crate::telemetry;
 use crate::tls::server::Reloadable;
 use crate::web;
 
+use super::alerts::{self, Desk, Post};
 use super::build;
 use super::challenges::{self, Doors, OpenDoors};
 use super::error::AppError;
@@ -38,6 +41,9 @@ use super::senders;
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
+
+/// How many alerts may wait to be taken in.
+const ALERTS: usize = 1024;
 
 /// How long visitors of the public site may go on at a stop.
 const PUBLIC_GRACE: Duration = Duration::from_secs(5);
@@ -194,7 +200,8 @@ async fn run(
     mut signals: Signals,
 ) -> Result<(), AppError> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
-    let reloader = Arc::new(parts.assemble(resolver, config_file)?);
+    let (alerts, raised) = Alerts::new(ALERTS);
+    let reloader = Arc::new(parts.assemble(resolver, config_file, alerts)?);
     let Parts {
         config,
         journal,
@@ -203,6 +210,9 @@ async fn run(
         quotas,
         ..
     } = parts;
+    let alerts = alert_keeper(&reloader, &config, raised);
+    let stop_alerts = CancellationToken::new();
+    let alerting = JoinSet::from_iter([alerts.run(stop_alerts.clone())]);
     let keeper = Keeper::new(quotas, build::quota_file(&config));
     let stop_keeper = CancellationToken::new();
     let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
@@ -243,6 +253,8 @@ async fn run(
     keeping.join_all().await;
     stop_relay.cancel();
     end_relay(relaying, &reloader).await;
+    stop_alerts.cancel();
+    alerting.join_all().await;
     spool.close().await;
     tracing::info!("stopped");
     ended
@@ -285,6 +297,27 @@ async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) 
 async fn end_relay(mut relaying: JoinSet<()>, reloader: &Reloader) {
     while relaying.join_next().await.is_some() {}
     reloader.keep_histories().await;
+}
+
+/// Makes what keeps the alerts.
+fn alert_keeper(
+    reloader: &Reloader,
+    config: &Checked,
+    raised: mpsc::Receiver<Alert>,
+) -> alerts::Keeper {
+    let spool = Arc::clone(&reloader.spool);
+    let post = Post {
+        relay: Arc::clone(&reloader.relay),
+        parts: Arc::clone(&reloader.parts),
+        spool: Arc::clone(&spool) as _,
+        clock: Arc::clone(&reloader.clock),
+        resolver: Arc::clone(&reloader.resolver),
+        hostname: config.server.hostname.clone(),
+        system_mail: config.system_mail.clone(),
+        client: Mutex::default(),
+    };
+    let desk = Arc::clone(&reloader.alerts);
+    alerts::Keeper::new(desk, raised, Arc::new(post), spool, &config.server.data_dir)
 }
 
 /// All ports that are bound before privileges are dropped.
@@ -343,13 +376,14 @@ impl Parts {
         &self,
         resolver: Arc<dyn Resolver>,
         config_file: PathBuf,
+        alerts: Alerts,
     ) -> Result<Reloader, AppError> {
         let register = register(&self.config.server.data_dir);
         let ledger = senders::ledger(&self.config.server.data_dir);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),
-            build::relay_settings(&self.config),
+            build::relay_settings(&self.config, alerts.clone()),
             build::chance()?,
             Arc::clone(&self.journal),
         );
@@ -371,7 +405,8 @@ impl Parts {
                 parts
                     .with_limits(self.connections)
                     .with_quotas(Arc::clone(&self.quotas))
-                    .with_journal(Arc::clone(&self.journal)),
+                    .with_journal(Arc::clone(&self.journal))
+                    .with_alerts(alerts.clone()),
             ),
             tls: Arc::clone(&self.tls),
             keeper: build::keeper(&self.config, &resolver, &self.clock),
@@ -393,6 +428,11 @@ impl Parts {
             watch: Mutex::default(),
             fixed: Fixed::of(&self.config),
             sandbox: self.sandbox.clone(),
+            alerts: Arc::new(Desk::open(
+                &self.config.server.data_dir,
+                self.config.alerts.clone(),
+                alerts,
+            )),
         })
     }
 }

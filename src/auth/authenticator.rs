@@ -232,17 +232,14 @@ impl Authenticator {
         };
         // The account may have changed meanwhile.
         let known = self.accounts().scram(name);
-        match known.filter(|(_, verifier)| Some(verifier) == proved) {
-            Some((identity, verifier)) => {
-                leave.succeeded(now);
-                let evidence = Evidence::Scram(verifier);
-                Verdict::Accepted { identity, evidence }
-            }
-            None => {
-                let Failure { delay, blocks } = leave.failed(now);
-                Verdict::WrongPassword { delay, blocks }
-            }
-        }
+        let known = known.filter(|(_, verifier)| Some(verifier) == proved);
+        let Some((identity, verifier)) = known else {
+            let Failure { delay, blocks } = leave.failed(now);
+            return Verdict::WrongPassword { delay, blocks };
+        };
+        leave.succeeded(now);
+        let evidence = Evidence::Scram(verifier);
+        Verdict::Accepted { identity, evidence }
     }
 
     /// Returns who the client is, where the password is one of those it may be.

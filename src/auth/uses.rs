@@ -208,6 +208,11 @@ mod tests {
         }
     }
 
+    fn put(path: &Path, text: &str) {
+        let mut file = File::create(path).unwrap();
+        io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
@@ -235,9 +240,9 @@ mod tests {
     fn a_foreign_file_is_refused_and_a_damaged_line_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(USES_FILE);
-        fs::write(&path, "something else\n").unwrap();
+        put(&path, "something else\n");
         assert!(Uses::load(&path).is_err());
-        fs::write(&path, format!("{HEAD}\na b\nalice phone 5 2001:db8::7\n")).unwrap();
+        put(&path, &format!("{HEAD}\na b\nalice phone 5 2001:db8::7\n"));
         let read = Uses::load(&path).unwrap();
         assert_eq!(read.last(&name("alice"), &label("phone")), Some(used(5)));
     }

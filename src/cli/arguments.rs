@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    account, auth, check, completions, dkim, explain, hash_password, listener, man, queue, reload,
-    sender, serve, status, test_mail, tls, trace, trial, upstream,
+    account, alerts, auth, check, completions, dkim, explain, hash_password, listener, man, queue,
+    reload, sender, serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -29,6 +29,7 @@ Exit codes: 0 done, 64 wrong usage, 66 not found, 69 not available, 73 cannot cr
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Account(account::Arguments),
+    Alerts(alerts::Arguments),
     Auth(auth::Arguments),
     Check(check::Arguments),
     Completions(completions::Arguments),

@@ -5,6 +5,7 @@
 //! sysexits(3); `failure::Failure` has them. This is the only module that prints.
 
 mod account;
+mod alerts;
 mod arguments;
 mod auth;
 mod check;

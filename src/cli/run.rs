@@ -9,8 +9,8 @@ use super::arguments::{Arguments, Command};
 use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
-    account, auth, check, completions, dkim, explain, hash_password, listener, man, queue, reload,
-    sender, serve, status, test_mail, tls, trace, trial, upstream,
+    account, alerts, auth, check, completions, dkim, explain, hash_password, listener, man, queue,
+    reload, sender, serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -40,6 +40,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
 fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Account(arguments) => account::run(arguments, output),
+        Command::Alerts(arguments) => alerts::run(&arguments, output),
         Command::Auth(arguments) => auth::run(&arguments, output),
         Command::Check(arguments) => check::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),

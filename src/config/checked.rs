@@ -9,6 +9,7 @@ use super::effective::Setting;
 use super::expiry::Expiry;
 use super::sources::Sources;
 use crate::acme;
+use crate::alert;
 use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
 use crate::identity::{AccountName, UpstreamName};
@@ -74,6 +75,8 @@ pub struct Checked {
     pub journal: journal::Settings,
     /// The sender of posthouse's own mail.
     pub system_mail: SystemMail,
+    /// What people are told by themselves, and who.
+    pub alerts: alert::Settings,
     /// The public web listener, where there is one.
     pub public: Option<public::Settings>,
     /// The files that were named and read, and the folders that were named.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::check::{self, CheckedAccounts, Context};
-use super::checked::{Checked, Log, LogFormat, Upstream};
+use super::checked::{Checked, Log, LogFormat, Server, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
 use super::expiry::Expiry;
 use super::{raw, read};
@@ -69,6 +69,7 @@ enum Missing {
     IsError,
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn check_root(
     root: &raw::Root,
     context: &mut Context,
@@ -76,9 +77,7 @@ fn check_root(
 ) -> Option<Checked> {
     let server = check::server(context, &root.server);
     // With a wrong name the rest is checked all the same; the result is not used then.
-    let hostname = server
-        .as_ref()
-        .map_or_else(placeholder, |server| server.hostname.clone());
+    let hostname = hostname(server.as_ref());
     let session = session(root, &hostname);
     let (listeners, shown_listeners) =
         check::listeners(context, &root.listener, (&root.session, &session));
@@ -91,12 +90,14 @@ fn check_root(
     let defaults = &root.accounts.defaults;
     let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
     let senders = check::senders(context, defaults, &root.tenant);
+    let mut alerts = check::alerts(context, root, &names.upstreams);
     let tables = check::Tables {
         names: &names,
         routes: &mut routes,
         quotas: &mut quotas,
         limits,
         senders,
+        alerts: &mut alerts,
     };
     let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
     if let Some(all) = &accounts {
@@ -134,6 +135,7 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
+        alerts,
         public,
         expiries,
         files,
@@ -219,8 +221,10 @@ fn usable(
         .collect()
 }
 
-fn placeholder() -> Domain {
-    Domain::from(std::net::IpAddr::from([127, 0, 0, 1]))
+/// Returns the name of the server, or another in its place after an error.
+fn hostname(server: Option<&Server>) -> Domain {
+    let placeholder = || Domain::from(std::net::IpAddr::from([127, 0, 0, 1]));
+    server.map_or_else(placeholder, |server| server.hostname.clone())
 }
 
 fn log(raw: &raw::Log) -> Log {

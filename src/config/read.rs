@@ -228,15 +228,12 @@ fn is_planned(path: &[String], word: &str) -> bool {
 
 /// What the documentation speaks of and this version does not know yet: first key of the path, and word.
 const PLANNED: &[(&str, &str)] = &[
-    ("", "alert"),
     ("", "attachments"),
     ("http", "admin"),
     ("", "support"),
-    ("account", "alert_address"),
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),
-    ("tenant", "alert_address"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.

@@ -3,6 +3,7 @@
 //! `config/posthouse.toml` is this text; a test compares them. The defaults are taken from the raw shape, so the
 //! sample cannot say anything else than what happens.
 
+mod alerts;
 mod auth;
 mod dkim;
 mod graph;
@@ -53,6 +54,7 @@ pub fn defaults_toml() -> String {
     spool::spool(&mut sample, &root.spool);
     journal::journal(&mut sample, &root.journal);
     system_mail(&mut sample, &root.system_mail);
+    alerts::alerts(&mut sample, &root.alerts);
     http::public(&mut sample, &raw::Public::default());
     account(&mut sample, &raw::Account::default());
     sample.0
@@ -253,8 +255,10 @@ fn tenant(sample: &mut Sample) {
     sample.shown("check_header_from", "true", "");
     sample.shown("plus_addressing", "false", "");
     limits::of_tenants(sample);
+    alerts::of_tenants(sample);
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn accounts(sample: &mut Sample, accounts: &raw::Accounts) {
     sample.table("[accounts]", "");
     sample.shown(
@@ -360,6 +364,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 aliases            = [\"p1\"]                     other names to log in with, for devices with short ones; none by default\n\
          \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\
+         \x20 alert_mail         = \"alice@example.com\"        who is told of alerts about it; nobody by default\n\
          \n\
          and, in the place of [accounts.defaults]: priority, max_priority, priority_header, strict_addresses,\n\
          check_header_from, plus_addressing, on_unauthorized, verified_senders, default_sender, added_fields, messages,\n\

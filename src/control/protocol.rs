@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{Kind, Stored};
+
 use super::certificates::{CertificateRequest, CertificateView};
 use super::senders::{SenderRequest, SenderView};
 use super::sums::CensusView;
@@ -44,6 +46,11 @@ pub struct Call {
 pub enum Request {
     /// About the certificates that clients are shown.
     Certificates(CertificateRequest),
+    /// Lists stored alerts.
+    Alerts {
+        /// Which.
+        filter: AlertFilter,
+    },
     /// Whose logins are refused since too many have failed.
     Blocked,
     /// Forgets the failed logins of an account or an address.
@@ -94,11 +101,40 @@ pub enum Request {
     },
     /// What the server is doing.
     Status,
+    /// Raises an alert that says nothing, to see that it arrives.
+    TestAlert {
+        /// Whose matter it is, if anybody's.
+        account: Option<String>,
+    },
     /// The life of one message.
     Trace {
         /// Which.
         id: Id,
     },
+}
+
+/// Which alerts are listed: those for which all that is given holds.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertFilter {
+    /// Only those that happened then or later.
+    pub since: Option<Time>,
+    /// The kind.
+    pub kind: Option<Kind>,
+    /// The whole name of the account.
+    pub account: Option<String>,
+}
+
+impl AlertFilter {
+    /// Returns whether an alert is one of those.
+    pub fn passes(&self, alert: &Stored) -> bool {
+        self.since.is_none_or(|since| alert.last >= since.0)
+            && self.kind.is_none_or(|kind| alert.kind == kind)
+            && self
+                .account
+                .as_ref()
+                .is_none_or(|account| alert.account.as_ref() == Some(account))
+    }
 }
 
 /// What can be asked about the queue.
@@ -193,6 +229,16 @@ pub struct Filter {
 pub enum Response {
     /// The certificates that clients are shown.
     Certificates(Vec<CertificateView>),
+    /// A test alert has been raised.
+    AlertRaised {
+        /// To whom it goes, in words.
+        to: Vec<String>,
+    },
+    /// Stored alerts, the oldest first.
+    Alerts {
+        /// All that were asked for.
+        alerts: Vec<Stored>,
+    },
     /// Whose logins are refused.
     Blocked {
         /// The longest first.

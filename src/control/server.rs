@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::Stored;
 use crate::identity::{AccountName, UpstreamName};
 use crate::journal::Journal;
 use crate::mail::Mailbox;
@@ -24,8 +25,8 @@ use crate::telemetry;
 
 use super::certificates::{self, Certificates};
 use super::protocol::{
-    BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET, Submitted,
-    VERSION,
+    AlertFilter, BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET,
+    Submitted, VERSION,
 };
 use super::queue::{self, Configured, Desk};
 use super::senders::{SenderRequest, SenderView};
@@ -92,17 +93,25 @@ pub trait Operator: Configured + Certificates {
     /// [`SubmitError`]: nothing was sent.
     async fn submit(&self, mail: OperatorMail) -> Result<Submitted, SubmitError>;
 
-    /// Does what is asked about verified senders; changes are durable and in force when it returns.
+    /// Lists stored alerts, the oldest first.
+    fn alerts(&self, filter: &AlertFilter) -> Vec<Stored>;
+
+    /// Raises an alert that says nothing; returns to whom it goes, in words.
     ///
     /// # Errors
-    /// [`SenderError`]: nothing has changed.
-    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError>;
+    /// [`SubmitError`]: there is no such account.
+    fn test_alert(&self, account: Option<AccountName>) -> Result<Vec<String>, SubmitError>;
 
     /// Returns whose logins are refused since too many have failed.
     fn blocked(&self) -> Vec<BlockView>;
 
     /// Forgets the failed logins of an account or an address; returns how many blocks have ended.
     fn forgive(&self, who: &str) -> usize;
+    /// Does what is asked about verified senders; changes are durable and in force when it returns.
+    ///
+    /// # Errors
+    /// [`SenderError`]: nothing has changed.
+    async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError>;
 
     /// Describes the server.
     fn describe(&self) -> ServerView;
@@ -302,6 +311,10 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<
 }
 
 impl Services {
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "one arm for each request, and nothing else"
+    )]
     async fn answer(&self, line: &[u8], by: &str) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
@@ -315,6 +328,9 @@ impl Services {
         };
         match request {
             Request::Certificates(request) => certificates::answer(&*self.operator, request).await,
+            Request::Alerts { filter } => Response::Alerts {
+                alerts: self.operator.alerts(&filter),
+            },
             Request::Blocked => Response::Blocked {
                 blocks: self.operator.blocked(),
             },
@@ -347,7 +363,17 @@ impl Services {
                 server: self.operator.describe(),
                 queue: self.spool.stats().await.into(),
             })),
+            Request::TestAlert { account } => self.test_alert(account.as_deref()),
             Request::Trace { id } => trace::answer(&desk, id.0).await,
+        }
+    }
+
+    fn test_alert(&self, account: Option<&str>) -> Response {
+        let account = account.map(AccountName::parse).transpose();
+        match account.map(|account| self.operator.test_alert(account)) {
+            Ok(Ok(to)) => Response::AlertRaised { to },
+            Ok(Err(error)) => Response::failed(Reason::Account, error.to_string()),
+            Err(error) => Response::failed(Reason::Request, error.to_string()),
         }
     }
 

@@ -22,9 +22,9 @@ use super::header::Header;
 use super::outcome::{Duty, Failure, RecipientIndex, Response};
 use super::queue_id::QueueId;
 
-use part::{Encoding, Part, boundary};
+pub use text::{folded, phrase};
 
-pub use text::phrase;
+use part::{Encoding, Part, boundary};
 
 /// The most octets of a header that a report returns.
 pub const MAX_RETURNED_HEADER: usize = 64 << 10;
@@ -387,7 +387,7 @@ fn is_of_lines(octets: &[u8]) -> bool {
 }
 
 /// Returns a mailbox in ASCII where that is possible.
-fn plainest(mailbox: &Mailbox) -> Mailbox {
+pub fn plainest(mailbox: &Mailbox) -> Mailbox {
     mailbox.to_ascii().unwrap_or_else(|| mailbox.clone())
 }
 

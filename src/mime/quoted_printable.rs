@@ -29,7 +29,8 @@ impl QuotedPrintable {
                 b' ' | b'\t' => self.space = Some(octet),
                 b'=' => self.encoded(octet, out),
                 b'.' | b'-' if self.is_at_start() => self.encoded(octet, out),
-                b'F' if self.is_at_start() && rest.starts_with(b"From ") => {
+                b'F' if self.is_behind_break() => self.encoded(octet, out),
+                b'F' if self.column == 0 && rest.starts_with(b"From ") => {
                     self.encoded(octet, out);
                 }
                 b'!'..=b'~' => self.plain(octet, out),
@@ -55,7 +56,13 @@ impl QuotedPrintable {
 
     /// Whether the next character begins a line, here or behind a soft break.
     fn is_at_start(&self) -> bool {
-        self.column == 0 || self.column + 1 >= LINE
+        self.column == 0 || self.is_behind_break()
+    }
+
+    /// Whether the next character comes behind a soft break. What follows it may not have come yet, so that any F is encoded
+    /// there: what comes out must not depend on how the octets were cut, since a signature is made in a pass of its own.
+    fn is_behind_break(&self) -> bool {
+        self.column + 1 >= LINE
     }
 
     fn plain(&mut self, octet: u8, out: &mut Vec<u8>) {
@@ -98,6 +105,16 @@ mod tests {
             }
         }
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn from_behind_a_soft_break_is_written_alike_however_it_was_cut() {
+        let text = format!("{}From here", "x".repeat(75));
+        let whole = encode(text.as_bytes(), usize::MAX);
+        assert!(whole.contains("=\r\n=46rom"), "{whole}");
+        for cut in 1..80 {
+            assert_eq!(encode(text.as_bytes(), cut), whole, "in pieces of {cut}");
+        }
     }
 
     /// A decoder of its own.

@@ -15,7 +15,7 @@ use crate::upstream::Order;
 
 use super::board::Lane;
 use super::chronicle;
-use super::dispatcher::{LEASE, Relay};
+use super::dispatcher::{FAULT, LEASE, Relay};
 use super::fate::{Judgement, Verdict};
 
 /// How long a connection pauses when the spool cannot record what became of a message.
@@ -192,10 +192,13 @@ impl Relay {
                 Recorded::Yes
             }
             Err(error) => {
+                let error = telemetry::chain(&error);
                 tracing::error!(
-                    error = telemetry::chain(&error),
+                    alert = FAULT,
+                    error,
                     "cannot record the attempt now; the record is owed"
                 );
+                self.raise_fault("cannot record an attempt now", &error);
                 Recorded::No
             }
         }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::{Alert, Alerts, Kind};
 use crate::clock::{Clock, Steady};
 use crate::identity::{Route, UpstreamName};
 use crate::journal::Journal;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub sender_name: String,
     /// How long running attempts may go on after a stop.
     pub grace: Duration,
+    /// Where it is raised what a person should look at.
+    pub alerts: Alerts,
 }
 
 /// Hands messages of the spool to upstreams, until it is stopped.
@@ -132,13 +135,13 @@ impl Relay {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                Some(ended) = attempts.join_next() => report_panic(&ended),
+                Some(ended) = attempts.join_next() => self.report_panic(&ended),
                 () = self.changed.notified() => {}
                 () = self.spool.changed() => {}
                 () = tokio::time::sleep_until(until.into()) => {}
             }
             while let Some(ended) = attempts.try_join_next() {
-                report_panic(&ended);
+                self.report_panic(&ended);
             }
         }
         self.wind_up(attempts).await;
@@ -176,10 +179,13 @@ impl Relay {
         let backlog = match self.spool.backlog().await {
             Ok(backlog) => backlog,
             Err(error) => {
+                let error = telemetry::chain(&error);
                 tracing::error!(
-                    error = telemetry::chain(&error),
+                    alert = FAULT,
+                    error,
                     "cannot ask the spool for due messages"
                 );
+                self.raise_fault("cannot ask the spool for due messages", &error);
                 return Work::default();
             }
         };
@@ -256,7 +262,9 @@ impl Relay {
         match self.spool.claim(claim).await {
             Ok(leases) => leases,
             Err(error) => {
-                tracing::error!(error = telemetry::chain(&error), "cannot claim messages");
+                let error = telemetry::chain(&error);
+                tracing::error!(alert = FAULT, error, "cannot claim messages");
+                self.raise_fault("cannot claim messages", &error);
                 Vec::new()
             }
         }
@@ -407,10 +415,29 @@ impl Drop for Unused<'_> {
     }
 }
 
-fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(error = %error, "an attempt panicked; its message is tried again when its lease ends");
+impl Relay {
+    fn report_panic(&self, ended: &Result<(), tokio::task::JoinError>) {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            tracing::error!(alert = FAULT, error = %error, "an attempt panicked; its message is tried again when its lease ends");
+            let text = format!(
+                "An attempt panicked, which is a fault of posthouse; its message is tried again. {error}"
+            );
+            self.settings
+                .alerts
+                .raise(Alert::new(Kind::SystemError, text));
+        }
+    }
+
+    /// Raises an alert where the spool does not do what is asked of it.
+    pub(super) fn raise_fault(&self, what: &'static str, error: &str) {
+        let text = format!("The relay {what}: {error}. Mail waits until that is over.");
+        self.settings
+            .alerts
+            .raise(Alert::new(Kind::SystemError, text));
     }
 }
+
+/// What the field `alert` says of a line that tells of a fault.
+pub(super) const FAULT: &str = Kind::SystemError.as_str();

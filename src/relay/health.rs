@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::alert::{Alert, Kind};
 use crate::identity::UpstreamName;
 use crate::mail::{Attempt, Failure, Health, Outcome};
 use crate::schedule::{Change, Notice, Reason};
@@ -11,7 +12,7 @@ use super::board::{Lane, Noted};
 use super::dispatcher::Relay;
 
 /// What the field `alert` says of a line that tells of a parked upstream: for whoever watches the log.
-const UPSTREAM_PARKED: &str = "upstream_parked";
+const UPSTREAM_PARKED: &str = Kind::UpstreamParked.as_str();
 
 impl Relay {
     /// Takes in what an attempt that began at `began` said of its upstream.
@@ -28,6 +29,29 @@ impl Relay {
             Change::Parked { .. } | Change::Recovered { .. } => self.parkings_changed.notify_one(),
         }
         log(lane, &noted);
+        self.tell_parked(lane, &noted);
+    }
+
+    /// Raises an alert where the log has told that an upstream is parked.
+    fn tell_parked(&self, lane: &Lane, noted: &Noted) {
+        let Change::Parked {
+            notice: Notice::Due,
+            ..
+        } = noted.change
+        else {
+            return;
+        };
+        let name = lane.upstream.name();
+        let Reason { text, repair } = &noted.reason;
+        let repair = repair.as_deref().unwrap_or_default();
+        let text = format!(
+            "Upstream {name} cannot be used as configured: {text}. Its mail waits until this is repaired. {repair} Then \
+             `posthouse upstream resume {name}` lets it try at once."
+        );
+        self.settings.alerts.raise(Alert {
+            upstream: Some(name.clone()),
+            ..Alert::new(Kind::UpstreamParked, text)
+        });
     }
 }
 

@@ -47,20 +47,20 @@ impl Arrival {
     /// Serves the connection to its end.
     pub(super) async fn serve(mut self, parts: Arc<ServerParts>, stop: CancellationToken) {
         let peer = self.peer;
-        if !self.listener.is_balancer(peer) {
-            return self.begin(peer, None, parts, stop).await;
-        }
-        let source = tokio::select! {
-            source = self.source() => source,
-            () = stop.cancelled() => return,
-        };
-        match source {
-            Ok(Source::Client(client)) => {
-                self.begin(client.ip(), Some(peer), parts, stop).await;
+        let source = if self.listener.is_balancer(peer) {
+            tokio::select! {
+                source = self.source() => source,
+                () = stop.cancelled() => return,
             }
-            Ok(Source::Sender) => self.begin(peer, None, parts, stop).await,
-            Err(error) => self.note(&error, &parts),
-        }
+        } else {
+            Ok(Source::Sender)
+        };
+        let (address, proxy) = match source {
+            Ok(Source::Client(client)) => (client.ip(), Some(peer)),
+            Ok(Source::Sender) => (peer, None),
+            Err(error) => return self.note(&error, &parts),
+        };
+        self.begin(address, proxy, parts, stop).await;
     }
 
     /// Begins the session of a client at this address, if there may be another from there.
@@ -88,6 +88,7 @@ impl Arrival {
             session: self.session,
             passes: self.passes,
         };
+        // In a box, so that a connection that waits for its header takes little.
         let served = Box::pin(connection::serve(client, settings, parts, stop));
         served.instrument(span).await;
     }

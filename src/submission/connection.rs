@@ -199,7 +199,7 @@ impl Connection {
                 "client speaks plain text where TLS comes first"
             ),
             Mistake::Silent => {
-                tracing::info!(times, hint, "client is silent where TLS comes first")
+                tracing::info!(times, hint, "client is silent where TLS comes first");
             }
         }
     }

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alert::{Alert, Kind};
+
 use super::arrival::{self, Arrival};
 use super::binding::Bound;
 use super::listener::Listener;
@@ -103,7 +105,12 @@ impl Port {
                 Err(error) => {
                     // Thousands of ports may say so at once; one of them is heard.
                     if !self.is_short.swap(true, Ordering::Relaxed) {
-                        tracing::error!(error = %error, "cannot accept connections");
+                        let alert = Kind::SystemError;
+                        tracing::error!(%alert, error = %error, "cannot accept connections");
+                        let text = format!(
+                            "Connections cannot be accepted: {error}. Clients wait or fail meanwhile."
+                        );
+                        self.parts.alerts.raise(Alert::new(alert, text));
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

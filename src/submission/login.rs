@@ -78,12 +78,12 @@ impl Decider {
         session: &mut Session,
     ) {
         let verifier = self.scram.take();
-        let proved = match proven {
+        let matched = match proven {
             Proven::Right(_) => verifier.as_ref(),
             Proven::Wrong => None,
         };
         let authenticator = &self.parts.authenticator;
-        let login = authenticator.scram_ended(&account, proved, self.peer);
+        let login = authenticator.scram_ended(&account, matched, self.peer);
         self.ended(ask, (&account, login), session).await;
     }
 

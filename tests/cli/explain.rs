@@ -113,6 +113,7 @@ fn a_refused_sender_exits_with_77_and_says_what_the_client_hears() {
          client hears\t550 5.7.1 sender not authorized: ceo@bank.example in MAIL FROM is not allowed; \
          this account may send as shop.example\n\
          priority\t3\n\
+         decided by\ton_unauthorized of accounts.defaults\n\
          route\t[[route]] 1 (fax machines): *@fax.example.com by fax\n\
          upstreams\tmain, then spare: of [relay]\n"
     );

@@ -70,12 +70,12 @@ fn a_token_opens_the_account_that_it_is_for() {
     relay.logged_in();
     upstream.wait_for(2);
     assert_eq!(provider.requests("/keys"), 1);
-    let log = relay.process.log();
+    let logged = relay.process.log();
     assert!(
-        log.contains("issuer=\"corp\"") || log.contains("issuer=corp"),
-        "{log}"
+        logged.contains("issuer=\"corp\"") || logged.contains("issuer=corp"),
+        "{logged}"
     );
-    assert!(!log.contains(&token[..30]) && !log.contains(&token[token.len() - 30..]));
+    assert!(!logged.contains(&token[..30]) && !logged.contains(&token[token.len() - 30..]));
     relay.stop();
 }
 

@@ -4,10 +4,12 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::cognitive_complexity,
     clippy::panic,
+    clippy::print_stderr,
     clippy::string_slice,
     clippy::unwrap_used,
-    reason = "tests: a failure is a panic"
+    reason = "tests: a failure is a panic, a skip is printed"
 )]
 
 #[path = "../support"]
@@ -16,6 +18,7 @@ mod support {
     pub(crate) mod dialogue;
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
+    pub(crate) mod hook_server;
     pub(crate) mod identity_provider;
     pub(crate) mod peer;
     pub(crate) mod process;
@@ -69,6 +72,7 @@ mod operator_sends_a_test_message;
 mod operator_stops_the_process;
 mod operator_traces_a_message;
 mod operator_turns_sending_off;
+mod people_are_alerted;
 mod port_is_taken_by_another_program;
 mod recipients_take_different_routes;
 mod second_process_starts_on_the_same_spool;

@@ -20,7 +20,7 @@ fn a_secret_that_has_expired_is_told_of_at_the_start_and_once_a_day() {
             "{ inline = \"secret\", expires = \"2020-02-29\" }",
         );
     let relay = setup.start();
-    let line = relay.wait_for_log(&["ERROR", "alert=\"expired\"", "has expired"]);
+    let line = relay.wait_for_log(&["ERROR", "alert=\"expiry_near\"", "has expired"]);
     assert!(line.contains("the secret of upstream main"), "{line}");
     assert!(!line.contains("inline"), "{line}");
     relay.reload(&setup);

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::stage::{ACCOUNT, Relay, Server, Setup, command, json, says};
-use crate::support::peer::missing_program;
+use crate::support::peer::{is_ready, missing_program};
 
 /// Not covered by the account's own list.
 const NEW: &str = "me@elsewhere.example";
@@ -181,8 +181,7 @@ fn a_domain_waits_for_its_record_and_other_accounts_get_nothing() {
 
 #[test]
 fn curl_fetches_the_settings_of_mail_programs() {
-    if let Some(missing) = missing_program("curl") {
-        eprintln!("skipped: {missing}");
+    if !is_ready(missing_program("curl")) {
         return;
     }
     let upstream = Server::willing();

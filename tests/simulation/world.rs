@@ -234,6 +234,7 @@ impl World {
             sender: Mailbox::parse("mailer-daemon@relay.example").unwrap(),
             sender_name: "Relay".to_owned(),
             grace: Duration::from_secs(5),
+            alerts: posthouse::alert::Alerts::off(),
         };
         let clock = Arc::clone(&self.machine.clock);
         let chance = Chance::new(self.dice.next());

@@ -119,6 +119,7 @@ fn relay(spool: &Arc<MemorySpool>, clock: &Arc<PausedClock>) -> Arc<Relay> {
             sender: mailbox("postmaster@relay.example"),
             sender_name: "Mail".to_owned(),
             grace: Duration::ZERO,
+            alerts: posthouse::alert::Alerts::off(),
         },
         Chance::new(1),
         Arc::new(Journal::off(Arc::clone(clock) as _)),

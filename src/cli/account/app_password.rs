@@ -162,8 +162,8 @@ fn list(arguments: &List, output: &mut Output) -> Result<(), Failure> {
     let uses = uses.map_err(|error| Failure::file(Code::NoInput, "read", &path, &error))?;
     let now = SystemClock.now();
     let listed = account.app_passwords.iter().map(|password| {
-        let used = uses.last(&account.name, &password.label);
-        Listed::new(password, used, now)
+        let last = uses.last(&account.name, &password.label);
+        Listed::new(password, last, now)
     });
     let listed: Vec<_> = listed.collect();
     if arguments.json {

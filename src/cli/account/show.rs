@@ -61,6 +61,14 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     if !account.networks.is_empty() {
         output.field("networks", account.networks.join(", "))?;
     }
+    upstreams(&account, output)?;
+    match &account.note {
+        Some(note) => output.field("note", note),
+        None => Ok(()),
+    }
+}
+
+fn upstreams(account: &AccountView, output: &mut Output) -> Result<(), Failure> {
     let route = account.route.as_ref().map(|route| route.join(", "));
     output.field(
         "upstreams",
@@ -77,8 +85,5 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
             format!("{count} by recipient, see `posthouse explain`"),
         )?;
     }
-    match &account.note {
-        Some(note) => output.field("note", note),
-        None => Ok(()),
-    }
+    Ok(())
 }

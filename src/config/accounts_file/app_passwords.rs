@@ -133,7 +133,8 @@ note = \"x\"
     fn an_application_password_stands_below_its_account_and_goes_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.toml");
-        fs::write(&path, FILE).unwrap();
+        let mut file = fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut file, FILE.as_bytes()).unwrap();
         let file = AccountsFile::new(path.clone());
         file.add_app_password(&bob(), &new("phone")).unwrap();
         let text = fs::read_to_string(&path).unwrap();

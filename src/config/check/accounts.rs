@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::alerts::add_account;
 use super::aliases::aliases;
 use super::app_passwords::app_passwords;
 use super::context::Context;
@@ -14,6 +15,7 @@ use super::networks::network;
 use super::quotas::AccountLimits;
 use super::senders::{Senders, Terms};
 use super::tenants::Names;
+use crate::alert;
 use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
 use crate::config::sources::Sources;
@@ -44,6 +46,8 @@ pub(in crate::config) struct Tables<'a> {
     pub(in crate::config) limits: Arc<quota::Limits>,
     /// The senders and fields of accounts that say nothing of them.
     pub(in crate::config) senders: Senders,
+    /// Whom alerts are told.
+    pub(in crate::config) alerts: &'a mut alert::Settings,
 }
 
 /// Returns the accounts without errors, and adds them to the routes and the quotas.
@@ -85,6 +89,8 @@ pub(in crate::config) fn accounts(
             .add_account(name.clone(), tenant.as_ref(), own_limits, over);
         let terms = tables.senders.terms(account, tenant.as_ref());
         let base = (defaults, &tables.senders, &terms);
+        let owner = (&name, tenant.as_ref());
+        add_account(context, tables.alerts, owner, account);
         let profile = profile(context, (key, account), base);
         checked.sources.insert(name.clone(), terms.sources);
         checked.profiles.insert(name.clone(), profile);

@@ -148,9 +148,9 @@ fn without_places(networks: Vec<(IpNet, Range<usize>)>) -> Vec<IpNet> {
 fn connections(raw: &raw::Listener) -> Option<ConnectionLimits> {
     let (total, per_address) = (raw.connections, raw.connections_per_address);
     (total.is_some() || per_address.is_some()).then(|| ConnectionLimits {
-        per_prefix: usize::MAX,
         total: total.map_or(usize::MAX, Number::to),
         per_address: per_address.map_or(usize::MAX, Number::to),
+        per_prefix: usize::MAX,
     })
 }
 

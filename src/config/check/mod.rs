@@ -1,6 +1,7 @@
 //! From the shape of the files to the settings of each module.
 
 mod accounts;
+mod alerts;
 mod aliases;
 mod app_passwords;
 mod certificates;
@@ -21,6 +22,7 @@ mod throttle;
 mod upstreams;
 
 pub(super) use accounts::{CheckedAccounts, Tables, accounts};
+pub(super) use alerts::alerts;
 pub(super) use certificates::certificates;
 pub(super) use context::Context;
 pub(super) use dkim::{dkim, equip};

@@ -27,6 +27,7 @@ use crate::upstream::maildir;
 
 use values::Values;
 
+pub(super) use oauth::is_endpoint;
 pub(super) use oauth::{endpoint_url, trust};
 pub(in crate::config) use retry::plan;
 

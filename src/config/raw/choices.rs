@@ -24,6 +24,7 @@ choices!(LogLevel { Error = "error", Warn = "warn", #[default] Info = "info", De
 choices!(LogFormat { #[default] Text = "text", Json = "json" });
 choices!(Sandbox { #[default] Auto = "auto", Off = "off", Required = "required" });
 choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "starttls" });
+choices!(AlertDelivery { #[default] AtOnce = "at once", Digest = "digest" });
 choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
 choices!(ListenerProfile { #[default] Device = "device" });

@@ -5,15 +5,16 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, Acme, AcmeChallenge, AcmeKey, Auth,
-    Canonicalization, ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Http,
-    Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login,
+    Account, AccountDefaults, AccountRule, Accounts, Acme, AcmeChallenge, AcmeKey, AlertDelivery,
+    Alerts, Auth, Canonicalization, ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph,
+    Http, Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login,
     MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
     OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Sandbox,
     Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
     Unfit, UpstreamTimeouts, VerifiedSenders,
 };
 use crate::acme;
+use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
 use crate::smtp::server;
@@ -52,6 +53,7 @@ impl Default for Root {
             spool: Spool::default(),
             journal: Journal::default(),
             system_mail: SystemMail::default(),
+            alerts: Alerts::default(),
             http: Http::default(),
         }
     }
@@ -360,6 +362,8 @@ impl Default for Tenant {
             recipients: Rates::default(),
             size: Rates::default(),
             sessions: Number::of(0),
+            alert_mail: None,
+            alert_webhook: None,
         }
     }
 }
@@ -423,6 +427,7 @@ impl Default for Account {
             size: None,
             sessions: None,
             over_quota: None,
+            alert_mail: None,
             note: None,
         }
     }
@@ -455,6 +460,21 @@ impl Default for SystemMail {
         Self {
             sender: None,
             name: unplaced("Mail Delivery System".to_owned()),
+        }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            kinds: unplaced(List::of(&Kind::ALL.map(Kind::as_str))),
+            mail: None,
+            delivery: AlertDelivery::default(),
+            digest_every: Span::of(Duration::from_hours(1)),
+            upstream: None,
+            delivery_time: Span::of(Duration::from_hours(1)),
+            keep: Span::of(Duration::from_hours(30 * 24)),
+            webhook: None,
         }
     }
 }

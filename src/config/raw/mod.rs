@@ -2,6 +2,7 @@
 //!
 //! Everything is optional to serde; what must be there is demanded by the check, which knows the place.
 
+mod alerts;
 mod app_password;
 mod auth;
 mod choices;
@@ -17,13 +18,14 @@ mod tables;
 mod tls;
 mod upstream;
 
+pub(super) use alerts::{Alerts, Webhook};
 pub(super) use app_password::AppPassword;
 pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
-    AccountRule, AcmeChallenge, AcmeKey, AuthRule, Autoconfig, BareNewlines, Canonicalization,
-    ClientAuth, Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse,
-    OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode, TlsPolicy, Unfit,
-    VerifiedSenders,
+    AccountRule, AcmeChallenge, AcmeKey, AlertDelivery, AuthRule, Autoconfig, BareNewlines,
+    Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat,
+    LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode,
+    TlsPolicy, Unfit, VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat, LogLevel,
-    Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Tls, Upstream,
-    VerifiedSenders,
+    Alerts, AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat,
+    LogLevel, Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Tls, Upstream,
+    VerifiedSenders, Webhook,
 };
 use crate::config::units::{ByteSize, Number, Span};
 
@@ -36,6 +36,7 @@ pub(in crate::config) struct Root {
     pub(in crate::config) spool: Spool,
     pub(in crate::config) journal: Journal,
     pub(in crate::config) system_mail: SystemMail,
+    pub(in crate::config) alerts: Alerts,
     pub(in crate::config) http: Http,
 }
 
@@ -140,6 +141,8 @@ pub(in crate::config) struct Tenant {
     pub(in crate::config) recipients: Rates,
     pub(in crate::config) size: Rates,
     pub(in crate::config) sessions: Number<0, 1_000_000>,
+    pub(in crate::config) alert_mail: Option<Spanned<List>>,
+    pub(in crate::config) alert_webhook: Option<Spanned<Webhook>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,6 +204,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) size: Option<Rates>,
     pub(in crate::config) sessions: Option<Number<0, 1_000_000>>,
     pub(in crate::config) over_quota: Option<OverQuota>,
+    pub(in crate::config) alert_mail: Option<Spanned<List>>,
     pub(in crate::config) note: Option<String>,
 }
 

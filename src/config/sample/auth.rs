@@ -3,6 +3,7 @@
 use super::{Sample, text};
 use crate::config::raw;
 
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
     let throttle = &auth.throttle;
     sample.table(

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
+use crate::alert::{self, Alert, Kind, Ledger};
 use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::control::certificates::{CertificateView, Certificates, RenewError};
 use crate::control::client::{Client, ClientError};
@@ -100,6 +101,30 @@ impl Operator for FakeOperator {
 
     async fn senders(&self, request: SenderRequest) -> Result<Vec<SenderView>, SenderError> {
         Err(SenderError::Temporary(format!("{request:?}")))
+    }
+
+    fn alerts(&self, filter: &AlertFilter) -> Vec<Stored> {
+        let mut ledger = Ledger::default();
+        let settings = alert::Settings {
+            keep: Duration::from_hours(1),
+            ..alert::Settings::default()
+        };
+        for (seconds, kind) in (0..).zip(Kind::ALL) {
+            let now = Timestamp::from_unix_millis(seconds * 1000);
+            ledger.note(Alert::new(kind, "x"), &settings, now);
+        }
+        let stored = ledger.stored();
+        stored
+            .filter(|alert| filter.passes(alert))
+            .cloned()
+            .collect()
+    }
+
+    fn test_alert(&self, account: Option<AccountName>) -> Result<Vec<String>, SubmitError> {
+        match account {
+            None => Ok(vec!["ops@example.com by mail".to_owned()]),
+            Some(account) => Err(SubmitError(format!("there is no account `{account}`"))),
+        }
     }
 
     fn blocked(&self) -> Vec<BlockView> {
@@ -576,4 +601,44 @@ async fn nothing_is_left_after_the_stop() {
     let error = Client::connect(running.folder.path()).unwrap_err();
     assert!(matches!(error, ClientError::NotRunning { .. }));
     assert!(!running.folder.path().join(SOCKET).exists());
+}
+
+#[tokio::test]
+async fn alerts_are_listed_and_tested() {
+    let running = Running::start();
+    let listed = async |filter| {
+        let answer = running.ask(Request::Alerts { filter }).await;
+        let Response::Alerts { alerts } = answer else {
+            panic!("alerts are listed");
+        };
+        alerts
+            .into_iter()
+            .map(|alert| alert.kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(AlertFilter::default()).await, Kind::ALL);
+    let since = AlertFilter {
+        since: Some(Time(Timestamp::from_unix_millis(5000))),
+        ..AlertFilter::default()
+    };
+    assert_eq!(listed(since).await, Kind::ALL[5..]);
+    let of_kind = AlertFilter {
+        kind: Some(Kind::ExpiryNear),
+        ..AlertFilter::default()
+    };
+    assert_eq!(listed(of_kind).await, [Kind::ExpiryNear]);
+    let of_account = AlertFilter {
+        account: Some("alice".to_owned()),
+        ..AlertFilter::default()
+    };
+    assert_eq!(listed(of_account).await, []);
+    let raised = running.ask(Request::TestAlert { account: None }).await;
+    let to = vec!["ops@example.com by mail".to_owned()];
+    assert_eq!(raised, Response::AlertRaised { to });
+    let account = Some("nobody".to_owned());
+    let refused = running.ask(Request::TestAlert { account }).await;
+    let Response::Failed(refusal) = refused else {
+        panic!("there is no such account");
+    };
+    assert_eq!(refusal.reason, Reason::Account);
 }

@@ -329,7 +329,7 @@ pub(super) fn printable(text: &str) -> String {
 /// Breaks a text at its spaces into lines of about 76 octets; lines after the first begin with `indent`.
 ///
 /// A word longer than a mail's line may be is broken too.
-pub(super) fn folded(text: &str, indent: &str) -> String {
+pub fn folded(text: &str, indent: &str) -> String {
     let mut folded = String::new();
     let mut length = 0;
     for word in text.split_ascii_whitespace().flat_map(pieces) {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::alert::Alerts;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{Route, UpstreamName};
 use crate::journal::Journal;
@@ -42,6 +43,7 @@ impl Bench {
             sender: Mailbox::parse("postmaster@relay.example").unwrap(),
             sender_name: "Mail".to_owned(),
             grace: Duration::ZERO,
+            alerts: Alerts::off(),
         };
         let relay = Relay::new(
             Arc::<MemorySpool>::clone(&spool),

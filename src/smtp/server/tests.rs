@@ -237,6 +237,10 @@ impl Driver {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each question, in the order of a session"
+    )]
     fn answer(&mut self, question: Question) {
         let session = &mut self.session;
         match question {

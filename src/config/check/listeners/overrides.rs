@@ -132,18 +132,17 @@ fn keywords(context: &mut Context, list: Option<&Spanned<List>>) -> Option<Keywo
     let entries = entries(context, list?)?;
     let mut keywords = Keywords::default();
     for (entry, place) in entries {
-        match Keyword::parse(&entry) {
-            Some(keyword) => keywords.insert(keyword),
-            None => {
-                let known = Keyword::ALL.map(Keyword::name);
-                let all = format!("keywords known here: {}", quoted(known));
-                let hint = match nearest(&entry.to_uppercase(), &known) {
-                    Some(meant) => format!("did you mean `{meant}`? {all}"),
-                    None => all,
-                };
-                context.error(place, format!("`{entry}` is no keyword of EHLO"), hint);
-            }
+        if let Some(keyword) = Keyword::parse(&entry) {
+            keywords.insert(keyword);
+            continue;
         }
+        let known = Keyword::ALL.map(Keyword::name);
+        let all = format!("keywords known here: {}", quoted(known));
+        let hint = match nearest(&entry.to_uppercase(), &known) {
+            Some(meant) => format!("did you mean `{meant}`? {all}"),
+            None => all,
+        };
+        context.error(place, format!("`{entry}` is no keyword of EHLO"), hint);
     }
     Some(keywords)
 }

@@ -172,7 +172,7 @@ pub(in crate::config::check) fn endpoint_url(
 }
 
 /// Returns whether secrets may be sent there: by https, or to this machine.
-fn is_endpoint(url: &Url) -> bool {
+pub(in crate::config::check) fn is_endpoint(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
