@@ -10,6 +10,7 @@
 //! - the two halves: [`submission`], [`relay`]
 //! - assembly: [`config`], [`control`], [`app`], [`cli`]
 
+pub mod acme;
 pub mod alert;
 pub mod app;
 pub mod auth;

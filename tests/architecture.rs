@@ -43,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "spool",
         &["body", "clock", "identity", "mail", "schedule", "telemetry"],
     ),
+    ("acme", &["clock", "http", "secret", "telemetry", "tls"]),
     ("telemetry", &[]),
     ("tls", &["clock"]),
     ("verification", &["clock", "identity", "mail", "policy"]),
@@ -123,6 +124,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "acme",
             "alert",
             "auth",
             "clock",

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::acme;
 use crate::alert::Alerts;
 use crate::auth::{USES_FILE, Uses};
 use crate::clock::Clock;
@@ -185,6 +186,17 @@ pub(super) fn policies(
     let source = mta_sts::Source::direct(Arc::clone(resolver), Arc::clone(clock));
     let file = config.server.data_dir.join("mta-sts.json");
     Arc::new(Policies::kept_in(source, file))
+}
+
+/// Makes what gets certificates from an authority; asks nobody yet.
+pub(super) fn keeper(
+    config: &Checked,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<acme::Keeper> {
+    let dialer = Arc::new(Dialer::new(Arc::clone(resolver), None));
+    let keeper = acme::Keeper::new(config.acme.clone(), dialer, Arc::clone(clock));
+    Arc::new(keeper)
 }
 
 /// Makes the upstreams. Reads certificate authorities, connects to nothing.

@@ -160,6 +160,8 @@ impl Reloader {
                 });
             }
         }
+        drop(kept);
+        endings.extend(self.acme_endings());
         endings
     }
 }

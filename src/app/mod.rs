@@ -5,6 +5,8 @@
 
 mod alerts;
 mod build;
+mod certificates;
+mod challenges;
 mod error;
 pub mod expiry;
 mod operator;
@@ -18,6 +20,7 @@ mod run;
 mod sandbox;
 pub mod senders;
 
+pub use certificates::certificates;
 pub use error::AppError;
 pub use register::Register;
 pub use reroute::{placement, reroute};

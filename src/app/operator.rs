@@ -31,7 +31,7 @@ use super::reroute::placement;
 
 /// The running server as the control socket sees it.
 pub(super) struct ServerOperator {
-    reloader: Arc<Reloader>,
+    pub(super) reloader: Arc<Reloader>,
     started: Timestamp,
     hostname: String,
     listeners: Vec<ListenerView>,

@@ -1,9 +1,11 @@
 //! Another configuration for the running server: load, check, swap. A bad file changes nothing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::acme;
 use crate::clock::Clock;
 use crate::config::{
     self, Checked, Diagnostic, Expiry, Log, Report, Server, SpoolLimits, SystemMail,
@@ -18,13 +20,14 @@ use crate::route::Table;
 use crate::spool::embedded::EmbeddedSpool;
 use crate::submission::{Directory, ListenerSettings, Profile, ServerParts};
 use crate::telemetry;
-use crate::tls::server::Reloadable;
+use crate::tls::{self, server::Reloadable};
 use crate::verification::Ledger;
 use crate::web::public;
 
 use super::alerts::Desk;
 use super::build;
 use super::build::Way;
+use super::challenges;
 use super::error::AppError;
 use super::expiry::Watch;
 use super::register::Register;
@@ -37,6 +40,8 @@ pub(super) struct Reloader {
     pub(super) spool: Arc<EmbeddedSpool>,
     pub(super) parts: Arc<ServerParts>,
     pub(super) tls: Arc<Reloadable>,
+    /// Who gets certificates from an authority.
+    pub(super) keeper: Arc<acme::Keeper>,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) clock: Arc<dyn Clock>,
     /// The policies of domains, which outlive the upstreams that ask for them.
@@ -61,6 +66,8 @@ pub(super) struct Kept {
     pub(super) register: Register,
     /// How each upstream is reached.
     pub(super) ways: BTreeMap<UpstreamName, Way>,
+    /// Which certificates are shown.
+    pub(super) tls: tls::server::Settings,
     /// What in the configuration comes to an end.
     pub(super) expiries: Vec<Expiry>,
     /// What is done for the mail of each account, as configured.
@@ -81,10 +88,12 @@ pub(super) struct Fixed {
     journal: journal::Settings,
     pub(super) system_mail: SystemMail,
     pub(super) public: Option<public::Settings>,
+    challenges: (&'static str, Vec<SocketAddr>),
 }
 
 impl Fixed {
     pub(super) fn of(config: &Checked) -> Self {
+        let (challenge, places) = challenges::places(config.acme.as_ref());
         Self {
             server: config.server.clone(),
             log: config.log,
@@ -92,6 +101,7 @@ impl Fixed {
             spool: config.spool.clone(),
             journal: config.journal.clone(),
             system_mail: config.system_mail.clone(),
+            challenges: (challenge, places.to_vec()),
             public: config.public.clone(),
         }
     }
@@ -143,11 +153,13 @@ impl Reloader {
         let lanes = self.lanes(&config)?;
         let tokens = build::tokens(&config, &self.parts.tokens(), &self.resolver)?;
         self.tls.replace(certificate);
+        self.keeper.replace(config.acme.clone());
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
         let directory = {
             let mut kept = self.kept();
             kept.routes = config.routes.clone();
             kept.ways = build::ways(&config);
+            kept.tls.clone_from(&config.tls);
             kept.expiries.clone_from(&config.expiries);
             kept.profiles.clone_from(&config.profiles);
             kept.verified_senders.clone_from(&config.verified_senders);
@@ -296,8 +308,8 @@ impl Reloader {
     }
 }
 
-const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail] or [http] differ from what \
-     the server was started with; that part takes effect at the next start";
+const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail], [http] or the challenge of \
+     [tls.acme] differ from what the server was started with; that part takes effect at the next start";
 
 /// How the system says that a file may not be opened.
 const DENIED: &str = "Permission denied";

@@ -28,6 +28,7 @@ use crate::web;
 
 use super::alerts::{self, Desk, Post};
 use super::build;
+use super::challenges::{self, Doors, OpenDoors};
 use super::error::AppError;
 use super::expiry;
 use super::operator::ServerOperator;
@@ -71,6 +72,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let room = privileges::raise_file_limit(ports)?;
     build::data_dir(&config.server.data_dir)?;
     let binding = crate::submission::bind(&config.listeners)?;
+    let doors = challenges::bind(config.acme.as_ref())?;
     let public = public::bind(config.public.as_ref())?;
     let sandbox = confine(&config)?;
     let logging =
@@ -109,6 +111,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let bound = AllBound {
         mail: binding.bound,
         public,
+        doors,
     };
     let served = runtime.block_on(run(all, bound, options.config.clone(), signals));
     // What hangs in a look-up or a disk must not keep the process alive.
@@ -257,6 +260,34 @@ async fn run(
     ended
 }
 
+/// Gets certificates, and answers the authority that looks.
+struct CertificateTask {
+    doors: OpenDoors,
+    task: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl CertificateTask {
+    fn start(reloader: &Arc<Reloader>, doors: Doors) -> Result<Self, AppError> {
+        let doors = doors.open(reloader.keeper.answers());
+        let doors = doors.map_err(runtime_part("ports of [tls.acme]"))?;
+        let (reloader, stop) = (Arc::clone(reloader), CancellationToken::new());
+        let stopped = stop.clone();
+        let keep = async move { reloader.keeper.run(&*reloader, stopped).await };
+        Ok(Self {
+            doors,
+            task: JoinSet::from_iter([keep]),
+            stop,
+        })
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.join_all().await;
+        self.doors.close().await;
+    }
+}
+
 /// Keeps the counts of quotas on the disk, and the policies of domains fresh.
 async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) {
     tokio::join!(keeper.run(stop.clone()), policies.keep_fresh(stop));
@@ -293,16 +324,19 @@ fn alert_keeper(
 struct AllBound {
     mail: Vec<Bound>,
     public: Vec<web::server::Bound>,
+    doors: Doors,
 }
 
 /// All ports that are served.
 struct Ports {
     mail: Server,
     public: Option<web::server::Server>,
+    certificates: CertificateTask,
 }
 
 impl Ports {
     async fn stop(self, grace: Duration) {
+        self.certificates.stop().await;
         if let Some(public) = self.public {
             public.stop(grace.min(PUBLIC_GRACE)).await;
         }
@@ -328,7 +362,12 @@ fn open_ports(
         );
     }
     tracing::info!(ports = listeners.lines().count(), "ready");
-    Ok(Ports { mail, public })
+    let certificates = CertificateTask::start(reloader, bound.doors)?;
+    Ok(Ports {
+        mail,
+        public,
+        certificates,
+    })
 }
 
 impl Parts {
@@ -370,6 +409,7 @@ impl Parts {
                     .with_alerts(alerts.clone()),
             ),
             tls: Arc::clone(&self.tls),
+            keeper: build::keeper(&self.config, &resolver, &self.clock),
             policies: build::policies(&self.config, &resolver, &self.clock),
             resolver,
             clock: Arc::clone(&self.clock),
@@ -379,6 +419,7 @@ impl Parts {
                 routes: self.config.routes.clone(),
                 register,
                 ways: build::ways(&self.config),
+                tls: self.config.tls.clone(),
                 expiries: self.config.expiries.clone(),
                 profiles: self.config.profiles.clone(),
                 verified_senders: self.config.verified_senders.clone(),

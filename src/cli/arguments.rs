@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     account, alerts, auth, check, completions, dkim, explain, hash_password, listener, man, queue,
-    reload, sender, serve, status, test_mail, trace, trial, upstream,
+    reload, sender, serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// posthouse is an SMTP relay: programs and mail clients hand it their mail, it checks that each may send as the
@@ -44,6 +44,7 @@ pub(super) enum Command {
     Serve(serve::Arguments),
     Status(status::Arguments),
     TestMail(test_mail::Arguments),
+    Tls(tls::Arguments),
     Trace(trace::Arguments),
     Try(trial::Arguments),
     Upstream(upstream::Arguments),

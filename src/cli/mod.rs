@@ -30,6 +30,7 @@ mod settings;
 mod status;
 mod table;
 mod test_mail;
+mod tls;
 mod trace;
 mod trial;
 mod upstream;

@@ -10,7 +10,7 @@ use super::failure::{Code, Failure};
 use super::output::Output;
 use super::{
     account, alerts, auth, check, completions, dkim, explain, hash_password, listener, man, queue,
-    reload, sender, serve, status, test_mail, trace, trial, upstream,
+    reload, sender, serve, status, test_mail, tls, trace, trial, upstream,
 };
 
 /// Does what the arguments say; returns the exit code (sysexits(3)). Blocks until it is done.
@@ -55,6 +55,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Status(arguments) => status::run(&arguments, output),
         Command::TestMail(arguments) => test_mail::run(&arguments, output),
+        Command::Tls(arguments) => tls::run(arguments, output),
         Command::Trace(arguments) => trace::run(&arguments, output),
         Command::Try(arguments) => trial::run(&arguments, output),
         Command::Upstream(arguments) => upstream::run(arguments, output),

@@ -8,6 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::effective::Setting;
 use super::expiry::Expiry;
 use super::sources::Sources;
+use crate::acme;
 use crate::alert;
 use crate::auth::{Accounts, ThrottleSettings};
 use crate::dkim::Signers;
@@ -38,6 +39,8 @@ pub struct Checked {
     pub shown_listeners: Vec<ShownListener>,
     /// Where the certificate of the listeners comes from.
     pub tls: tls::server::Settings,
+    /// How certificates are got from an authority; `None` where none is.
+    pub acme: Option<acme::Settings>,
     /// How much guessing of passwords is put up with.
     pub throttle: ThrottleSettings,
     /// Whose access tokens count at logins.

@@ -108,28 +108,23 @@ fn check_root(
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let throttle = check::throttle(context, &root.auth.throttle);
-    let tls = check::tls(context, &root.tls, &server);
+    let certificates = check::certificates(context, &root.tls, &server)?;
     files.append(&mut context.take_named());
-    let CheckedAccounts {
-        accounts,
-        profiles,
-        notes,
-        sources,
-        verified,
-    } = accounts?;
+    let all = accounts?;
     let expiries = [context.take_expiries(), expiries].concat();
     Some(Checked {
         log: log(&root.log),
         listeners,
         shown_listeners,
-        tls: tls?,
+        tls: certificates.tls,
+        acme: certificates.acme,
         throttle,
         tokens,
-        accounts: Accounts::new(accounts).ok()?,
-        profiles,
-        notes,
-        verified_senders: verified,
-        sources,
+        accounts: Accounts::new(all.accounts).ok()?,
+        profiles: all.profiles,
+        notes: all.notes,
+        verified_senders: all.verified,
+        sources: all.sources,
         accounts_file,
         quotas,
         routes,

@@ -234,8 +234,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("spool", "postgres"),
     ("system_mail", "charset"),
     ("system_mail", "encoding"),
-    ("tls", "acme"),
-    ("tls", "name"),
 ];
 
 /// Returns the way to the key whose name stands at `at`, or else to the innermost key whose value does.

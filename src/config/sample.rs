@@ -16,6 +16,7 @@ mod oauth;
 mod routes;
 mod session;
 mod spool;
+mod tls;
 mod upstream;
 
 use std::fmt::{Display, Write as _};
@@ -36,7 +37,7 @@ pub fn defaults_toml() -> String {
     let mut sample = Sample(INTRODUCTION.to_owned());
     server(&mut sample, &root);
     listeners(&mut sample, &root);
-    tls(&mut sample);
+    tls::tls(&mut sample, &raw::Acme::default());
     relay(&mut sample, &root.relay);
     routes::routes(&mut sample);
     upstream(&mut sample, &raw::Smtp::default());
@@ -196,28 +197,6 @@ fn server(sample: &mut Sample, root: &raw::Root) {
         "format",
         text(log.format),
         "\"text\", or \"json\" for one object each line.",
-    );
-}
-
-fn tls(sample: &mut Sample) {
-    sample.table(
-        "[tls]",
-        "The certificate of the listeners. Without one posthouse makes a self-signed one at the first start, which mail\n\
-         clients warn of. certs/README.md tells how to get a real one.",
-    );
-    sample.shown(
-        "certificate",
-        text("../certs/server.pem"),
-        "PEM file: the certificate, followed by those that lead to its root (example).",
-    );
-    sample.shown(
-        "key",
-        text("../certs/server.key"),
-        "PEM file: its private key, not encrypted (example).",
-    );
-    sample.shown_table(
-        "[tls.self_signed]",
-        "Says in words that the self-signed one is wanted.",
     );
 }
 

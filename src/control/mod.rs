@@ -7,6 +7,7 @@
 //! [`queue::answer`] answers what is asked about the queue from any [`SpoolAdmin`](crate::spool::SpoolAdmin), so that
 //! the command line does the same on a spool whose server does not run.
 
+pub mod certificates;
 pub mod client;
 pub mod protocol;
 pub mod queue;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Kind, Stored};
 
+use super::certificates::{CertificateRequest, CertificateView};
 use super::senders::{SenderRequest, SenderView};
 use super::sums::CensusView;
 use super::trace::TraceView;
@@ -43,6 +44,8 @@ pub struct Call {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Request {
+    /// About the certificates that clients are shown.
+    Certificates(CertificateRequest),
     /// Lists stored alerts.
     Alerts {
         /// Which.
@@ -224,6 +227,8 @@ pub struct Filter {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
+    /// The certificates that clients are shown.
+    Certificates(Vec<CertificateView>),
     /// A test alert has been raised.
     AlertRaised {
         /// To whom it goes, in words.

@@ -23,6 +23,7 @@ use crate::mail::Mailbox;
 use crate::spool::SpoolAdmin;
 use crate::telemetry;
 
+use super::certificates::{self, Certificates};
 use super::protocol::{
     AlertFilter, BlockView, Call, MAX_REQUEST, MAX_RESPONSE, Reason, Request, Response, SOCKET,
     Submitted, VERSION,
@@ -46,7 +47,7 @@ const BACKLOG: i32 = 32;
 
 /// What only the running server can do.
 #[async_trait]
-pub trait Operator: Configured {
+pub trait Operator: Configured + Certificates {
     /// Reads the configuration again and puts it in force; returns its warnings.
     ///
     /// # Errors
@@ -326,6 +327,7 @@ impl Services {
             by: by.to_owned(),
         };
         match request {
+            Request::Certificates(request) => certificates::answer(&*self.operator, request).await,
             Request::Alerts { filter } => Response::Alerts {
                 alerts: self.operator.alerts(&filter),
             },

@@ -57,6 +57,7 @@ mod dovecot;
 mod fail2ban;
 mod msmtp;
 mod nodemailer;
+mod pebble;
 mod phpmailer;
 mod postfix;
 mod smtplib;

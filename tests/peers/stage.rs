@@ -203,7 +203,7 @@ impl Stage {
     }
 }
 
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_posthouse"))
 }
 

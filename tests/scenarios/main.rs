@@ -47,6 +47,7 @@ mod client_sends_too_much;
 mod client_smuggles_a_second_message;
 mod client_speaks_another_protocol;
 mod client_tries_an_open_relay;
+mod clients_ask_for_different_names;
 mod delivery_is_delayed;
 mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;

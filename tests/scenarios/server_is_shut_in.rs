@@ -45,6 +45,7 @@ fn sandboxed(setup: &Setup) -> Option<Relay> {
     let relay = setup.start();
     let line = relay.wait_for_log(&["sandboxed"]);
     if line.contains("not sandboxed") {
+        eprintln!("SKIPPED: the kernel has no Landlock");
         relay.stop();
         return None;
     }

@@ -83,11 +83,21 @@ impl Dialogue {
     /// It fails, or something was read before it.
     #[track_caller]
     pub(crate) fn handshake(&mut self, trusted: &Path) {
+        self.handshake_with(HOSTNAME, trusted);
+    }
+
+    /// Shakes hands with a server of this name.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::handshake`].
+    #[track_caller]
+    pub(crate) fn handshake_with(&mut self, name: &'static str, trusted: &Path) {
         assert!(self.unread.is_empty(), "the server spoke before TLS");
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Changing) else {
             panic!("TLS inside TLS");
         };
-        let name = ServerName::try_from(HOSTNAME).unwrap();
+        let name = ServerName::try_from(name).unwrap();
         let connection = ClientConnection::new(tls_config(trusted), name).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
         stream.conn.complete_io(&mut stream.sock).unwrap();

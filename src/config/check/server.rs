@@ -17,8 +17,6 @@ use crate::journal;
 use crate::mail::{Domain, Mailbox};
 use crate::smtp::server::{self, AuthRule, TlsMode};
 use crate::submission::ConnectionLimits;
-use crate::telemetry::chain;
-use crate::tls::server::{Settings as TlsSettings, check_files, not_after};
 
 /// Returns the section `[server]`, or `None` after an error.
 pub(in crate::config) fn server(context: &mut Context, raw: &raw::Server) -> Option<Server> {
@@ -126,76 +124,6 @@ pub(super) fn offered(limit: Span<0>) -> Option<Duration> {
     let seconds = limit.get().as_millis().div_ceil(1000);
     let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
     (seconds > 0).then(|| Duration::from_secs(seconds))
-}
-
-/// Returns where the certificate comes from, or `None` after an error.
-pub(in crate::config) fn tls(
-    context: &mut Context,
-    raw: &Spanned<raw::Tls>,
-    server: &Server,
-) -> Option<TlsSettings> {
-    let raw::Tls {
-        certificate,
-        key,
-        self_signed,
-    } = raw.get_ref();
-    match (certificate, key, self_signed) {
-        (Some(certificate), Some(key), None) => files(context, certificate, key),
-        (None, None, _) => Some(TlsSettings::SelfSigned {
-            directory: server.data_dir.join("tls"),
-            name: server.hostname.as_ascii().to_owned(),
-        }),
-        (Some(certificate), None, None) => {
-            let hint = "name the file with the private key: key = \"certs/server.key\"";
-            context.missing(certificate.span(), &["tls", "key"], hint);
-            None
-        }
-        (None, Some(key), None) => {
-            let hint = "name the file with the certificate: certificate = \"certs/server.pem\"";
-            context.missing(key.span(), &["tls", "certificate"], hint);
-            None
-        }
-        (_, _, Some(self_signed)) => {
-            let message = "there is a certificate already, and a self-signed one";
-            let hint = "take [tls.self_signed] out, or `certificate` and `key`";
-            context.error(self_signed.span(), message, hint);
-            None
-        }
-    }
-}
-
-/// What to do before the certificate ends.
-const RENEW: &str = "Have it renewed, put the new one in its place, and reload: a running server goes on with the old one \
-                     until then.";
-
-fn files(
-    context: &mut Context,
-    certificate: &Spanned<std::path::PathBuf>,
-    key: &Spanned<std::path::PathBuf>,
-) -> Option<TlsSettings> {
-    let (certificate_path, key_path) = (
-        context.path(certificate.get_ref()),
-        context.path(key.get_ref()),
-    );
-    if let Err(error) = check_files(&certificate_path, &key_path) {
-        let place = if error.path() == certificate_path {
-            certificate.span()
-        } else {
-            key.span()
-        };
-        let hint = "both are PEM files; certs/README.md tells how to make or place them";
-        context.error(place, chain(&error), hint);
-        return None;
-    }
-    warn_of_exposed_key(context, key.span(), &key_path);
-    if let Some(ends) = not_after(&certificate_path) {
-        context.turn_to("the listeners");
-        context.ends(certificate.span(), "the certificate", ends, RENEW);
-    }
-    Some(TlsSettings::Files {
-        certificate: certificate_path,
-        key: key_path,
-    })
 }
 
 pub(super) fn warn_of_exposed_key(context: &mut Context, place: Range<usize>, path: &Path) {

@@ -12,7 +12,7 @@ use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
 use crate::secret::Secret;
 use crate::smtp::server::{AuthRule, TlsMode};
-use crate::tls::server::Settings as TlsSettings;
+use crate::tls::server::Source as CertificateSource;
 use crate::upstream::smtp::{
     Credential, Dane, MtaSts, PlainTextLogin, Settings, TlsPolicy, Verification,
 };
@@ -360,7 +360,8 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     assert_eq!(checked.accounts_file, folder.path().join("accounts.toml"));
     let directory = folder.path().join("data/tls");
     let name = "relay.example.com".to_owned();
-    assert_eq!(checked.tls, TlsSettings::SelfSigned { directory, name });
+    let source = CertificateSource::SelfSigned { directory, name };
+    assert_eq!(checked.tls, source.into());
     assert_eq!(
         checked.system_mail.sender.to_string(),
         "mailer-daemon@relay.example.com"

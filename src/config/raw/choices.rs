@@ -54,4 +54,6 @@ choices!(Autoconfig { #[default] Address = "address", LocalPart = "local-part", 
 choices!(ClientAuth { Basic = "basic", #[default] Post = "post" });
 choices!(ForeignRecipients { #[default] Rewrite = "rewrite", Smtp = "smtp" });
 choices!(Large { Refuse = "refuse", #[default] Smtp = "smtp" });
+choices!(AcmeChallenge { #[default] Http01 = "http-01", TlsAlpn01 = "tls-alpn-01", Dns01 = "dns-01" });
+choices!(AcmeKey { #[default] EcdsaP256 = "ecdsa-p256", Rsa2048 = "rsa-2048" });
 choices!(Cloud { China = "china", #[default] Global = "global", UsDod = "us_dod", UsGov = "us_gov" });

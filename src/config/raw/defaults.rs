@@ -5,14 +5,15 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::{
-    Account, AccountDefaults, AccountRule, Accounts, AlertDelivery, Alerts, Auth, Canonicalization,
-    ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph, Http, Introspection, Issuer,
-    Journal, Large, Limits, List, Listener, Log, Login, MessagesPerConnection, Microsoft, Named,
-    OnUnauthorized, OverQuota, OwnLimits, OwnRetry, OwnTimeouts, Port, PriorityHeader, Rates,
-    RecipientsPerMessage, Relay, Retry, Root, Sandbox, Server, Session, Smtp, Smtputf8, Spool,
-    SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy, Unfit, UpstreamTimeouts,
-    VerifiedSenders,
+    Account, AccountDefaults, AccountRule, Accounts, Acme, AcmeChallenge, AcmeKey, AlertDelivery,
+    Alerts, Auth, Canonicalization, ClientAuth, Cloud, Connections, Dkim, ForeignRecipients, Graph,
+    Http, Introspection, Issuer, Journal, Large, Limits, List, Listener, Log, Login,
+    MessagesPerConnection, Microsoft, Named, OnUnauthorized, OverQuota, OwnLimits, OwnRetry,
+    OwnTimeouts, Port, PriorityHeader, Rates, RecipientsPerMessage, Relay, Retry, Root, Sandbox,
+    Server, Session, Smtp, Smtputf8, Spool, SystemMail, Tenant, Timeouts, Tls, TlsMode, TlsPolicy,
+    Unfit, UpstreamTimeouts, VerifiedSenders,
 };
+use crate::acme;
 use crate::alert::Kind;
 use crate::config::units::{ByteSize, Number, Span};
 use crate::schedule::RetryPlan;
@@ -275,6 +276,26 @@ impl Default for Dkim {
             canonicalization: Canonicalization::default(),
             valid_for: Span::of(Duration::ZERO),
             expires: None,
+        }
+    }
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self {
+            agree_to_terms: unplaced(false),
+            contact: None,
+            names: None,
+            challenge: unplaced(AcmeChallenge::default()),
+            http: unplaced(List::of(&["[::]:80"])),
+            tls_alpn: unplaced(List::of(&["[::]:443"])),
+            dns_hook: None,
+            dns_hook_timeout: Span::of(Duration::from_mins(5)),
+            renew_before: Span::of(Duration::from_hours(30 * 24)),
+            key: AcmeKey::default(),
+            directory: unplaced(acme::LETS_ENCRYPT.to_owned()),
+            ca_file: None,
+            eab: None,
         }
     }
 }

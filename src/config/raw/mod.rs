@@ -15,16 +15,17 @@ mod listener;
 mod login;
 mod oauth;
 mod tables;
+mod tls;
 mod upstream;
 
 pub(super) use alerts::{Alerts, Webhook};
 pub(super) use app_password::AppPassword;
 pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
-    AccountRule, AlertDelivery, AuthRule, Autoconfig, BareNewlines, Canonicalization, ClientAuth,
-    Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat, LogLevel, OnPortInUse,
-    OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode, TlsPolicy, Unfit,
-    VerifiedSenders,
+    AccountRule, AcmeChallenge, AcmeKey, AlertDelivery, AuthRule, Autoconfig, BareNewlines,
+    Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat,
+    LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode,
+    TlsPolicy, Unfit, VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;
@@ -36,8 +37,9 @@ pub(super) use login::{Introspection, Issuer, Jwt, Login};
 pub(super) use oauth::{Generic, Google, Microsoft, OAuth};
 pub(super) use tables::{
     Account, AccountDefaults, Accounts, AccountsRoot, Journal, Limits, Log, Named, RecipientRoute,
-    Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts, Tls,
+    Relay, Retry, Root, Server, Session, Spool, SystemMail, Tenant, Timeouts,
 };
+pub(super) use tls::{Acme, Eab, Tls, TlsName};
 pub(super) use upstream::{
     Connections, Maildir, MessagesPerConnection, OwnRetry, Port, Proxy, RecipientsPerMessage,
     SecretSource, Smtp, Upstream, UpstreamTimeouts,

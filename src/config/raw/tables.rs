@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     Alerts, AppPassword, Auth, BareNewlines, Dkim, Hidden, Http, List, Listener, LogFormat,
-    LogLevel, Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Upstream,
+    LogLevel, Login, OnUnauthorized, OverQuota, PriorityHeader, Rates, Sandbox, Tls, Upstream,
     VerifiedSenders, Webhook,
 };
 use crate::config::units::{ByteSize, Number, Span};
@@ -99,18 +99,6 @@ pub(in crate::config) struct Timeouts {
     pub(in crate::config) data: Span<1000>,
     pub(in crate::config) handshake: Span<1000>,
 }
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct Tls {
-    pub(in crate::config) certificate: Option<Spanned<PathBuf>>,
-    pub(in crate::config) key: Option<Spanned<PathBuf>>,
-    pub(in crate::config) self_signed: Option<Spanned<SelfSigned>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct SelfSigned {}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::alert::{self, Alert, Kind, Ledger};
 use crate::clock::{Clock as _, ManualClock, Timestamp};
+use crate::control::certificates::{CertificateView, Certificates, RenewError};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Changed, Filter, MAX_CHANGE, QueueRequest, Verb};
 use crate::control::view::{Id, MessageView, State, SubmissionView, Time};
@@ -28,6 +29,19 @@ struct Running {
 }
 
 struct FakeOperator;
+
+#[async_trait]
+impl Certificates for FakeOperator {
+    async fn certificates(&self) -> Vec<CertificateView> {
+        Vec::new()
+    }
+
+    async fn renew(&self, name: Option<&str>) -> Result<(), RenewError> {
+        name.is_none()
+            .then_some(())
+            .ok_or_else(|| RenewError("no certificate is for it".to_owned()))
+    }
+}
 
 impl Configured for FakeOperator {
     fn route_of(&self, _: &Entry) -> Option<Route> {

@@ -19,7 +19,7 @@ pub struct PeerCertificate {
     pub subject: Box<str>,
     /// Who has issued it.
     pub issuer: Box<str>,
-    /// The host names and addresses it is for, in its order; at most 32.
+    /// The host names and addresses it is for, in its order; at most 100.
     pub names: Vec<Box<str>>,
     /// From when on it is valid.
     pub not_before: Timestamp,
@@ -30,7 +30,7 @@ pub struct PeerCertificate {
 }
 
 /// The most names of one certificate that are kept.
-const MAX_NAMES: usize = 32;
+const MAX_NAMES: usize = 100;
 
 /// The longest text that is kept, in characters.
 const MAX_TEXT: usize = 200;
