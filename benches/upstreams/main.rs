@@ -39,6 +39,7 @@ mod wire;
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod support {
+    pub(crate) mod http_server;
     pub(crate) mod process;
     pub(crate) mod token_server;
 }

@@ -15,6 +15,7 @@
 #[path = "../support"]
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
+    pub(crate) mod http_server;
     pub(crate) mod identity_provider;
     pub(crate) mod peer;
     pub(crate) mod postfix;

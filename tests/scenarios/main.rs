@@ -19,6 +19,7 @@ mod support {
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod hook_server;
+    pub(crate) mod http_server;
     pub(crate) mod identity_provider;
     pub(crate) mod peer;
     pub(crate) mod process;

@@ -7,20 +7,15 @@
     reason = "test code, of which each test binary uses a part"
 )]
 
-use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use aws_lc_rs::hmac;
-use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::sync::oneshot;
+
+use super::http_server::{Answer, HttpServer};
 
 /// What requests must be signed with.
 pub(crate) const SECRET: &str = "hook s3cret";
@@ -38,10 +33,8 @@ pub(crate) struct Posted {
 
 /// A running server.
 pub(crate) struct HookServer {
-    pub(crate) address: SocketAddr,
+    http: HttpServer,
     state: Arc<State>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct State {
@@ -52,27 +45,17 @@ struct State {
 impl HookServer {
     /// Starts a server on 127.0.0.1, at a port of the system's choice, that answers with this status.
     pub(crate) fn start(status: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let state = Arc::new(State {
+        let state = |_| State {
             posted: Mutex::default(),
             status: Mutex::new(status),
-        });
-        let (end, ended) = oneshot::channel();
-        let serving = Arc::clone(&state);
-        let thread = std::thread::spawn(move || serve(listener, &serving, ended));
-        Self {
-            address,
-            state,
-            end: Some(end),
-            thread: Some(thread),
-        }
+        };
+        let (http, state) = HttpServer::start(state, answer);
+        Self { http, state }
     }
 
     /// Returns its table in a configuration.
     pub(crate) fn table(&self) -> String {
-        let address = self.address;
+        let address = self.http.address;
         format!("{{ url = \"http://{address}/hook\", secret = {{ inline = \"{SECRET}\" }} }}")
     }
 
@@ -87,44 +70,7 @@ impl HookServer {
     }
 }
 
-impl Drop for HookServer {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the server has been printed.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn serve(listener: TcpListener, state: &Arc<State>, mut ended: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        let mut connections = tokio::task::JoinSet::new();
-        loop {
-            let stream = tokio::select! {
-                _ = &mut ended => return,
-                accepted = listener.accept() => accepted.unwrap().0,
-            };
-            let state = Arc::clone(state);
-            connections.spawn(async move {
-                let service = service_fn(move |request| answer(Arc::clone(&state), request));
-                let http = hyper::server::conn::http1::Builder::new();
-                // A client that goes away is nothing to tell.
-                let _ = http.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-}
-
-async fn answer(
-    state: Arc<State>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let signature = head.headers.get("x-posthouse-signature");

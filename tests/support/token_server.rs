@@ -15,10 +15,8 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
@@ -29,13 +27,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use posthouse::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::http_server::{Answer, HttpServer};
 
 /// Whom the server knows, and what it does.
 #[derive(Clone, Debug)]
@@ -90,8 +87,8 @@ pub(crate) struct Seen {
 pub(crate) struct TokenServer {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Serves until it is dropped.
+    _http: HttpServer,
 }
 
 struct State {
@@ -136,25 +133,19 @@ impl Default for Registration {
 impl TokenServer {
     /// Starts a server on 127.0.0.1, at a port of the system's choice.
     pub(crate) fn start(registration: Registration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let state = Arc::new(State {
+        let state = |address| State {
             address,
             registration: Mutex::new(registration),
             seen: Mutex::default(),
             issued: Mutex::default(),
             assertions: Mutex::default(),
             questions: Mutex::default(),
-        });
-        let (end, ended) = oneshot::channel();
-        let serving = Arc::clone(&state);
-        let thread = std::thread::spawn(move || serve(listener, &serving, ended));
+        };
+        let (http, state) = HttpServer::start(state, answer);
         Self {
-            address,
+            address: http.address,
             state,
-            end: Some(end),
-            thread: Some(thread),
+            _http: http,
         }
     }
 
@@ -207,42 +198,6 @@ impl TokenServer {
         issued.insert(token.to_owned(), mailbox.to_owned());
     }
 }
-
-impl Drop for TokenServer {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the server has been printed.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn serve(listener: TcpListener, state: &Arc<State>, mut ended: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        let mut connections = tokio::task::JoinSet::new();
-        loop {
-            let stream = tokio::select! {
-                _ = &mut ended => return,
-                accepted = listener.accept() => accepted.unwrap().0,
-            };
-            let state = Arc::clone(state);
-            connections.spawn(async move {
-                let service = service_fn(move |request| answer(Arc::clone(&state), request));
-                let http = hyper::server::conn::http1::Builder::new();
-                // A client that goes away is nothing to tell.
-                let _ = http.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-}
-
-type Answer = Result<Response<Full<Bytes>>, Infallible>;
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();

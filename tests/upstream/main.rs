@@ -9,6 +9,8 @@
 
 #[path = "../support/fake_upstream.rs"]
 mod fake_upstream;
+#[path = "../support/http_server.rs"]
+mod http_server;
 #[path = "../support/token_server.rs"]
 mod token_server;
 
