@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::{AuthRule, BareNewlines, List, ListenerProfile, OnPortInUse, TlsMode};
 use crate::config::units::{ByteSize, Number, Span};
+use crate::smtp::server::Keyword;
 
 /// What is not written here comes from the profile, `[session]` or the defaults, in this order.
 #[derive(Debug, Deserialize)]
@@ -97,7 +98,7 @@ fn device() -> Listener {
         auth: Some(Spanned::new(0..0, AuthRule::AfterTls)),
         plain_text_auth_networks: Some(list(PRIVATE_NETWORKS)),
         auth_equals: Some(true),
-        discard_keywords: Some(list(NEW_KEYWORDS)),
+        discard_keywords: Some(new_keywords()),
         bare_newlines: Some(BareNewlines::Repair),
         timeouts: OwnTimeouts {
             before_auth: minutes(5),
@@ -121,19 +122,29 @@ const PRIVATE_NETWORKS: &[&str] = &[
     "fe80::/10",
 ];
 
-/// All but SIZE, 8BITMIME and AUTH.
-const NEW_KEYWORDS: &[&str] = &[
-    "CHUNKING",
-    "DELIVERBY",
-    "DSN",
-    "ENHANCEDSTATUSCODES",
-    "FUTURERELEASE",
-    "MT-PRIORITY",
-    "PIPELINING",
-    "REQUIRETLS",
-    "SMTPUTF8",
-    "STARTTLS",
-];
+/// All keywords but SIZE, 8BITMIME and AUTH: old devices know no other, and a later one should not reach them either.
+fn new_keywords() -> Spanned<List> {
+    let is_new = |keyword: &Keyword| match keyword {
+        Keyword::Auth | Keyword::EightBitMime | Keyword::Size => false,
+        Keyword::Chunking
+        | Keyword::DeliverBy
+        | Keyword::Dsn
+        | Keyword::EnhancedStatusCodes
+        | Keyword::FutureRelease
+        | Keyword::Limits
+        | Keyword::MtPriority
+        | Keyword::Pipelining
+        | Keyword::RequireTls
+        | Keyword::SmtpUtf8
+        | Keyword::StartTls => true,
+    };
+    let names: Vec<_> = Keyword::ALL
+        .into_iter()
+        .filter(is_new)
+        .map(Keyword::name)
+        .collect();
+    list(&names)
+}
 
 fn list(entries: &[&str]) -> Spanned<List> {
     Spanned::new(0..0, List::of(entries))
