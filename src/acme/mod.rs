@@ -7,7 +7,7 @@
 //!
 //! In the folder are, for the server's user alone: the account at each authority (its key is stored before the authority
 //! hears of it), and for each certificate a file with certificate and key, and one with the order that is under way, so
-//! that neither a restart nor a crash begins anew. [`plan`] decides when something is tried.
+//! that neither a restart nor a crash begins anew. `plan` decides when something is tried.
 
 mod account;
 mod answers;
