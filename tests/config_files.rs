@@ -181,7 +181,16 @@ fn prepare(kind: &str) -> tempfile::TempDir {
         put(&files.join(name).with_extension("key"), &key, 0o600);
     }
     expired(&files.join("expired"));
+    authority(&files.join("client-ca.pem"));
     folder
+}
+
+/// Makes the certificate of an authority.
+fn authority(file: &Path) {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    put(file, &params.self_signed(&key).unwrap().pem(), 0o644);
 }
 
 /// Makes a certificate that has expired, and its key, which others can read.

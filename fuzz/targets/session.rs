@@ -12,7 +12,7 @@ use posthouse::mail::Domain;
 use posthouse::smtp::replies;
 use posthouse::smtp::sasl::Credentials;
 use posthouse::smtp::server::{
-    AuthEquals, AuthRule, BareNewlines, Began, Keywords, Limits, Question, Session, Settings, Step,
+    AuthEquals, AuthRule, BareNewlines, Began, CertificateRule, Keywords, Limits, Question, Session, Settings, Step,
     Terms, Timeouts, TlsFacts, TlsMode,
 };
 
@@ -38,6 +38,7 @@ fn settings(flags: u8) -> Settings {
             _ => AuthRule::Always,
         },
         mechanisms: Settings::mechanisms_with_tokens(),
+        certificates: CertificateRule::Off,
         discarded: Keywords::default(),
         auth_equals: AuthEquals::Absent,
         bare_newlines: match flags & 16 {
@@ -147,6 +148,7 @@ fn facts() -> TlsFacts {
         version: "TLSv1.3",
         cipher: "TEST",
         exporter: None,
+        certificate: ShownCertificate::Known,
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::app_password::{AppPassword, Prefix};
+use super::certificate::CertificateId;
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::scram::ScramVerifier;
@@ -28,6 +29,8 @@ pub struct Account {
     pub scram: Option<ScramVerifier>,
     /// Further passwords; no two have the same label or prefix.
     pub app_passwords: Vec<AppPassword>,
+    /// The certificates of its clients.
+    pub certificates: Vec<CertificateId>,
     /// Whether it may be used at all.
     pub active: bool,
     /// Clients in these networks need no password.
@@ -44,6 +47,7 @@ impl Account {
             password: None,
             scram: None,
             app_passwords: Vec::new(),
+            certificates: Vec::new(),
             active: true,
             networks: Vec::new(),
         }
@@ -87,6 +91,9 @@ pub enum AccountsError {
     /// Two accounts have names or aliases that are the same when letter case does not count.
     #[error("accounts `{0}` and `{1}` have the same name")]
     SameName(AccountName, AccountName),
+    /// Two active accounts claim the same certificate.
+    #[error("accounts `{0}` and `{1}` claim the same certificate")]
+    SameCertificate(AccountName, AccountName),
     /// Two active accounts claim the same network, so that nobody could say whose client it is.
     #[error("accounts `{0}` and `{1}` claim the same network")]
     SameNetwork(AccountName, AccountName),
@@ -99,6 +106,7 @@ pub struct Accounts {
     by_name: HashMap<Box<str>, usize>,
     /// The longest prefixes first, so that the first that contains an address is the most specific one.
     by_network: Vec<(IpNet, usize)>,
+    by_certificate: HashMap<CertificateId, usize>,
     decoy: Option<PasswordHash>,
 }
 
@@ -110,6 +118,7 @@ impl Accounts {
     pub fn new(accounts: Vec<Account>) -> Result<Self, AccountsError> {
         let mut by_name: HashMap<Box<str>, usize> = HashMap::with_capacity(accounts.len());
         let mut networks: HashMap<IpNet, usize> = HashMap::new();
+        let mut by_certificate: HashMap<CertificateId, usize> = HashMap::new();
         let name_of = |index: usize| accounts.get(index).map(|account| account.name.clone());
         for (index, account) in accounts.iter().enumerate() {
             for name in std::iter::once(&account.name).chain(&account.aliases) {
@@ -127,6 +136,14 @@ impl Accounts {
                     return Err(AccountsError::SameNetwork(other, account.name.clone()));
                 }
             }
+            for certificate in account.certificates.iter().filter(|_| account.active) {
+                if let Some(other) = by_certificate.insert(certificate.clone(), index)
+                    && other != index
+                    && let Some(other) = name_of(other)
+                {
+                    return Err(AccountsError::SameCertificate(other, account.name.clone()));
+                }
+            }
         }
         let mut by_network: Vec<_> = networks.into_iter().collect();
         by_network.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
@@ -135,6 +152,7 @@ impl Accounts {
             list: accounts,
             by_name,
             by_network,
+            by_certificate,
             decoy,
         })
     }
@@ -153,6 +171,21 @@ impl Accounts {
             .iter()
             .find(|(network, _)| network.contains(&address))?;
         Some(self.list.get(*index)?.identity(Proof::Network))
+    }
+
+    /// Returns who a client may be by its certificate: the active accounts that have one of these in common with it, each
+    /// once. Names of a certificate belong among them only where an authority vouches for them.
+    pub fn of_certificate(&self, shown: &[CertificateId]) -> Vec<Identity> {
+        let mut found: Vec<usize> = Vec::new();
+        for index in shown.iter().filter_map(|id| self.by_certificate.get(id)) {
+            if !found.contains(index) {
+                found.push(*index);
+            }
+        }
+        let accounts = found.iter().filter_map(|index| self.list.get(*index));
+        accounts
+            .map(|account| account.identity(Proof::Certificate))
+            .collect()
     }
 
     /// Returns the account as which an operator may send a message: it exists and is active.
@@ -246,6 +279,7 @@ impl Default for Accounts {
             list: Vec::new(),
             by_name: HashMap::new(),
             by_network: Vec::new(),
+            by_certificate: HashMap::new(),
             decoy: None,
         }
     }
@@ -360,6 +394,57 @@ mod tests {
         printer.active = false;
         let accounts = Accounts::new(vec![printer]).unwrap();
         assert!(accounts.of_network(ip("192.0.2.1")).is_none());
+    }
+
+    fn with_certificates(name: &str, ids: &[&str]) -> Account {
+        Account {
+            certificates: ids
+                .iter()
+                .map(|id| CertificateId::parse(id).unwrap())
+                .collect(),
+            ..account(name, &[])
+        }
+    }
+
+    #[test]
+    fn a_certificate_opens_the_active_accounts_that_it_has_something_in_common_with() {
+        let pinned = "0f".repeat(32);
+        let gone = Account {
+            active: false,
+            ..with_certificates("gone", &["gone.example", "CN=printer"])
+        };
+        let accounts = Accounts::new(vec![
+            with_certificates("ann", &[&pinned, "ann@example.com"]),
+            with_certificates("printer", &["printer.example", "CN=printer"]),
+            gone,
+        ])
+        .unwrap();
+        let of = |ids: &[&str]| {
+            let ids: Vec<_> = ids
+                .iter()
+                .map(|id| CertificateId::parse(id).unwrap())
+                .collect();
+            let found = accounts.of_certificate(&ids).into_iter();
+            let names = found.map(|identity| {
+                assert_eq!(identity.proof, Proof::Certificate);
+                identity.account.to_string()
+            });
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[&pinned, "ann@EXAMPLE.com"]), ["ann"]);
+        assert_eq!(of(&["PRINTER.example", "x.example"]), ["printer"]);
+        assert_eq!(of(&["CN=printer", &pinned]), ["printer", "ann"]);
+        assert!(of(&[]).is_empty());
+        assert!(of(&["gone.example", "CN=Printer", "printer", "Ann@example.com"]).is_empty());
+    }
+
+    #[test]
+    fn two_accounts_cannot_claim_one_certificate() {
+        let result = Accounts::new(vec![
+            with_certificates("a", &["p.example"]),
+            with_certificates("b", &["P.example"]),
+        ]);
+        assert!(matches!(result, Err(AccountsError::SameCertificate(..))));
     }
 
     #[test]

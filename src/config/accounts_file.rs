@@ -4,6 +4,7 @@
 //! one or the other. Two edits at once wait for each other; an edit by hand in that moment is not noticed.
 
 mod app_passwords;
+mod certificates;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,7 +15,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
-use crate::auth::{PasswordHash, ScramVerifier};
+use crate::auth::{CertificateId, PasswordHash, ScramVerifier};
 use crate::identity::{AccountName, Label, TenantName};
 use crate::mail::Priority;
 
@@ -29,6 +30,12 @@ pub enum AccountsFileError {
     /// The account has no application password of that name.
     #[error("there is no application password `{0}`")]
     AppPasswordMissing(Label),
+    /// The account has that certificate.
+    #[error("certificate `{0}` is the account's already")]
+    CertificateExists(CertificateId),
+    /// The account has not that certificate.
+    #[error("certificate `{0}` is not the account's")]
+    CertificateMissing(CertificateId),
     /// There is an account of that name, perhaps in other letter case.
     #[error("there is an account `{0}` already")]
     Exists(AccountName),
@@ -73,6 +80,8 @@ pub struct NewAccount {
     pub priority: Option<Priority>,
     /// A note for people.
     pub note: Option<String>,
+    /// The certificates of its clients.
+    pub certificates: Vec<CertificateId>,
     /// What it may send as: domains.
     pub authorized_domains: Vec<String>,
     /// What it may send as: addresses.
@@ -219,6 +228,17 @@ fn key_of(accounts: &dyn TableLike, name: &AccountName) -> Option<String> {
         .map(str::to_owned)
 }
 
+fn account_of<'a>(
+    accounts: &'a mut dyn TableLike,
+    name: &AccountName,
+) -> Result<&'a mut dyn TableLike, AccountsFileError> {
+    let key = key_of(accounts, name).ok_or_else(|| missing(name))?;
+    accounts
+        .get_mut(&key)
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| missing(name))
+}
+
 /// Sets a key of an account, keeping the comment beside it.
 fn set(
     accounts: &mut dyn TableLike,
@@ -276,6 +296,12 @@ fn table_of(account: &NewAccount) -> Table {
     put("password", hash.map(|hash| hash.as_str().into()));
     let scram = account.scram.as_ref();
     put("scram", scram.map(|scram| scram.as_str().into()));
+    let certificates: Vec<_> = account
+        .certificates
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    put("certificates", list(&certificates));
     put("active", Some(true.into()));
     put(
         "tenant",

@@ -103,7 +103,9 @@ fn check_root(
     if let Some(all) = &accounts {
         check_names(context, root, all, (found, &accounts_file));
         check::check_scram(context, &root.listener, &all.accounts);
+        check::check_client_certificates(context, root, &all.accounts);
     }
+    check::check_tokens(context, root);
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;

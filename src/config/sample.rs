@@ -361,6 +361,7 @@ fn account(sample: &mut Sample, account: &raw::Account) {
          \x20 tenant             = \"acme\"                     none by default\n\
          \x20 upstream           = [\"main\"]                   by default that of the tenant, else of [relay]\n\
          \x20 networks           = [\"192.0.2.0/28\"]           clients here need no password (printers); none by default\n\
+         \x20 certificates       = [\"CN=printer-3\"]          of its clients: SHA-256 fingerprint, or name if by client_ca; none by default\n\
          \x20 aliases            = [\"p1\"]                     other names to log in with, for devices with short ones; none by default\n\
          \x20 authorized_domains = \"example.com;*.example.com\" may send as these domains; `*.` is every subdomain\n\
          \x20 authorized_senders = \"john@partner.example\"     and as these addresses; both lists empty: as anyone\n\

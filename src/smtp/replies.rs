@@ -143,6 +143,8 @@ replies! {
     AUTH_FAILED = 535 [5 7 8] "authentication failed: wrong user name or password";
     /// A token that does not count, or is not for this account.
     TOKEN_REFUSED = 535 [5 7 8] "authentication failed: the access token is not accepted";
+    /// A certificate that is not this account's.
+    CERTIFICATE_REFUSED = 535 [5 7 8] "authentication failed: the client certificate is not accepted for this account";
     /// AUTH before TLS.
     ENCRYPTION_REQUIRED = 538 [5 7 11] "encryption required: start TLS before logging in";
     /// No upstream of the account, and no route by recipient.
@@ -153,6 +155,8 @@ replies! {
     BARE_NEWLINE = 550 [5 6 11] "the message has a bare CR or LF; lines end with CRLF";
     /// More octets than the limit.
     MESSAGE_TOO_LARGE = 552 [5 3 4] "the message is too large";
+    /// Any command but QUIT, inside TLS without a certificate where one is required (RFC 3207 §4.1).
+    CERTIFICATE_REQUIRED = 554 [5 7 0] "command refused: this port requires a client certificate that is trusted here";
     /// The message is circling.
     MAIL_LOOP = 554 [5 4 6] "the message has passed too many servers: mail loop";
     /// A message that RFC 5322 does not allow; what is wrong follows.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
+use crate::smtp::server::{Began, CertificateRule, Session, Settings, Step, TlsFacts, TlsMode};
 
 use super::decide::Decider;
 use super::listener::Passes;
@@ -205,12 +205,13 @@ impl Connection {
     }
 
     async fn handshake(&mut self, stream: Stream) -> io::Result<Stream> {
-        let config = self
-            .parts
-            .tls
-            .as_ref()
-            .ok_or_else(|| io::Error::other("no certificate"))?
-            .current();
+        let tls = self.parts.tls.as_ref();
+        let tls = tls.ok_or_else(|| io::Error::other("no certificate"))?;
+        let rule = self.settings.certificates;
+        let config = match rule {
+            CertificateRule::Off => tls.current(),
+            CertificateRule::Requested | CertificateRule::Required => tls.asking(),
+        };
         let handshake = stream.start_tls(config, &self.parts.handshakes);
         let handshake = tokio::time::timeout(self.settings.timeouts.handshake, handshake);
         let stream = tokio::select! {
@@ -222,7 +223,11 @@ impl Connection {
         let stream =
             stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
         if let Some(facts) = stream.tls_facts(&self.settings.mechanisms) {
-            self.session.tls_started(facts);
+            let certificate = self.decider.shown(stream.client_certificates(), rule);
+            self.session.tls_started(TlsFacts {
+                certificate,
+                ..facts
+            });
         }
         Ok(stream)
     }

@@ -20,6 +20,7 @@ use crate::spool::{Draft, Message, SpoolError};
 use crate::telemetry;
 use crate::token::Grant;
 
+use super::certificate::Certificate;
 use super::counts::Event;
 use super::intake::{Complete, Intake, Origin, Part, Refusal};
 use super::parts::ServerParts;
@@ -37,6 +38,8 @@ pub(super) struct Decider {
     pub(super) evidence: Option<Evidence>,
     /// What the client is to prove that it knows the password of.
     pub(super) scram: Option<ScramVerifier>,
+    /// What it has shown in the handshake.
+    pub(super) certificate: Option<Certificate>,
     /// What its access token gives, where it has logged in with one.
     pub(super) grant: Option<Grant>,
     /// The session as it is counted for its account.
@@ -54,6 +57,7 @@ impl Decider {
             session,
             evidence: None,
             scram: None,
+            certificate: None,
             grant: None,
             pass: None,
             intake: None,

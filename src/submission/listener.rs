@@ -120,7 +120,7 @@ mod tests {
     use crate::clock::{Clock as _, SystemClock};
     use crate::mail::Domain;
     use crate::smtp::server::{
-        AuthEquals, AuthRule, BareNewlines, Keywords, Limits, Timeouts, TlsMode,
+        AuthEquals, AuthRule, BareNewlines, CertificateRule, Keywords, Limits, Timeouts, TlsMode,
     };
     use crate::submission::{ConnectionLimits, PortSet};
 
@@ -130,6 +130,7 @@ mod tests {
             tls: TlsMode::StartTls,
             auth,
             mechanisms: Settings::default_mechanisms(),
+            certificates: CertificateRule::Off,
             discarded: Keywords::default(),
             auth_equals: AuthEquals::Absent,
             bare_newlines: BareNewlines::Repair,

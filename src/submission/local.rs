@@ -10,8 +10,8 @@ use tracing::Instrument as _;
 use crate::identity::{AccountName, Identity};
 use crate::mail::{Mailbox, QueueId};
 use crate::smtp::server::{
-    AuthEquals, AuthRule, BareNewlines, Began, Keywords, Limits, Session, Settings, Step, Timeouts,
-    TlsMode,
+    AuthEquals, AuthRule, BareNewlines, Began, CertificateRule, Keywords, Limits, Session,
+    Settings, Step, Timeouts, TlsMode,
 };
 
 use super::decide::Decider;
@@ -89,6 +89,7 @@ impl Talk {
             tls: TlsMode::Off,
             auth: AuthRule::Off,
             mechanisms: Arc::new([]),
+            certificates: CertificateRule::Off,
             discarded: Keywords::default(),
             auth_equals: AuthEquals::Absent,
             bare_newlines: BareNewlines::Repair,

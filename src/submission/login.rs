@@ -29,7 +29,10 @@ impl Decider {
                 let (name, proven) = (name.clone(), proven.clone());
                 self.scram_ended(ask, (name, proven), session).await;
             }
-            Credentials::Certificate { .. } => ask.refuse(session, &replies::AUTH_FAILED),
+            Credentials::Certificate { authzid } => {
+                let authzid = authzid.clone();
+                self.external(ask, authzid, session).await;
+            }
             Credentials::Token { name, token } => {
                 let (name, token) = (name.clone(), token.clone());
                 self.token(ask, (name, token), session).await;
@@ -175,7 +178,8 @@ impl Decider {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
             Proof::Token => self.still_grants(&identity, &accounts),
-            Proof::Certificate | Proof::Password => {
+            Proof::Certificate => self.still_shows(&identity, &accounts),
+            Proof::Password => {
                 let evidence = self.evidence.as_ref();
                 evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
             }

@@ -4,6 +4,7 @@
 
 mod arrival;
 mod binding;
+mod certificate;
 mod connection;
 mod counts;
 mod decide;

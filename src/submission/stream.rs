@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
@@ -18,7 +19,7 @@ use zeroize::Zeroize as _;
 
 use crate::smtp::sasl::Mechanism;
 use crate::smtp::sasl::scram::Key;
-use crate::smtp::server::{Session, TlsFacts};
+use crate::smtp::server::{Session, ShownCertificate, TlsFacts};
 
 /// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.
 const READ: usize = 16 << 10;
@@ -112,7 +113,17 @@ impl Stream {
         }
     }
 
-    /// Returns what the handshake came to.
+    /// Returns the certificates that the client has shown, its own first, also those of the session that it has resumed; none
+    /// where it was not asked.
+    pub(super) fn client_certificates(&self) -> Vec<CertificateDer<'static>> {
+        let Self::Tls(stream) = self else {
+            return Vec::new();
+        };
+        let (_, connection) = stream.get_ref();
+        connection.peer_certificates().unwrap_or_default().to_vec()
+    }
+
+    /// Returns what the handshake came to; the certificate is judged elsewhere.
     /// `mechanisms` are those of the listener: the exporter is computed where SCRAM-SHA-256-PLUS is one of them.
     pub(super) fn tls_facts(&self, mechanisms: &[Mechanism]) -> Option<TlsFacts> {
         let Self::Tls(stream) = self else {
@@ -139,6 +150,7 @@ impl Stream {
             version,
             cipher,
             exporter: exporter.flatten(),
+            certificate: ShownCertificate::Absent,
         })
     }
 

@@ -101,7 +101,7 @@ pub(super) fn certified_key(
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     fs::read(path).map_err(|source| FilesError::Read {
         path: path.to_owned(),
         source,

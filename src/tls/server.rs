@@ -1,6 +1,7 @@
 //! The server's side: certificate, key, session resumption, and their exchange while the server runs.
 
 mod certificate;
+mod clients;
 mod names;
 
 use std::io;
@@ -9,14 +10,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
+    StoresServerSessions, WebPkiClientVerifier,
+};
 
 use super::client::PeerCertificate;
 use super::files::{FilesError, certified_key, read_chain};
 
 pub use certificate::{Source, self_signed_file};
+pub use clients::{
+    ClientCertificate, ClientNames, ClientTrust, ClientTrustError, Clients, End, Standing,
+    authority_ends, check_clients, revocation_ends,
+};
 pub use names::{Names, covers};
 
+use clients::AnyCertificate;
 use names::Certificates;
 
 /// Sessions that can be resumed without a ticket (TLS 1.2 session ids).
@@ -29,6 +38,8 @@ pub struct Settings {
     pub certificate: Source,
     /// For clients that ask for one of these names.
     pub named: Vec<Named>,
+    /// Who vouches for those of clients.
+    pub clients: Clients,
 }
 
 /// The certificate of some names.
@@ -45,6 +56,7 @@ impl From<Source> for Settings {
         Self {
             certificate,
             named: Vec::new(),
+            clients: Clients::default(),
         }
     }
 }
@@ -79,12 +91,23 @@ pub enum ServerTlsError {
     /// The keys of session tickets could not be made.
     #[error("cannot make keys for session tickets")]
     Tickets(#[source] rustls::Error),
+    /// The authorities of clients' certificates cannot be used.
+    #[error(transparent)]
+    Clients(#[from] ClientTrustError),
+}
+
+/// What handshakes are done with: all of it is exchanged together.
+#[derive(Debug)]
+pub struct Prepared {
+    plain: Arc<ServerConfig>,
+    asking: Arc<ServerConfig>,
+    trust: Arc<ClientTrust>,
 }
 
 /// A certificate that can be exchanged while the server runs. Handshakes under way keep the one they began with.
 #[derive(Debug)]
 pub struct Reloadable {
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Arc<Prepared>>,
     resumption: Resumption,
 }
 
@@ -93,6 +116,9 @@ pub struct Reloadable {
 struct Resumption {
     sessions: Arc<dyn StoresServerSessions>,
     tickets: Arc<dyn ProducesTickets>,
+    /// Of sessions in which a certificate was asked for: whoever was not asked has shown none. Clients keep these sessions
+    /// themselves, since they have certificates of strangers in them.
+    asking: Arc<dyn ProducesTickets>,
 }
 
 impl Reloadable {
@@ -105,10 +131,11 @@ impl Reloadable {
         let resumption = Resumption {
             sessions: ServerSessionMemoryCache::new(RESUMABLE),
             tickets: aws_lc_rs::Ticketer::new().map_err(ServerTlsError::Tickets)?,
+            asking: aws_lc_rs::Ticketer::new().map_err(ServerTlsError::Tickets)?,
         };
         let current = load(settings, &resumption)?;
         Ok(Self {
-            current: RwLock::new(current),
+            current: RwLock::new(Arc::new(current)),
             resumption,
         })
     }
@@ -117,17 +144,32 @@ impl Reloadable {
     ///
     /// # Errors
     /// As for [`Reloadable::new`].
-    pub fn prepare(&self, settings: &Settings) -> Result<Arc<ServerConfig>, ServerTlsError> {
+    pub fn prepare(&self, settings: &Settings) -> Result<Prepared, ServerTlsError> {
         load(settings, &self.resumption)
     }
 
     /// Uses a prepared configuration for all handshakes from now on.
-    pub fn replace(&self, config: Arc<ServerConfig>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+    pub fn replace(&self, prepared: Prepared) {
+        let prepared = Arc::new(prepared);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
     /// Returns the configuration for a new handshake.
     pub fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.prepared().plain)
+    }
+
+    /// Returns the configuration for a new handshake in which the client is asked for a certificate.
+    pub fn asking(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.prepared().asking)
+    }
+
+    /// Returns who judges the certificates of clients. Another one after each exchange.
+    pub fn trust(&self) -> Arc<ClientTrust> {
+        Arc::clone(&self.prepared().trust)
+    }
+
+    fn prepared(&self) -> Arc<Prepared> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -146,7 +188,7 @@ pub fn read_own(certificate: &Path) -> Option<PeerCertificate> {
     PeerCertificate::parse(chain.first()?)
 }
 
-fn load(settings: &Settings, resumption: &Resumption) -> Result<Arc<ServerConfig>, ServerTlsError> {
+fn load(settings: &Settings, resumption: &Resumption) -> Result<Prepared, ServerTlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let default = settings.certificate.load(&provider)?;
     let mut others = Vec::new();
@@ -155,14 +197,26 @@ fn load(settings: &Settings, resumption: &Resumption) -> Result<Arc<ServerConfig
         let names = own.names.iter().cloned();
         others.extend(names.map(|name| (name, Arc::clone(&certified))));
     }
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(ServerTlsError::Setup)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Certificates::new(default, others)));
-    config.session_storage = Arc::clone(&resumption.sessions);
-    config.ticketer = Arc::clone(&resumption.tickets);
-    Ok(Arc::new(config))
+    let trust = ClientTrust::load(&settings.clients, &provider)?;
+    let certificates: Arc<dyn ResolvesServerCert> = Arc::new(Certificates::new(default, others));
+    let config = |verifier| {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(ServerTlsError::Setup)?;
+        let builder = builder.with_client_cert_verifier(verifier);
+        Ok::<_, ServerTlsError>(builder.with_cert_resolver(Arc::clone(&certificates)))
+    };
+    let mut plain = config(WebPkiClientVerifier::no_client_auth())?;
+    plain.session_storage = Arc::clone(&resumption.sessions);
+    plain.ticketer = Arc::clone(&resumption.tickets);
+    let mut asking = config(Arc::new(AnyCertificate::new(&provider)))?;
+    asking.session_storage = Arc::new(NoServerSessionStorage {});
+    asking.ticketer = Arc::clone(&resumption.asking);
+    Ok(Prepared {
+        plain: Arc::new(plain),
+        asking: Arc::new(asking),
+        trust: Arc::new(trust),
+    })
 }
 
 #[cfg(test)]
@@ -182,8 +236,10 @@ mod tests {
         let before = reloadable.current();
         let prepared = reloadable.prepare(&settings("two")).unwrap();
         assert!(Arc::ptr_eq(&reloadable.current(), &before));
-        reloadable.replace(Arc::clone(&prepared));
-        assert!(Arc::ptr_eq(&reloadable.current(), &prepared));
-        assert!(Arc::ptr_eq(&prepared.ticketer, &before.ticketer));
+        let plain = Arc::clone(&prepared.plain);
+        reloadable.replace(prepared);
+        assert!(Arc::ptr_eq(&reloadable.current(), &plain));
+        assert!(Arc::ptr_eq(&plain.ticketer, &before.ticketer));
+        assert!(!Arc::ptr_eq(&plain.ticketer, &reloadable.asking().ticketer));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::stage::{
     ACCOUNT, PASSWORD, PATIENCE, QUEUED, RECIPIENT, SENDER, Server, Setup, message, says,
 };
+use crate::support::dialogue::Dialogue;
 use crate::support::identity_provider::IdentityProvider;
 use crate::support::process::{wait_for, write_file};
 
@@ -132,6 +133,33 @@ fn failures_with_tokens_end_the_session_as_others_do() {
     client.must(&oauthbearer(ACCOUNT, "forged"), "334 ");
     client.must("*", "535 5.7.8");
     client.must_reply("421 4.7.0");
+    relay.stop();
+}
+
+#[test]
+fn a_listener_takes_tokens_where_its_mechanisms_have_them() {
+    let (upstream, provider) = (Server::willing(), IdentityProvider::start());
+    let only = |mechanisms: &str| format!("ports = [\"0\"]\nmechanisms = {mechanisms}");
+    let relay = setup(&upstream, &provider)
+        .listener("passwords", "implicit", &only("[\"LOGIN\", \"PLAIN\"]"))
+        .listener("tokens", "implicit", &only("[\"OAUTHBEARER\"]"))
+        .start();
+    let token = oauthbearer(ACCOUNT, &provider.sign(claims()));
+    let begin = |listener: &str| {
+        let mut client = Dialogue::connect([127, 0, 0, 1], relay.address(listener));
+        client.handshake(&relay.certificate());
+        client.must_reply("220");
+        let offer = client.must("EHLO client.example", "250");
+        (client, offer)
+    };
+    let (mut client, offer) = begin("passwords");
+    assert!(offer.ends_with("AUTH LOGIN PLAIN"), "{offer}");
+    client.must(&token, "504");
+    assert!(client.log_in(ACCOUNT, PASSWORD).starts_with("235"));
+    let (mut client, offer) = begin("tokens");
+    assert!(offer.ends_with("AUTH OAUTHBEARER"), "{offer}");
+    assert!(client.log_in(ACCOUNT, PASSWORD).starts_with("504"));
+    client.must(&token, "235");
     relay.stop();
 }
 

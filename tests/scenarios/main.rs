@@ -40,6 +40,7 @@ mod client_disconnects_in_data;
 mod client_guesses_passwords;
 mod client_injects_into_the_header;
 mod client_is_slow_or_silent;
+mod client_logs_in_with_a_certificate;
 mod client_logs_in_with_a_token;
 mod client_makes_too_many_connections;
 mod client_sends_an_odd_message;

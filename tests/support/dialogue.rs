@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 /// One end of an SMTP connection. Dropping it closes the connection without QUIT.
@@ -93,12 +93,30 @@ impl Dialogue {
     /// As [`Self::handshake`].
     #[track_caller]
     pub(crate) fn handshake_with(&mut self, name: &'static str, trusted: &Path) {
+        self.handshake_as(name, tls_config(trusted));
+    }
+
+    /// Returns whether the handshake resumed an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        match &self.stream {
+            Stream::Tls(stream) => stream.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+            Stream::Changing | Stream::Plain(_) => false,
+        }
+    }
+
+    /// Shakes hands with a server of this name as the configuration says.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::handshake`].
+    #[track_caller]
+    pub(crate) fn handshake_as(&mut self, name: &'static str, config: Arc<ClientConfig>) {
         assert!(self.unread.is_empty(), "the server spoke before TLS");
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Changing) else {
             panic!("TLS inside TLS");
         };
         let name = ServerName::try_from(name).unwrap();
-        let connection = ClientConnection::new(tls_config(trusted), name).unwrap();
+        let connection = ClientConnection::new(config, name).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
         stream.conn.complete_io(&mut stream.sock).unwrap();
         self.stream = Stream::Tls(Box::new(stream));

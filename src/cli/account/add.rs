@@ -1,5 +1,6 @@
 //! `posthouse account add`.
 
+use crate::auth::CertificateId;
 use crate::config::{AccountsFile, Checked, NewAccount};
 use crate::identity::TenantName;
 use crate::mail::Priority;
@@ -11,11 +12,11 @@ use crate::cli::output::Output;
 use crate::cli::running;
 
 use super::command::{AccountOption, failed};
-use super::passwd::PasswordOption;
+use super::passwd::{Password, PasswordOption};
 
 /// Add an account and print its password
 ///
-/// Without --domain and --sender the account may send as anyone.
+/// Without --domain and --sender the account may send as anyone. With --certificate no password is made, unless one is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthouse account add shop --domain example.com --note 'web shop'
@@ -39,6 +40,9 @@ pub(super) struct Arguments {
     /// A note for people
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    /// A certificate that it logs in with: a SHA-256 fingerprint or a name in it. May be given several times
+    #[arg(long = "certificate", value_name = "CERTIFICATE", value_parser = CertificateId::parse)]
+    certificates: Vec<CertificateId>,
     #[command(flatten)]
     password: PasswordOption,
 }
@@ -53,15 +57,23 @@ fn priority(text: &str) -> Result<Priority, &'static str> {
 pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let option = arguments.account;
     let config = option.configuration.load()?;
-    let password = arguments.password.obtain()?;
+    let by_certificate = !arguments.certificates.is_empty() && !arguments.password.is_given();
+    let password = if by_certificate {
+        None
+    } else {
+        Some(arguments.password.obtain()?)
+    };
+    let secret = password.as_ref().map(Password::secret);
+    let scram = secret.map(|secret| arguments.password.scram(secret));
     let may_send_as_anyone = arguments.domains.is_empty() && arguments.senders.is_empty();
     let account = NewAccount {
         name: option.name,
-        password: Some(hash(password.secret())?),
-        scram: arguments.password.scram(password.secret())?,
+        password: secret.map(hash).transpose()?,
+        scram: scram.transpose()?.flatten(),
         tenant: arguments.tenant,
         priority: arguments.priority,
         note: arguments.note,
+        certificates: arguments.certificates,
         authorized_domains: arguments.domains,
         authorized_senders: arguments.senders,
     };
@@ -72,7 +84,9 @@ pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
         config.accounts_file.display()
     ))?;
     output.field("user name", &account.name)?;
-    password.print(output)?;
+    if let Some(password) = &password {
+        password.print(output)?;
+    }
     if may_send_as_anyone {
         output.line("It may send as anyone: --domain and --sender set bounds.")?;
     }

@@ -13,7 +13,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::running;
 
-use super::{add, app_password, change, list, passwd, show};
+use super::{add, app_password, certificate, change, list, passwd, show};
 
 /// Add, show and change accounts
 ///
@@ -32,6 +32,7 @@ enum Command {
     Show(show::Arguments),
     Passwd(passwd::Arguments),
     AppPassword(app_password::Arguments),
+    Certificate(certificate::Arguments),
     /// Let a disabled account be used again
     Enable(change::Arguments),
     /// Keep an account from being used, without deleting it
@@ -50,6 +51,7 @@ pub(in crate::cli) fn run(arguments: Arguments, output: &mut Output) -> Result<(
         Command::List(arguments) => list::run(&arguments, output),
         Command::Show(arguments) => show::run(&arguments, output),
         Command::AppPassword(arguments) => app_password::run(arguments, output),
+        Command::Certificate(arguments) => certificate::run(&arguments, output),
         Command::Passwd(arguments) => passwd::run(&arguments, output),
         Command::Enable(arguments) => change::enable(&arguments, output),
         Command::Disable(arguments) => change::disable(&arguments, output),
@@ -108,6 +110,10 @@ pub(super) fn failed(error: &AccountsFileError) -> Failure {
             .with_hint("`posthouse account app-password revoke NAME LABEL` removes it"),
         AccountsFileError::AppPasswordMissing(_) => Failure::of(Code::NoInput, error)
             .with_hint("`posthouse account app-password list NAME` shows all"),
+        AccountsFileError::CertificateExists(_) => Failure::of(Code::CannotCreate, error),
+        AccountsFileError::CertificateMissing(_) => {
+            Failure::of(Code::NoInput, error).with_hint("`posthouse account show NAME` lists them")
+        }
         AccountsFileError::Exists(_) => Failure::of(Code::CannotCreate, error)
             .with_hint("`posthouse account passwd NAME` gives it a new password"),
         AccountsFileError::Invalid(report) => {

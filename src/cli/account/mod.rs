@@ -5,6 +5,7 @@
 
 mod add;
 mod app_password;
+mod certificate;
 mod change;
 mod command;
 mod list;

@@ -61,6 +61,11 @@ pub(super) enum Password {
 }
 
 impl PasswordOption {
+    /// Returns whether a password is given, rather than to be made.
+    pub(super) fn is_given(&self) -> bool {
+        self.password_stdin
+    }
+
     /// Makes what is kept of a password for SCRAM, where that is wanted.
     pub(super) fn scram(&self, password: &Secret) -> Result<Option<ScramVerifier>, Failure> {
         self.scram.then(|| verifier(password)).transpose()

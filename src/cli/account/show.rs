@@ -24,7 +24,9 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     }
     let state = match (
         account.active,
-        account.has_password || !account.app_passwords.is_empty(),
+        account.has_password
+            || !account.app_passwords.is_empty()
+            || !account.certificates.is_empty(),
         account.networks.is_empty(),
     ) {
         (false, _, _) => "disabled",
@@ -37,6 +39,9 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     output.field("tenant", account.tenant.as_deref().unwrap_or("-"))?;
     if !account.app_passwords.is_empty() {
         output.field("app passwords", account.app_passwords.join(", "))?;
+    }
+    if !account.certificates.is_empty() {
+        output.field("certificates", account.certificates.join(", "))?;
     }
     output.field("may send as", account.senders())?;
     let judged = if account.check_header_from {

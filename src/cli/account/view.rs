@@ -20,6 +20,8 @@ pub(super) struct AccountView {
     pub(super) has_password: bool,
     /// The names of its application passwords.
     pub(super) app_passwords: Vec<String>,
+    /// What it knows certificates of its clients by.
+    pub(super) certificates: Vec<String>,
     pub(super) tenant: Option<String>,
     /// What it may send as; `None` for anyone.
     pub(super) authorized: Option<Vec<String>>,
@@ -55,6 +57,11 @@ impl AccountView {
                 .app_passwords
                 .iter()
                 .map(|password| password.label.to_string())
+                .collect(),
+            certificates: account
+                .certificates
+                .iter()
+                .map(ToString::to_string)
                 .collect(),
             tenant: account.tenant.as_ref().map(ToString::to_string),
             authorized: rules.and_then(|rules| match &rules.grants {

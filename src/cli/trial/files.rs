@@ -135,6 +135,7 @@ fn account(path: &Path, password: &Secret) -> Result<(), Failure> {
                 tenant: None,
                 priority: None,
                 note: Some("the account of posthouse try".to_owned()),
+                certificates: Vec::new(),
                 authorized_domains: Vec::new(),
                 authorized_senders: Vec::new(),
             };

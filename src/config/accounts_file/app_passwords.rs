@@ -1,8 +1,8 @@
 //! Edits of application passwords.
 
-use toml_edit::{Item, Table, TableLike};
+use toml_edit::{Item, Table};
 
-use super::{AccountsFile, AccountsFileError, implicit_table, key_of, missing};
+use super::{AccountsFile, AccountsFileError, account_of, implicit_table, missing};
 use crate::auth::{PasswordHash, Prefix};
 use crate::identity::{AccountName, Label};
 
@@ -68,17 +68,6 @@ impl AccountsFile {
                 .ok_or_else(|| AccountsFileError::AppPasswordMissing(label.clone()))
         })
     }
-}
-
-fn account_of<'a>(
-    accounts: &'a mut dyn TableLike,
-    name: &AccountName,
-) -> Result<&'a mut dyn TableLike, AccountsFileError> {
-    let key = key_of(accounts, name).ok_or_else(|| missing(name))?;
-    accounts
-        .get_mut(&key)
-        .and_then(Item::as_table_like_mut)
-        .ok_or_else(|| missing(name))
 }
 
 fn table_of(new: &NewAppPassword) -> Table {

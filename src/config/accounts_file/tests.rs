@@ -48,6 +48,7 @@ fn account(of: &str) -> NewAccount {
         tenant: None,
         priority: Some(Priority::High),
         note: Some("a \"note\"".to_owned()),
+        certificates: Vec::new(),
         authorized_domains: vec!["example.org".to_owned()],
         authorized_senders: Vec::new(),
     }

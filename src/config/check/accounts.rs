@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::alerts::add_account;
 use super::aliases::aliases;
 use super::app_passwords::app_passwords;
+use super::client_certificates::certificates;
 use super::context::Context;
 use super::list::{entries, route, unknown_name};
 use super::networks::network;
@@ -16,7 +17,7 @@ use super::quotas::AccountLimits;
 use super::senders::{Senders, Terms};
 use super::tenants::Names;
 use crate::alert;
-use crate::auth::{Account, PasswordHash, ScramVerifier};
+use crate::auth::{Account, CertificateId, PasswordHash, ScramVerifier};
 use crate::config::raw;
 use crate::config::sources::Sources;
 use crate::identity::{AccountName, TenantName};
@@ -61,6 +62,7 @@ pub(in crate::config) fn accounts(
     let (names, limits) = (tables.names, AccountLimits::new(defaults, tables.limits));
     let mut folded: HashMap<String, AccountName> = HashMap::new();
     let mut networks: HashMap<IpNet, AccountName> = HashMap::new();
+    let mut taken: HashMap<CertificateId, AccountName> = HashMap::new();
     warn_of_exposed_passwords(context, raw);
     let mut in_file: Vec<_> = raw.account.iter().collect();
     in_file.sort_by_key(|(key, _)| key.span().start);
@@ -71,6 +73,7 @@ pub(in crate::config) fn accounts(
         };
         let account = spanned.get_ref();
         let own_networks = own_networks(context, account, &name, &mut networks);
+        let certificates = certificates(context, account, &name, &mut taken);
         let password = password(context, account);
         let scram = scram(context, account);
         let app_passwords = app_passwords(context, account, &name);
@@ -107,6 +110,7 @@ pub(in crate::config) fn accounts(
             password,
             scram,
             app_passwords,
+            certificates,
             active: account.active,
             networks: own_networks,
         });
@@ -133,7 +137,7 @@ fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned
     let name = key.get_ref().as_str();
     let is_reported = context.is_wrong_below(&["account", name]);
     let has_password = account.password.is_some() || !account.app_password.is_empty();
-    let has_proof = has_password || account.networks.is_some();
+    let has_proof = has_password || account.networks.is_some() || account.certificates.is_some();
     if account.active && !has_proof && !is_reported {
         let message = format!("nobody can use account `{name}`: it has no password");
         let hint = format!(

@@ -1,6 +1,7 @@
 //! The certificates of the listeners: from files, from an authority by ACME, or self-signed.
 
 mod acme;
+mod clients;
 mod names;
 
 use std::ops::Range;
@@ -36,15 +37,20 @@ pub(in crate::config) fn certificates(
     };
     let default = default(context, raw, server, acme.as_mut());
     let named = names::named(context, &raw.name, acme.as_mut());
+    let clients = clients::clients(context, raw);
     if let (Some(settings), Some(table)) = (&acme, &raw.acme) {
         acme::check_challenge(context, table, settings);
     }
-    let (certificate, named) = (default?, named?);
+    let (certificate, named, clients) = (default?, named?, clients?);
     if let (Some(settings), Some(table)) = (&acme, &raw.acme) {
         acme::warn_of_no_use(context, table, settings);
     }
     Some(Certificates {
-        tls: Settings { certificate, named },
+        tls: Settings {
+            certificate,
+            named,
+            clients,
+        },
         acme,
     })
 }

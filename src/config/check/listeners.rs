@@ -10,6 +10,7 @@ use std::rc::Rc;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::client_certificates::{Asked, certificate_rule, judge_certificates};
 use super::context::Context;
 use super::list::entries;
 use super::mechanisms::mechanisms;
@@ -19,7 +20,7 @@ use crate::config::raw::{self, List};
 use crate::config::units::Number;
 use crate::identity::UpstreamName;
 use crate::smtp::sasl::Mechanism;
-use crate::smtp::server::{self, AuthRule, Keyword, TlsMode};
+use crate::smtp::server::{self, AuthRule, CertificateRule, Keyword, TlsMode};
 use crate::submission::{ConnectionLimits, ListenerSettings, OnPortInUse, PortSet, PortSetError};
 
 use overrides::Overrides;
@@ -103,11 +104,26 @@ fn settings(
     for table in layers.profile.into_iter().chain([raw]) {
         Overrides::of_listener(context, table).apply(&mut base);
     }
-    if let Some(list) = layers.pick(|table| table.mechanisms.as_ref()) {
-        base.mechanisms = mechanisms(context, list);
+    let own = layers.pick(|table| table.client_certificate.as_ref());
+    base.certificates = own.map_or(CertificateRule::Off, |rule| {
+        certificate_rule(*rule.get_ref())
+    });
+    let list = layers.pick(|table| table.mechanisms.as_ref());
+    match list {
+        Some(list) => base.mechanisms = mechanisms(context, list),
+        None if base.certificates != CertificateRule::Off => {
+            base.mechanisms = server::Settings::with_external(&base.mechanisms);
+        }
+        None => {}
     }
     let plain = plain_text_networks(context, layers, base.auth);
     judge_auth(context, layers, &base, !plain.is_empty());
+    let asked = Asked {
+        own,
+        mechanisms: list.map(Spanned::span),
+        has_plain: !plain.is_empty() || may_any_log_in(raw),
+    };
+    judge_certificates(context, &asked, &base);
     let ports = raw.ports.as_ref().map(|ports| ports_of(context, ports));
     let balancers = raw.proxy_protocol.as_ref();
     let balancers = balancers.map(|list| networks(context, list, ANY_BALANCER));
@@ -354,7 +370,7 @@ fn judge_auth(
     let raw = layers.own.get_ref();
     let written = raw.auth.as_ref().map(Spanned::span);
     let place = written.unwrap_or(layers.own.span());
-    let may_any = has_plain || raw.network.iter().any(|block| may_log_in(block.get_ref()));
+    let may_any = has_plain || may_any_log_in(raw);
     match (base.auth, base.tls) {
         (AuthRule::AfterTls, TlsMode::Off) if !may_any => context.error(
             place,
@@ -381,9 +397,11 @@ fn judge_auth(
     }
 }
 
-fn may_log_in(block: &raw::ListenerNetwork) -> bool {
-    let rule = block.auth.as_ref().map(Spanned::get_ref);
-    rule == Some(&raw::AuthRule::Always)
+/// Returns whether clients in some network may log in without TLS.
+fn may_any_log_in(raw: &raw::Listener) -> bool {
+    let rules = raw.network.iter().map(|block| &block.get_ref().auth);
+    let mut rules = rules.filter_map(|rule| rule.as_ref().map(Spanned::get_ref));
+    rules.any(|rule| *rule == raw::AuthRule::Always)
 }
 
 fn overlap(

@@ -11,13 +11,14 @@ use crate::config::raw::{self, List};
 use crate::smtp::sasl::Mechanism;
 
 /// What can be configured.
-const KNOWN: [Mechanism; 6] = [
+const KNOWN: [Mechanism; 7] = [
     Mechanism::Login,
     Mechanism::Plain,
     Mechanism::ScramSha256,
     Mechanism::ScramSha256Plus,
     Mechanism::XOAuth2,
     Mechanism::OAuthBearer,
+    Mechanism::External,
 ];
 
 /// Returns the mechanisms of a listener, in the order of the offer.
@@ -89,5 +90,39 @@ pub(in crate::config) fn check_scram(
         };
         let message = format!("{entry} does not work for account `{name}`: it {why}");
         context.error(place, message, hint);
+    }
+}
+
+/// Says where tokens are offered and nobody's count, and where somebody's count and no listener takes them.
+pub(in crate::config) fn check_tokens(context: &mut Context, root: &raw::Root) {
+    let mut are_taken = false;
+    for listener in &root.listener {
+        let Some(list) = &listener.get_ref().mechanisms else {
+            are_taken = true;
+            continue;
+        };
+        let mut offered = entries(context, list).unwrap_or_default().into_iter();
+        let token = offered.find(|(entry, _)| {
+            matches!(
+                Mechanism::parse(entry),
+                Some(Mechanism::XOAuth2 | Mechanism::OAuthBearer)
+            )
+        });
+        let Some((entry, place)) = token else {
+            continue;
+        };
+        are_taken = true;
+        if root.login.oauth.is_empty() {
+            let message = format!("{entry} takes access tokens, and nobody's count");
+            let hint = "write a [login.oauth.NAME] for who issues them, or take it out";
+            context.warning(place, message, hint);
+        }
+    }
+    let issuers = root.login.oauth.iter();
+    let first = issuers.min_by_key(|(key, _)| key.span().start);
+    if let Some((key, _)) = first.filter(|_| !are_taken) {
+        let message = "no listener takes access tokens: `mechanisms` names none for them";
+        let hint = "add \"XOAUTH2\" and \"OAUTHBEARER\" to the `mechanisms` of a [[listener]]";
+        context.warning(key.span(), message, hint);
     }
 }

@@ -93,6 +93,7 @@ pub(in crate::config) fn session(raw: &raw::Session, hostname: Domain) -> server
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
         mechanisms: server::Settings::default_mechanisms(),
+        certificates: server::CertificateRule::Off,
         discarded: server::Keywords::default(),
         auth_equals: server::AuthEquals::Absent,
         bare_newlines: bare_newlines(raw.bare_newlines),

@@ -27,6 +27,7 @@ choices!(TlsMode { Implicit = "implicit", Off = "off", #[default] StartTls = "st
 choices!(AlertDelivery { #[default] AtOnce = "at once", Digest = "digest" });
 choices!(AccountRule { LocalPart = "local-part", #[default] Name = "name" });
 choices!(AuthRule { #[default] AfterTls = "after-tls", Always = "always", Off = "off" });
+choices!(ClientCertificates { #[default] Off = "off", Requested = "requested", Required = "required" });
 choices!(ListenerProfile { #[default] Device = "device" });
 choices!(OnPortInUse { #[default] Fail = "fail", Skip = "skip" });
 choices!(BareNewlines { #[default] Repair = "repair", Refuse = "refuse" });

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AuthRule, BareNewlines, List, ListenerProfile, OnPortInUse, TlsMode};
+use super::{
+    AuthRule, BareNewlines, ClientCertificates, List, ListenerProfile, OnPortInUse, TlsMode,
+};
 use crate::config::units::{ByteSize, Number, Span};
 use crate::smtp::server::Keyword;
 
@@ -20,6 +22,7 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) tls: Option<TlsMode>,
     pub(in crate::config) auth: Option<Spanned<AuthRule>>,
     pub(in crate::config) mechanisms: Option<Spanned<List>>,
+    pub(in crate::config) client_certificate: Option<Spanned<ClientCertificates>>,
     pub(in crate::config) plain_text_auth_networks: Option<Spanned<List>>,
     pub(in crate::config) auth_equals: Option<bool>,
     pub(in crate::config) discard_keywords: Option<Spanned<List>>,

@@ -23,9 +23,9 @@ pub(super) use app_password::AppPassword;
 pub(super) use auth::{Auth, Throttle};
 pub(super) use choices::{
     AccountRule, AcmeChallenge, AcmeKey, AlertDelivery, AuthRule, Autoconfig, BareNewlines,
-    Canonicalization, ClientAuth, Cloud, ForeignRecipients, Large, ListenerProfile, LogFormat,
-    LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader, Sandbox, Smtputf8, TlsMode,
-    TlsPolicy, Unfit, VerifiedSenders,
+    Canonicalization, ClientAuth, ClientCertificates, Cloud, ForeignRecipients, Large,
+    ListenerProfile, LogFormat, LogLevel, OnPortInUse, OnUnauthorized, OverQuota, PriorityHeader,
+    Sandbox, Smtputf8, TlsMode, TlsPolicy, Unfit, VerifiedSenders,
 };
 pub(super) use defaults::{SmtpDefaults, TimeoutDefaults};
 pub(super) use dkim::Dkim;

@@ -186,6 +186,7 @@ pub(in crate::config) struct Account {
     pub(in crate::config) tenant: Option<Spanned<String>>,
     pub(in crate::config) upstream: Option<Spanned<List>>,
     pub(in crate::config) networks: Option<Spanned<List>>,
+    pub(in crate::config) certificates: Option<Spanned<List>>,
     pub(in crate::config) aliases: Option<Spanned<List>>,
     pub(in crate::config) authorized_domains: Option<Spanned<List>>,
     pub(in crate::config) authorized_senders: Option<Spanned<List>>,

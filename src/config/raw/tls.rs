@@ -13,6 +13,8 @@ use crate::config::units::Span;
 pub(in crate::config) struct Tls {
     pub(in crate::config) certificate: Option<Spanned<PathBuf>>,
     pub(in crate::config) key: Option<Spanned<PathBuf>>,
+    pub(in crate::config) client_ca: Option<Spanned<PathBuf>>,
+    pub(in crate::config) client_crl: Option<Spanned<PathBuf>>,
     pub(in crate::config) self_signed: Option<Spanned<SelfSigned>>,
     pub(in crate::config) acme: Option<Spanned<Acme>>,
     pub(in crate::config) name: Vec<Spanned<TlsName>>,

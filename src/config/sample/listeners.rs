@@ -54,8 +54,16 @@ fn of_place(sample: &mut Sample) {
     sample.shown(
         "mechanisms",
         "[\"LOGIN\", \"PLAIN\"]",
-        "The mechanisms of AUTH in the order of the offer (by default these, and with [login.oauth] \"XOAUTH2\" and\n\
-         \"OAUTHBEARER\"). \"SCRAM-SHA-256\" and \"SCRAM-SHA-256-PLUS\" can be offered where every account has `scram`.",
+        "The mechanisms of AUTH in the order of the offer (by default these, with [login.oauth] \"XOAUTH2\" and\n\
+         \"OAUTHBEARER\", and with client_certificate \"EXTERNAL\"). \"SCRAM-SHA-256\" and \"SCRAM-SHA-256-PLUS\" can be offered\n\
+         where every account has `scram`.",
+    );
+    sample.shown(
+        "client_certificate",
+        text(raw::ClientCertificates::default()),
+        "Whether clients are asked for a certificate, to log in with (EXTERNAL): \"off\", \"requested\" (those without one\n\
+         log in as ever), \"required\" (nothing is done for those without one that client_ca has issued or an account\n\
+         is known by).",
     );
     sample.shown(
         "on_port_in_use",

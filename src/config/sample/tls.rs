@@ -19,6 +19,18 @@ pub(super) fn tls(sample: &mut Sample, acme: &Acme) {
         text("../certs/server.key"),
         "PEM file: its private key, not encrypted (example).",
     );
+    sample.shown(
+        "client_ca",
+        text("../certs/client-ca.pem"),
+        "PEM file: the authorities whose word counts for names in certificates of clients, best one of your own (example;\n\
+         by default no name counts). See client_certificate in [[listener]], and docs/logins.md.",
+    );
+    sample.shown(
+        "client_crl",
+        text("../certs/client-ca.crl"),
+        "PEM file: what they have revoked. With it a certificate counts only where each issuer's list is here and has not\n\
+         run out (example; by default nothing is revoked).",
+    );
     sample.shown_table(
         "[tls.self_signed]",
         "Says in words that the self-signed one is wanted.",

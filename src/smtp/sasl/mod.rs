@@ -108,6 +108,8 @@ pub enum Credentials {
 /// An exchange that waits for a response.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Exchange {
+    /// EXTERNAL, for its only response.
+    External,
     /// PLAIN, for its only response.
     Plain,
     /// LOGIN, for the user name.
@@ -154,9 +156,7 @@ impl Exchange {
                 (Self::ScramFirst(binding), replies::AUTH_CONTINUE)
             }
             Mechanism::XOAuth2 => (Self::XOAuth2, replies::AUTH_CONTINUE),
-            Mechanism::External => {
-                return Next::Refused(replies::UNKNOWN_MECHANISM);
-            }
+            Mechanism::External => (Self::External, replies::AUTH_CONTINUE),
         };
         match initial {
             Some(initial) => exchange.respond(initial.as_bytes()),
@@ -182,6 +182,7 @@ impl Exchange {
             return Next::Refused(replies::AUTH_FAILED);
         };
         match self {
+            Self::External => external(response),
             Self::Plain => password::plain(&response),
             Self::LoginName => {
                 Next::Challenge(Self::LoginPassword(response), replies::AUTH_PASSWORD)
@@ -204,9 +205,42 @@ impl Exchange {
     }
 }
 
+/// Takes the response of EXTERNAL: whom the client wants to act for, or nothing (RFC 4422 Appendix A.1).
+fn external(response: String) -> Next {
+    if response.contains('\0') {
+        return Next::Refused(replies::AUTH_FAILED);
+    }
+    let authzid = Some(response).filter(|response| !response.is_empty());
+    Next::Credentials(Credentials::Certificate { authzid })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn external_of(response: &str) -> Next {
+        Exchange::begin(Mechanism::External, Some(response), Binding::None)
+    }
+
+    #[test]
+    fn external_says_nothing_or_whom_the_client_acts_for() {
+        let certificate = |authzid: Option<&str>| {
+            let authzid = authzid.map(str::to_owned);
+            Next::Credentials(Credentials::Certificate { authzid })
+        };
+        assert_eq!(external_of("="), certificate(None));
+        assert_eq!(external_of("YW5u"), certificate(Some("ann")));
+        assert_eq!(external_of("YQBi"), Next::Refused(replies::AUTH_FAILED));
+        assert_eq!(external_of("a"), Next::Refused(replies::AUTH_MALFORMED));
+        let begun = Exchange::begin(Mechanism::External, None, Binding::None);
+        let Next::Challenge(exchange, reply) = begun else {
+            panic!("{begun:?}");
+        };
+        assert_eq!(reply, replies::AUTH_CONTINUE);
+        assert_eq!(exchange.respond(b""), certificate(None));
+        let cancelled = Exchange::External.respond(b"*");
+        assert_eq!(cancelled, Next::Refused(replies::AUTH_CANCELLED));
+    }
 
     #[test]
     fn a_mechanism_is_found_by_its_name_in_any_letter_case() {

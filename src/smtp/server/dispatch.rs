@@ -52,6 +52,9 @@ impl Session {
     }
 
     fn command(&mut self, command: Command<'_>) {
+        if self.tls.is_some() && self.lacks_certificate() && !matches!(command, Command::Quit) {
+            return self.reply(&replies::CERTIFICATE_REQUIRED, "");
+        }
         match command {
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
             Command::Bdat { size, end } => self.bdat(size, end),
@@ -229,6 +232,9 @@ impl Session {
         }
         if self.client.greeting == Greeting::None {
             return self.reply(&replies::BAD_SEQUENCE, "say EHLO first");
+        }
+        if self.lacks_certificate() {
+            return self.reply(&replies::STARTTLS_REQUIRED, "");
         }
         if self.identity.is_none() {
             let reply = if self.offers_auth() || !self.offers_starttls() {

@@ -5,6 +5,7 @@
 //! same steps; a transaction is one value that RSET drops whole; what a client sent before STARTTLS is forgotten.
 
 mod dispatch;
+mod facts;
 mod keyword;
 mod offer;
 mod question;
@@ -13,12 +14,15 @@ mod session;
 mod settings;
 mod state;
 
+pub use facts::{ShownCertificate, TlsFacts};
 pub use keyword::{Keyword, Keywords};
 pub use question::{
     AskCommit, AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question, Terms,
 };
-pub use session::{Began, Client, Greeting, Session, Step, TlsFacts};
-pub use settings::{AuthEquals, AuthRule, BareNewlines, Limits, Settings, Timeouts, TlsMode};
+pub use session::{Began, Client, Greeting, Session, Step};
+pub use settings::{
+    AuthEquals, AuthRule, BareNewlines, CertificateRule, Limits, Settings, Timeouts, TlsMode,
+};
 pub use state::Transaction;
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use crate::smtp::sasl::Mechanism;
 
+use super::facts::ShownCertificate;
 use super::keyword::Keyword;
 use super::session::Session;
-use super::settings::AuthEquals;
+use super::settings::{AuthEquals, AuthRule, CertificateRule, TlsMode};
 
 impl Session {
     /// Returns the reply to EHLO as it goes out.
@@ -74,5 +75,61 @@ impl Session {
             offered.push((Keyword::Auth, names.join(" ")));
         }
         offered
+    }
+
+    /// Returns whether nothing is done for the client, since it has shown no certificate that is enough: before TLS it could
+    /// not yet.
+    pub(super) fn lacks_certificate(&self) -> bool {
+        self.settings.certificates == CertificateRule::Required
+            && !self
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.certificate.is_enough())
+    }
+
+    /// Returns whether AUTH is offered now.
+    pub(super) fn offers_auth(&self) -> bool {
+        if self.lacks_certificate() {
+            return false;
+        }
+        match self.settings.auth {
+            AuthRule::AfterTls => self.tls.is_some(),
+            AuthRule::Always => true,
+            AuthRule::Off => false,
+        }
+    }
+
+    /// Returns the mechanisms of AUTH that this session can use, in the order of the offer.
+    pub(super) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> + '_ {
+        let all = self.settings.mechanisms.iter().copied();
+        all.filter(|mechanism| match mechanism {
+            Mechanism::ScramSha256Plus => {
+                self.tls.as_ref().is_some_and(|tls| tls.exporter.is_some())
+            }
+            Mechanism::External => {
+                let tls = self.tls.as_ref();
+                tls.is_some_and(|tls| tls.certificate == ShownCertificate::Known)
+            }
+            Mechanism::Login
+            | Mechanism::OAuthBearer
+            | Mechanism::Plain
+            | Mechanism::ScramSha256
+            | Mechanism::XOAuth2 => true,
+        })
+    }
+
+    /// Returns whether a mechanism is among them.
+    pub(super) fn offers(&self, mechanism: Mechanism) -> bool {
+        self.mechanisms().any(|offered| offered == mechanism)
+    }
+
+    /// RFC 8689 §2: only where this session is encrypted itself.
+    pub(super) fn offers_require_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Returns whether STARTTLS is offered now.
+    pub(super) fn offers_starttls(&self) -> bool {
+        self.settings.tls == TlsMode::StartTls && self.tls.is_none()
     }
 }

@@ -13,11 +13,10 @@ use crate::smtp::foreign::Foreign;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
-use crate::smtp::sasl::Mechanism;
-use crate::smtp::sasl::scram::Key;
 
+use super::facts::TlsFacts;
 use super::question::Question;
-use super::settings::{AuthRule, Limits, Settings, TlsMode};
+use super::settings::{Limits, Settings};
 use super::state::{Part, Receiving, State};
 
 /// One client connection, from greeting to close (RFC 5321 §3), without the connection.
@@ -81,17 +80,6 @@ pub struct Began {
     pub instant: Instant,
     /// What a client is told in EHLO; nothing is decided by it.
     pub civil: Timestamp,
-}
-
-/// What a TLS handshake came to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TlsFacts {
-    /// Such as `TLSv1.3`.
-    pub version: &'static str,
-    /// Such as `TLS13_AES_256_GCM_SHA384`.
-    pub cipher: &'static str,
-    /// The exporter of TLS 1.3 that SCRAM-SHA-256-PLUS binds to (RFC 9266), where that is offered.
-    pub exporter: Option<Key>,
 }
 
 /// What the client said of itself.
@@ -533,46 +521,6 @@ impl Session {
         self.splitter = LineSplitter::default();
         self.reply(&replies::READY_FOR_TLS, "");
         self.state = State::Handshake;
-    }
-
-    /// Returns whether AUTH is offered now.
-    pub(super) fn offers_auth(&self) -> bool {
-        match self.settings.auth {
-            AuthRule::AfterTls => self.tls.is_some(),
-            AuthRule::Always => true,
-            AuthRule::Off => false,
-        }
-    }
-
-    /// Returns the mechanisms of AUTH that this session can use, in the order of the offer.
-    pub(super) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> + '_ {
-        let all = self.settings.mechanisms.iter().copied();
-        all.filter(|mechanism| match mechanism {
-            Mechanism::ScramSha256Plus => {
-                self.tls.as_ref().is_some_and(|tls| tls.exporter.is_some())
-            }
-            Mechanism::External
-            | Mechanism::Login
-            | Mechanism::OAuthBearer
-            | Mechanism::Plain
-            | Mechanism::ScramSha256
-            | Mechanism::XOAuth2 => true,
-        })
-    }
-
-    /// Returns whether a mechanism is among them.
-    pub(super) fn offers(&self, mechanism: Mechanism) -> bool {
-        self.mechanisms().any(|offered| offered == mechanism)
-    }
-
-    /// Returns whether STARTTLS is offered now.
-    /// RFC 8689 §2: only where this session is encrypted itself.
-    pub(super) fn offers_require_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
-    pub(super) fn offers_starttls(&self) -> bool {
-        self.settings.tls == TlsMode::StartTls && self.tls.is_none()
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Settings {
     /// The mechanisms of AUTH that are offered, in this order. Many a client takes the first that it knows, so each must
     /// work for every account.
     pub mechanisms: Arc<[Mechanism]>,
+    /// Whether clients are asked for a certificate.
+    pub certificates: CertificateRule,
     /// The keywords that EHLO does not offer, though what they stand for works: some old devices choke on them.
     pub discarded: Keywords,
     /// Whether EHLO names the mechanisms of AUTH in the old way too.
@@ -59,6 +61,16 @@ impl Settings {
             Mechanism::OAuthBearer,
         ])
     }
+
+    /// Returns these, and behind them the one for clients with a certificate: programs that take the first they know take
+    /// what they took before.
+    pub fn with_external(mechanisms: &[Mechanism]) -> Arc<[Mechanism]> {
+        mechanisms
+            .iter()
+            .copied()
+            .chain([Mechanism::External])
+            .collect()
+    }
 }
 
 /// When AUTH is offered and permitted.
@@ -70,6 +82,18 @@ pub enum AuthRule {
     Always,
     /// Never: only accounts known by their network can send.
     Off,
+}
+
+/// Whether clients are asked for a certificate in the handshake.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CertificateRule {
+    /// They are not.
+    #[default]
+    Off,
+    /// They are, and serve those who have none too.
+    Requested,
+    /// They are, and nothing is done for those who show none that is trusted (RFC 3207 §4.1).
+    Required,
 }
 
 /// Whether EHLO has a line `AUTH=LOGIN PLAIN`, which Outlook Express 4, Exchange 5 and some devices look for.

@@ -27,6 +27,7 @@ enum Input {
 struct Dialogue {
     settings: Settings,
     neighbour: Option<Identity>,
+    certificate: ShownCertificate,
     turns: Vec<(Vec<Input>, Vec<String>)>,
 }
 
@@ -47,6 +48,7 @@ fn settings() -> Settings {
         tls: TlsMode::StartTls,
         auth: AuthRule::AfterTls,
         mechanisms: Settings::default_mechanisms(),
+        certificates: CertificateRule::Off,
         discarded: Keywords::default(),
         auth_equals: AuthEquals::Absent,
         bare_newlines: BareNewlines::Repair,
@@ -65,6 +67,7 @@ impl Dialogue {
         let mut dialogue = Self {
             settings: settings(),
             neighbour: None,
+            certificate: ShownCertificate::Absent,
             turns: vec![(Vec::new(), Vec::new())],
         };
         for line in text
@@ -112,6 +115,10 @@ impl Dialogue {
                 let names = names.split(' ').map(|name| Mechanism::parse(name).unwrap());
                 settings.mechanisms = names.collect();
             }
+            ("client_certificate", "required") => settings.certificates = CertificateRule::Required,
+            ("shows", "known") => self.certificate = ShownCertificate::Known,
+            ("shows", "trusted") => self.certificate = ShownCertificate::Trusted,
+            ("shows", "worthless") => self.certificate = ShownCertificate::Worthless,
             ("auth", "off") => settings.auth = AuthRule::Off,
             ("auth_equals", "true") => settings.auth_equals = AuthEquals::Offered,
             ("discard", names) => {
@@ -156,9 +163,19 @@ fn unescape(text: &str) -> Vec<u8> {
 /// What a client hears over a limit.
 const OVER: &str = "over the limit of 100 messages a minute; goes on at 2026-11-25T10:00:12Z";
 
+fn facts(certificate: ShownCertificate) -> TlsFacts {
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TEST",
+        exporter: Some(Key([7; 32])),
+        certificate,
+    }
+}
+
 /// Drives a session as the connection does, and writes down what it says.
 struct Driver {
     session: Session,
+    certificate: ShownCertificate,
     now: Instant,
     written: Vec<u8>,
     message: Vec<u8>,
@@ -178,14 +195,11 @@ impl Driver {
             },
         );
         if dialogue.settings.tls == TlsMode::Implicit {
-            session.tls_started(TlsFacts {
-                version: "TLSv1.3",
-                cipher: "TEST",
-                exporter: Some(Key([7; 32])),
-            });
+            session.tls_started(facts(dialogue.certificate));
         }
         Self {
             session,
+            certificate: dialogue.certificate,
             now,
             written: Vec::new(),
             message: Vec::new(),
@@ -210,11 +224,7 @@ impl Driver {
                 }
                 Step::StartTls => {
                     self.event("T:");
-                    self.session.tls_started(TlsFacts {
-                        version: "TLSv1.3",
-                        cipher: "TEST",
-                        exporter: Some(Key([7; 32])),
-                    });
+                    self.session.tls_started(facts(self.certificate));
                 }
                 Step::Write(octets) => self.written.extend_from_slice(&octets),
             }
@@ -254,9 +264,15 @@ impl Driver {
                         let identity = identity(&name.clone(), Proof::Password);
                         return ask.accept(session, identity);
                     }
-                    Credentials::Certificate { .. }
-                    | Credentials::Scram { .. }
-                    | Credentials::Token { .. } => {
+                    Credentials::Certificate { authzid } => {
+                        return match authzid.as_deref() {
+                            None | Some("alice") => {
+                                ask.accept(session, identity("alice", Proof::Certificate));
+                            }
+                            Some(_) => ask.refuse(session, &replies::CERTIFICATE_REFUSED),
+                        };
+                    }
+                    Credentials::Scram { .. } | Credentials::Token { .. } => {
                         return ask.refuse(session, &replies::AUTH_FAILED);
                     }
                 };
@@ -390,6 +406,7 @@ fn free_session() -> Driver {
     let dialogue = Dialogue {
         settings,
         neighbour: Some(identity("net", Proof::Network)),
+        certificate: ShownCertificate::Absent,
         turns: Vec::new(),
     };
     let mut driver = Driver::new(&dialogue);

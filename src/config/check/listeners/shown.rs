@@ -46,6 +46,11 @@ impl Sources<'_> {
                 raw::AuthRule::default(),
             ),
             row("mechanisms", &self.mechanisms, RowOrigin::Default),
+            self.row(
+                "client_certificate",
+                profile.and_then(|p| p.client_certificate.as_ref().map(|rule| *rule.get_ref())),
+                raw::ClientCertificates::default(),
+            ),
             self.text(
                 "plain_text_auth_networks",
                 listed(profile.and_then(|p| p.plain_text_auth_networks.as_ref())),
