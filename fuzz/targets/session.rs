@@ -12,8 +12,8 @@ use posthouse::mail::Domain;
 use posthouse::smtp::replies;
 use posthouse::smtp::sasl::Credentials;
 use posthouse::smtp::server::{
-    AuthEquals, AuthRule, BareNewlines, Began, CertificateRule, Keywords, Limits, Question, Session, Settings, Step,
-    Terms, Timeouts, TlsFacts, TlsMode,
+    AuthEquals, AuthRule, BareNewlines, Began, CertificateRule, Keywords, Limits, Question,
+    Session, Settings, Step, Terms, Timeouts, TlsFacts, TlsMode,
 };
 
 fn identity(proof: Proof) -> Identity {
@@ -37,7 +37,7 @@ fn settings(flags: u8) -> Settings {
             1 => AuthRule::Off,
             _ => AuthRule::Always,
         },
-        mechanisms: Settings::mechanisms_with_tokens(),
+        mechanisms: Settings::with_external(&Settings::mechanisms_with_tokens()),
         certificates: CertificateRule::Off,
         discarded: Keywords::default(),
         auth_equals: AuthEquals::Absent,
@@ -120,7 +120,8 @@ impl Driver {
                 let is_right = match ask.credentials() {
                     Credentials::Password { password, .. } => password.expose() == "secret",
                     Credentials::Token { token, .. } => token.expose() == "secret",
-                    Credentials::Certificate { .. } | Credentials::Scram { .. } => false,
+                    Credentials::Certificate { authzid } => authzid.is_none(),
+                    Credentials::Scram { .. } => false,
                 };
                 if is_right {
                     ask.accept(session, identity(Proof::Password));

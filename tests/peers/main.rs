@@ -51,6 +51,7 @@ macro_rules! submits_in_every_way {
 
 mod aiosmtpd;
 mod certificates;
+mod client_certificates;
 mod curl;
 mod devices;
 mod dkimpy;
