@@ -137,6 +137,8 @@ impl Decider {
             // Whoever sets up a client finds here what to write into the account.
             let (fingerprint, reason) = (certificate.fingerprint(), certificate.reason());
             tracing::info!(certificate = %fingerprint, reason = printable(reason), "client certificate is nobody's");
+            // A stranger's octets are not kept: nothing is done with them.
+            self.certificate = None;
         }
         worth
     }

@@ -1,5 +1,5 @@
-//! Clients that log in with a certificate: curl, openssl s_client, msmtp, smtplib; and swaks, which shows one and logs in with
-//! a password. Authority, certificates and list of revoked ones are made as docs/logins.md says.
+//! Clients that log in with a certificate: curl, `openssl s_client`, msmtp, smtplib; and swaks, which shows one and logs in
+//! with a password. Authority, certificates and list of revoked ones are made as docs/logins.md says.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -56,7 +56,7 @@ pub(in crate::config) fn listeners(
         let settings = settings(context, name, &layers, session.1);
         let sources = Sources {
             session: session.0,
-            mechanisms: names(&session.1.mechanisms),
+            mechanisms: names(&settings.session.mechanisms),
             session_places: &session_places,
             profile: profile.map(|(profile, table)| (profile.name(), table)),
         };

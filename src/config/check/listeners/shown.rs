@@ -13,7 +13,7 @@ const NONE: &str = "none";
 /// Where values come from that a listener does not write itself.
 pub(super) struct Sources<'a> {
     pub(super) session: &'a raw::Session,
-    /// The mechanisms of listeners that name none.
+    /// The mechanisms that it offers, where it names none.
     pub(super) mechanisms: String,
     /// The places of what is written in `[session]`, by the keys in it.
     pub(super) session_places: &'a HashMap<String, Range<usize>>,
