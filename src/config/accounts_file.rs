@@ -5,9 +5,9 @@
 
 mod app_passwords;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
@@ -15,6 +15,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
 use crate::auth::{PasswordHash, ScramVerifier};
+use crate::durable::{self, Replacement};
 use crate::identity::{AccountName, Label, TenantName};
 use crate::mail::Priority;
 
@@ -164,10 +165,8 @@ impl AccountsFile {
             path: path.clone(),
             source,
         };
-        let folder = folder_of(&path);
-        let folder = File::open(folder).map_err(unwritable)?;
         // The folder is locked, since the file itself is another one after every edit.
-        folder.lock().map_err(unwritable)?;
+        let folder = durable::lock_folder_of(&path).map_err(unwritable)?;
         let text = self.read(&path)?;
         let mut document = self.parse(&text)?;
         let accounts = document
@@ -179,8 +178,7 @@ impl AccountsFile {
         }
         let edited = document.to_string();
         self.parse(&edited)?;
-        replace(&path, &edited).map_err(unwritable)?;
-        folder.sync_all().map_err(unwritable)
+        replace(folder, &path, &edited).map_err(unwritable)
     }
 
     fn read(&self, path: &Path) -> Result<String, AccountsFileError> {
@@ -289,44 +287,19 @@ fn table_of(account: &NewAccount) -> Table {
     table
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Puts a new file in the place of the old one, with its mode and owner.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+/// Puts a new file in the place of the old one, in a locked folder, with its mode and owner.
+fn replace(folder: File, path: &Path, text: &str) -> io::Result<()> {
     let old = match fs::metadata(path) {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    // What an interrupted edit may have left; nobody else writes it, since the folder is locked.
-    if let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
+    let mut file = Replacement::begin_under(folder, path)?;
+    file.write_all(text.as_bytes())?;
+    if let Some(old) = old {
+        keep(file.file(), &old)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| old.map_or(Ok(()), |old| keep(&file, &old)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell; the file that is left is overwritten by the next edit.
-        let _removed = fs::remove_file(&temporary);
-    }
-    written
+    file.finish().map(drop)
 }
 
 fn keep(file: &File, old: &fs::Metadata) -> io::Result<()> {
