@@ -45,6 +45,16 @@ impl Session {
         let mut offered = vec![
             (Keyword::Pipelining, String::new()),
             (Keyword::Size, limits.message_size.to_string()),
+        ];
+        // Never the last line: some programs look for "250-STARTTLS" and "250-AUTH", and for no "250 STARTTLS".
+        if self.offers_starttls() {
+            offered.push((Keyword::StartTls, String::new()));
+        }
+        if self.offers_auth() {
+            let names: Vec<&str> = self.mechanisms().map(Mechanism::name).collect();
+            offered.push((Keyword::Auth, names.join(" ")));
+        }
+        offered.extend([
             (Keyword::EightBitMime, String::new()),
             (Keyword::SmtpUtf8, String::new()),
             (Keyword::Chunking, String::new()),
@@ -53,7 +63,7 @@ impl Session {
             (Keyword::EnhancedStatusCodes, String::new()),
             // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
             (Keyword::MtPriority, String::new()),
-        ];
+        ]);
         offered.extend(limits.future_release.map(|longest| {
             // RFC 4865 §4: both how long and until when.
             let latest = self.civil_time().after(longest).to_second();
@@ -64,14 +74,6 @@ impl Session {
         offered.extend(deliver_by.map(|least| (Keyword::DeliverBy, least.as_secs().to_string())));
         if self.offers_require_tls() {
             offered.push((Keyword::RequireTls, String::new()));
-        }
-        if self.offers_starttls() {
-            offered.push((Keyword::StartTls, String::new()));
-        }
-        if self.offers_auth() {
-            let names = self.mechanisms().map(Mechanism::name);
-            let names: Vec<&str> = names.collect();
-            offered.push((Keyword::Auth, names.join(" ")));
         }
         offered
     }
