@@ -40,7 +40,7 @@ impl Session {
     fn offered(&self) -> Vec<(Keyword, String)> {
         let limits = &self.settings.limits;
         // RFC 9422 §3: clients know before they are told 421 or 452.
-        let (mails, recipients) = (limits.messages, limits.recipients);
+        let (mails, recipients) = (limits.messages.min(MAX_LIMIT), limits.recipients);
         let of_session = format!("MAILMAX={mails} RCPTMAX={recipients}");
         let mut offered = vec![
             (Keyword::Pipelining, String::new()),
@@ -78,3 +78,6 @@ impl Session {
         offered
     }
 }
+
+/// The largest limit that can be told (RFC 9422 §4: six digits).
+const MAX_LIMIT: u32 = 999_999;
