@@ -178,7 +178,11 @@ fn parse(line: &str) -> Option<((AccountName, Label), Use)> {
     Some(((account, label), used))
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// Puts a file, readable by its owner alone, in the place of the one before. Blocks on the disk.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
