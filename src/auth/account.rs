@@ -448,6 +448,51 @@ mod tests {
     }
 
     #[test]
+    fn trust_in_an_application_password_or_a_verifier_ends_when_another_takes_its_place() {
+        let verifier = |salt| ScramVerifier::of(&Secret::new("x".to_owned()), [salt; 16]).ok();
+        let alice = Account {
+            scram: verifier(1),
+            ..with_app_password(None)
+        };
+        let identity = alice.identity(Proof::Password);
+        let own = alice.app_passwords.first().unwrap();
+        let shown = [
+            Evidence::AppPassword(own.label.clone(), own.hash.clone()),
+            Evidence::Scram(alice.scram.clone().unwrap()),
+        ];
+        let trusts = |alice: &Account| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            shown
+                .each_ref()
+                .map(|shown| accounts.still_trusts(&identity, shown, NOW))
+        };
+        assert_eq!(trusts(&alice), [true, true]);
+        let mut renewed = alice.clone();
+        renewed.scram = verifier(2);
+        assert_eq!(trusts(&renewed), [true, false]);
+        // Revoked and made anew under the same name.
+        let other = hash_password(&Secret::new("abcde-zzzzz".to_owned()), [8; 16]);
+        renewed.app_passwords.first_mut().unwrap().hash = other.unwrap();
+        assert_eq!(trusts(&renewed), [false, false]);
+    }
+
+    #[test]
+    fn nobody_logs_in_by_the_verifier_of_an_inactive_account() {
+        let verifier = ScramVerifier::of(&Secret::new("x".to_owned()), [1; 16]).ok();
+        let mut alice = Account {
+            scram: verifier,
+            ..account("alice", &[])
+        };
+        let is_found = |alice: &Account| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            accounts.scram("Alice").is_some()
+        };
+        assert!(is_found(&alice));
+        alice.active = false;
+        assert!(!is_found(&alice));
+    }
+
+    #[test]
     fn an_application_password_ends_with_its_day_its_switch_or_its_removal() {
         let second = std::time::Duration::from_secs(1);
         let evidence = |account: &Account| {

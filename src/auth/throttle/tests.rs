@@ -165,6 +165,17 @@ fn checks_of_an_account_under_way_are_bounded_and_leave_a_known_user_alone() {
 }
 
 #[test]
+fn checks_of_a_known_user_under_way_do_not_hold_up_the_account_elsewhere() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+    let leaves: Vec<_> = (0..100)
+        .filter_map(|_| throttle.admit("alice", ip("192.0.2.1"), now).ok())
+        .collect();
+    assert_eq!(leaves.len(), 100);
+    assert!(log_in(&throttle, "alice", "198.51.100.1", now));
+}
+
+#[test]
 fn refused_and_abandoned_logins_leave_no_counter() {
     let (throttle, now) = (Throttle::new(), SystemClock.instant());
     guess(&throttle, "alice", "192.0.2.1", now, 5);
