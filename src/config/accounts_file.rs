@@ -16,7 +16,7 @@ use super::diagnostic::{Report, Source};
 use super::{raw, read};
 use crate::auth::{PasswordHash, ScramVerifier};
 use crate::durable::{self, Replacement};
-use crate::identity::{AccountName, Label, TenantName};
+use crate::identity::{AccountName, Label, TenantName, folded};
 use crate::mail::Priority;
 
 pub use app_passwords::NewAppPassword;
@@ -211,10 +211,9 @@ fn missing(name: &AccountName) -> AccountsFileError {
 
 /// Returns the key as it is in the file; letter case does not count.
 fn key_of(accounts: &dyn TableLike, name: &AccountName) -> Option<String> {
-    let wanted = name.as_str().to_lowercase();
+    let wanted = folded(name.as_str());
     let mut keys = accounts.iter().map(|(key, _)| key);
-    keys.find(|key| key.to_lowercase() == wanted)
-        .map(str::to_owned)
+    keys.find(|key| folded(key) == wanted).map(str::to_owned)
 }
 
 /// Sets a key of an account, keeping the comment beside it.

@@ -247,6 +247,17 @@ impl Decider {
             tracing::error!("a message ended that had not begun");
             return ask.refuse(session, &replies::INTERNAL_ERROR, "");
         };
+        // Hours may have gone by: whoever may not begin a message any more does not end one either. What ends by itself, such
+        // as a token, may have ended meanwhile.
+        if self.identity_at(session, intake.accepted()).is_none() {
+            self.parts.counts.count(Event::Refused);
+            tracing::info!(
+                code = replies::AUTH_REQUIRED.code(),
+                reason = "the account has changed since the message began",
+                "message refused"
+            );
+            return ask.refuse(session, &replies::AUTH_REQUIRED, "");
+        }
         let finished = match intake.finish().await {
             Ok(complete) => quota::charge(&self.parts, &mut reservation, complete),
             Err(refusal) => Err(refusal),

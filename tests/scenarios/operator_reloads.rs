@@ -177,7 +177,17 @@ fn a_disabled_account_is_refused_in_a_session_that_had_logged_in() {
     let mut neighbour = relay.neighbour();
     let mut inside = relay.logged_in();
     inside.envelope(SENDER, &[RECIPIENT]);
+    let mut sending = [relay.logged_in(), relay.neighbour()];
+    for client in &mut sending {
+        client.envelope(SENDER, &[RECIPIENT]);
+        client.must("DATA", "354");
+        client.send(&message("too late"));
+    }
     relay.reload(&setup.clone().with("account.shop.active", "false"));
+    for client in &mut sending {
+        client.must(".", "530 5.7.0");
+        client.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
+    }
     logged_in.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
     neighbour.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
     let reply = inside.say("DATA");
