@@ -167,7 +167,7 @@ impl Decider {
     pub(super) fn identity(&mut self, session: &mut Session) -> Option<Identity> {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
-        let neighbour = accounts.of_network(self.peer);
+        let neighbour = self.known.and_then(|address| accounts.of_network(address));
         let now = self.parts.clock.now();
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),

@@ -81,6 +81,27 @@ fn a_reload_that_leaves_the_sandbox_is_told_to_restart() {
 }
 
 #[test]
+fn a_hook_that_may_not_be_run_is_told_to_restart() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let Some(relay) = sandboxed(&setup) else {
+        return;
+    };
+    let hook = setup
+        .without("tls.self_signed")
+        .with("tls.acme.agree_to_terms", "true")
+        .with("tls.acme.challenge", "\"dns-01\"")
+        .with("tls.acme.dns_hook", "\"/bin/true\"");
+    let (output, told) = reload(&hook);
+    assert!(!output.status.success());
+    assert!(
+        told.contains("sandbox") && told.contains("restart"),
+        "{told}"
+    );
+    relay.stop();
+}
+
+#[test]
 fn a_secret_in_another_folder_is_out_of_reach_until_a_restart() {
     let upstream = Server::willing();
     let setup = Setup::to(&upstream);

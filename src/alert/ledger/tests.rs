@@ -267,3 +267,26 @@ fn there_are_few_rounds_in_any_hour_however_many_things_happen() {
         assert!(within.count() <= 65);
     }
 }
+
+#[test]
+fn a_clock_that_was_set_back_keeps_no_errand_waiting() {
+    let (mut ledger, settings) = (Ledger::default(), settings());
+    let ahead = T0.after(Duration::from_hours(24 * 365));
+    ledger.note(parked("main", "login refused"), &settings, ahead);
+    ledger.round(&settings, ahead);
+    let errands = ledger.take_errands(usize::MAX, ahead);
+    for errand in &errands {
+        ledger.tried(errand.id, Tried::Failed, ahead);
+    }
+    // The next process has the right time, and what was stored.
+    let mut ledger = Ledger::restore(ledger.whole());
+    assert_eq!(ledger.next_errand(T0), Some(T0));
+    let again = ledger.take_errands(usize::MAX, T0);
+    assert_eq!(again.len(), errands.len());
+    for errand in again {
+        ledger.tried(errand.id, Tried::Failed, T0);
+    }
+    assert!(ledger.take_errands(usize::MAX, T0).is_empty(), "they pause");
+    let pause = T0.after(Duration::from_secs(15));
+    assert_eq!(ledger.next_errand(T0), Some(pause));
+}
