@@ -225,6 +225,19 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        // A folder is not replaced by a file.
+        fs::create_dir(&path).unwrap();
+        let mut file = AlertFile::new(path.clone());
+        assert!(file.rewrite(&ledger(&["one"]).whole()).is_err());
+        assert!(file.wants_all());
+        let left = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 1, "the folder alone");
+    }
+
+    #[test]
     fn it_is_written_anew_when_most_of_it_is_of_no_use() {
         let folder = tempfile::tempdir().unwrap();
         let mut file = AlertFile::new(folder.path().join(FILE));
