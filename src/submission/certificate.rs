@@ -1,11 +1,12 @@
 //! The certificate that a client has shown, and logins with it (EXTERNAL, RFC 4422 Appendix A).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
 use crate::auth::{Accounts, CertificateId};
+use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::smtp::replies;
 use crate::smtp::server::{AskCredentials, CertificateRule, Session, ShownCertificate};
@@ -21,9 +22,9 @@ pub(super) struct Certificate {
     /// Its own, followed by those that lead to an authority.
     chain: Vec<CertificateDer<'static>>,
     judged: ClientCertificate,
-    /// By whom.
+    /// By whom, and as at which time.
     trust: Arc<ClientTrust>,
-    at: Instant,
+    at: Timestamp,
 }
 
 /// How long a judgement counts: a certificate ends while a session lasts.
@@ -33,29 +34,28 @@ impl Certificate {
     /// Judges what a client has shown; `None` where that is nothing, or there is no TLS.
     fn new(chain: Vec<CertificateDer<'static>>, parts: &ServerParts) -> Option<Self> {
         let trust = parts.tls.as_ref()?.trust();
-        let judged = judge(&trust, &chain, parts)?;
+        let at = parts.clock.now();
+        let judged = judge(&trust, &chain, at)?;
         Some(Self {
             chain,
             judged,
             trust,
-            at: parts.clock.instant(),
+            at,
         })
     }
 
-    /// Judges it again where that is due: authorities or what they have revoked are others, or time has passed.
-    fn refresh(&mut self, parts: &ServerParts) {
+    /// Judges it as at `when`, where that is due: authorities or what they have revoked are others, or time has passed.
+    fn refresh(&mut self, parts: &ServerParts, when: Timestamp) {
         let Some(trust) = parts.tls.as_ref().map(|tls| tls.trust()) else {
             return;
         };
-        let now = parts.clock.instant();
-        let is_due = now.saturating_duration_since(self.at) >= JUDGED_FOR;
-        if !is_due && Arc::ptr_eq(&trust, &self.trust) {
+        if when.since(self.at) < JUDGED_FOR && Arc::ptr_eq(&trust, &self.trust) {
             return;
         }
-        if let Some(judged) = judge(&trust, &self.chain, parts) {
+        if let Some(judged) = judge(&trust, &self.chain, when) {
             self.judged = judged;
             self.trust = trust;
-            self.at = now;
+            self.at = when;
         }
     }
 
@@ -92,10 +92,10 @@ impl Certificate {
 fn judge(
     trust: &ClientTrust,
     chain: &[CertificateDer<'_>],
-    parts: &ServerParts,
+    when: Timestamp,
 ) -> Option<ClientCertificate> {
     let (own, intermediates) = chain.split_first()?;
-    Some(trust.judge((own, intermediates), parts.clock.now()))
+    Some(trust.judge((own, intermediates), when))
 }
 
 /// Returns what accounts may know a certificate by: its fingerprint, which needs nobody to vouch for it, and its names where
@@ -154,7 +154,7 @@ impl Decider {
         let accounts = parts.authenticator.accounts();
         let chosen = match &mut self.certificate {
             Some(certificate) => {
-                certificate.refresh(&parts);
+                certificate.refresh(&parts, parts.clock.now());
                 choose(
                     &accounts,
                     accounts.of_certificate(&certificate.ids()),
@@ -209,12 +209,18 @@ impl Decider {
         }
     }
 
-    /// Returns whether the certificate that the client has logged in with still opens the account.
-    pub(super) fn still_shows(&mut self, identity: &Identity, accounts: &Accounts) -> bool {
+    /// Returns whether the certificate that the client has logged in with still opens the account, by what is in force now;
+    /// the certificate has not ended at `when`.
+    pub(super) fn still_shows(
+        &mut self,
+        identity: &Identity,
+        accounts: &Accounts,
+        when: Timestamp,
+    ) -> bool {
         let Some(certificate) = &mut self.certificate else {
             return false;
         };
-        certificate.refresh(&self.parts);
+        certificate.refresh(&self.parts, when);
         accounts
             .of_certificate(&certificate.ids())
             .contains(identity)

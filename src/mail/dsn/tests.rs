@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 use proptest::prelude::*;
 
@@ -6,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::mail::address::{ForwardPath, ReversePath};
 use crate::mail::deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 use crate::mail::envelope::{DsnReturn, OriginalRecipient, TlsRequest};
+use crate::mail::hold::Hold;
 use crate::mail::outcome::{Cause, Stage};
 use crate::mail::status::EnhancedStatusCode;
 
@@ -372,6 +375,21 @@ fn with_deadline(mode: DeliverByMode) -> Fixture {
         trace: DeliverByTrace::Off,
     });
     fixture
+}
+
+#[test]
+fn a_wish_to_be_held_is_repeated() {
+    let failure = refused("no");
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    let [_, fields, _] = parts(&fixture.failed(&failure));
+    assert!(!fields.contains("Future-Release-Request"), "{fields}");
+    fixture.envelope.hold = Some(Hold::For(Duration::from_mins(1)));
+    let [_, fields, _] = parts(&fixture.failed(&failure));
+    assert!(
+        fields.contains("\r\nFuture-Release-Request: for;60\r\n"),
+        "{fields}"
+    );
+    assert!(fields.contains("\r\nArrival-Date: "), "{fields}");
 }
 
 #[test]
