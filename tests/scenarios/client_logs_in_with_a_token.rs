@@ -153,11 +153,11 @@ fn a_listener_takes_tokens_where_its_mechanisms_have_them() {
         (client, offer)
     };
     let (mut client, offer) = begin("passwords");
-    assert!(offer.ends_with("AUTH LOGIN PLAIN"), "{offer}");
+    assert!(offer.contains("AUTH LOGIN PLAIN\n"), "{offer}");
     client.must(&token, "504");
     assert!(client.log_in(ACCOUNT, PASSWORD).starts_with("235"));
     let (mut client, offer) = begin("tokens");
-    assert!(offer.ends_with("AUTH OAUTHBEARER"), "{offer}");
+    assert!(offer.contains("AUTH OAUTHBEARER\n"), "{offer}");
     assert!(client.log_in(ACCOUNT, PASSWORD).starts_with("504"));
     client.must(&token, "235");
     relay.stop();
