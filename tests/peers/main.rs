@@ -61,6 +61,7 @@ mod nodemailer;
 mod pebble;
 mod phpmailer;
 mod postfix;
+mod setup;
 mod smtplib;
 mod stage;
 mod swaks;
