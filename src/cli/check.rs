@@ -1,6 +1,6 @@
 //! `posthouse check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::app::expiry;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Checked, Diagnostic, Severity};
 
-use super::configuration::{self, DEFAULT_FILE};
+use super::configuration::{self, ConfigurationOption};
 use super::failure::{Code, Failure};
 use super::output::{Output, Style};
 
@@ -23,9 +23,11 @@ use super::output::{Output, Style};
   posthouse check ./posthouse.toml
   posthouse check --defaults > posthouse.toml    a sample with every key, its meaning and default")]
 pub(super) struct Arguments {
-    /// The configuration file
-    #[arg(value_name = "FILE", env = "POSTHOUSE_CONFIG", default_value = DEFAULT_FILE)]
-    file: PathBuf,
+    /// The configuration file, before that of --config
+    #[arg(value_name = "FILE")]
+    named: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationOption,
     /// Print a sample configuration with every key, its meaning and its default
     #[arg(long, conflicts_with = "json")]
     defaults: bool,
@@ -69,12 +71,19 @@ impl<'a> From<&'a Diagnostic> for DiagnosticView<'a> {
     }
 }
 
+impl Arguments {
+    /// Returns the file that is meant: as other commands take it, or without the option.
+    fn file(&self) -> &Path {
+        self.named.as_deref().unwrap_or(&self.configuration.file)
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     if arguments.defaults {
         return output.text(&config::defaults_toml());
     }
-    configuration::require(&arguments.file)?;
-    let loaded = config::load(&arguments.file);
+    configuration::require(arguments.file())?;
+    let loaded = config::load(arguments.file());
     let found = match &loaded {
         Ok(checked) => warnings(checked),
         Err(report) => report.diagnostics().to_vec(),
@@ -87,10 +96,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         Ok(_) if arguments.json => Ok(()),
         Ok(_) => fine(arguments, found, output),
         Err(report) if arguments.json => {
-            let failure = Failure::configuration(&arguments.file, report);
+            let failure = Failure::configuration(arguments.file(), report);
             Err(Failure::new(Code::Configuration, failure.message))
         }
-        Err(report) => Err(Failure::configuration(&arguments.file, report)),
+        Err(report) => Err(Failure::configuration(arguments.file(), report)),
     }
 }
 
@@ -109,7 +118,7 @@ fn view<'a>(arguments: &Arguments, found: &'a [Diagnostic]) -> View<'a> {
             .count()
     };
     View {
-        file: arguments.file.display().to_string(),
+        file: arguments.file().display().to_string(),
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
         diagnostics: found.iter().map(DiagnosticView::from).collect(),
@@ -124,7 +133,7 @@ fn fine(
     for warning in warnings {
         output.text(&format!("{warning}\n\n"))?;
     }
-    let file = arguments.file.display();
+    let file = arguments.file().display();
     match warnings.len() {
         0 => output.styled(Style::Green, format_args!("{file} is fine")),
         1 => output.styled(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A protocol that has no business here: its client has mistaken the port, attacks across protocols or looks around.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Foreign {
     /// A request of HTTP (RFC 9112 §3).
     Http,

@@ -17,6 +17,7 @@ use crate::smtp::replies;
 
 use super::connection::{self, Accepted};
 use super::listener::{Listener, Passes};
+use super::mistakes::Topic;
 use super::parts::ServerParts;
 
 /// A connection whose client may not be known yet.
@@ -106,7 +107,8 @@ impl Arrival {
         if matches!(error, ProxyError::Io(_)) {
             return tracing::debug!(%peer, local_port, error = %error, "balancer gone");
         }
-        if let Some(times) = parts.mistakes.note(peer, parts.clock.instant()) {
+        let now = parts.clock.instant();
+        if let Some(times) = parts.mistakes.note(peer, Topic::NoProxyHeader, now) {
             tracing::warn!(%peer, local_port, error = %error, times, hint = NO_HEADER, "no PROXY header from a balancer");
         }
     }

@@ -12,7 +12,7 @@ use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
 use super::listener::Passes;
-use super::mistakes::Mistake;
+use super::mistakes::{Mistake, Topic};
 use super::parts::ServerParts;
 use super::stream::Stream;
 
@@ -185,7 +185,8 @@ impl Connection {
 
     fn note(&self, mistake: Mistake) {
         let now = self.parts.clock.instant();
-        let Some(times) = self.parts.mistakes.note(self.decider.peer, now) else {
+        let topic = Topic::Mistake(mistake);
+        let Some(times) = self.parts.mistakes.note(self.decider.peer, topic, now) else {
             return;
         };
         let hint = mistake.hint();

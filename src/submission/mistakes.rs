@@ -12,7 +12,7 @@ use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 
 /// What a client does that is no SMTP, or no SMTP yet.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Mistake {
     /// It speaks another protocol.
     Foreign(Foreign),
@@ -63,32 +63,41 @@ impl Mistake {
 /// How a connection request of Remote Desktop begins.
 const RDP: &[u8] = &[0x03, 0x00];
 
-/// Counts mistakes by address.
+/// What the log tells of an address.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Topic {
+    /// A client mistakes the port.
+    Mistake(Mistake),
+    /// A balancer does not say for whom it connects.
+    NoProxyHeader,
+}
+
+/// Counts mistakes of each kind by address.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
-    seen: Mutex<HashMap<IpAddr, Seen>>,
+    seen: Mutex<HashMap<(IpAddr, Topic), Seen>>,
 }
 
 #[derive(Debug)]
 struct Seen {
-    /// When the log told of this address last.
+    /// When the log told of it last.
     told: Instant,
     untold: u64,
 }
 
-/// The log tells of an address once in this time.
+/// The log tells the same of an address once in this time.
 const LINE_EVERY: Duration = Duration::from_mins(1);
 
-/// Addresses that are remembered. Whoever comes from more of them in a minute is not told of meanwhile.
-const MAX_ADDRESSES: usize = 4096;
+/// Addresses, with what they do, that are remembered. Whoever comes from more of them in a minute is not told of meanwhile.
+const MAX_SEEN: usize = 4096;
 
 impl Mistakes {
-    /// Notes a mistake of a client at this address; returns how many there were since the log told of it last, when a line
-    /// is due.
-    pub(super) fn note(&self, address: IpAddr, now: Instant) -> Option<u64> {
+    /// Notes what a client at this address does; returns how often it did since the log told of it last, when a line is
+    /// due.
+    pub(super) fn note(&self, address: IpAddr, topic: Topic, now: Instant) -> Option<u64> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |seen: &Seen| now.saturating_duration_since(seen.told) < LINE_EVERY;
-        if let Some(seen) = seen.get_mut(&address) {
+        if let Some(seen) = seen.get_mut(&(address, topic)) {
             seen.untold += 1;
             if is_fresh(seen) {
                 return None;
@@ -96,17 +105,17 @@ impl Mistakes {
             seen.told = now;
             return Some(std::mem::take(&mut seen.untold));
         }
-        if seen.len() >= MAX_ADDRESSES {
+        if seen.len() >= MAX_SEEN {
             seen.retain(|_, seen| is_fresh(seen));
         }
-        if seen.len() >= MAX_ADDRESSES {
+        if seen.len() >= MAX_SEEN {
             return None;
         }
         let first = Seen {
             told: now,
             untold: 0,
         };
-        seen.insert(address, first);
+        seen.insert((address, topic), first);
         Some(1)
     }
 }
@@ -117,6 +126,9 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
+
+    const HTTP: Topic = Topic::Mistake(Mistake::Foreign(Foreign::Http));
+    const TLS: Topic = Topic::Mistake(Mistake::Foreign(Foreign::Tls));
 
     fn address(number: usize) -> IpAddr {
         Ipv4Addr::from(u32::try_from(number).unwrap()).into()
@@ -144,23 +156,24 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_of_once_a_minute_with_its_number() {
+    fn an_address_is_told_of_once_a_minute_for_each_mistake_with_their_number() {
         let (mistakes, now) = (Mistakes::default(), SystemClock.instant());
-        assert_eq!(mistakes.note(address(1), now), Some(1));
-        assert_eq!(mistakes.note(address(1), now), None);
-        assert_eq!(mistakes.note(address(2), now), Some(1));
-        assert_eq!(mistakes.note(address(1), now + LINE_EVERY), Some(2));
-        assert_eq!(mistakes.note(address(1), now + LINE_EVERY), None);
+        assert_eq!(mistakes.note(address(1), TLS, now), Some(1));
+        assert_eq!(mistakes.note(address(1), TLS, now), None);
+        assert_eq!(mistakes.note(address(2), TLS, now), Some(1));
+        assert_eq!(mistakes.note(address(1), HTTP, now), Some(1));
+        assert_eq!(mistakes.note(address(1), TLS, now + LINE_EVERY), Some(2));
+        assert_eq!(mistakes.note(address(1), TLS, now + LINE_EVERY), None);
     }
 
     #[test]
     fn many_addresses_cost_neither_memory_nor_the_log() {
         let (mistakes, now) = (Mistakes::default(), SystemClock.instant());
-        let lines = (0..2 * MAX_ADDRESSES).filter_map(|number| mistakes.note(address(number), now));
-        assert_eq!(lines.count(), MAX_ADDRESSES);
-        assert_eq!(mistakes.seen.lock().unwrap().len(), MAX_ADDRESSES);
+        let lines = (0..2 * MAX_SEEN).filter_map(|number| mistakes.note(address(number), TLS, now));
+        assert_eq!(lines.count(), MAX_SEEN);
+        assert_eq!(mistakes.seen.lock().unwrap().len(), MAX_SEEN);
         let later = now + LINE_EVERY;
-        assert_eq!(mistakes.note(address(2 * MAX_ADDRESSES), later), Some(1));
+        assert_eq!(mistakes.note(address(2 * MAX_SEEN), TLS, later), Some(1));
         assert_eq!(mistakes.seen.lock().unwrap().len(), 1);
     }
 }

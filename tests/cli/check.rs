@@ -25,6 +25,14 @@ fn a_configuration_without_faults_is_fine() {
 }
 
 #[test]
+fn the_file_is_named_like_that_of_other_commands_or_alone() {
+    let (fine, wrong) = (Configured::new(), Configured::with(WRONG, ACCOUNTS));
+    fine.run(&["check"]).exits(0);
+    wrong.run(&["check"]).exits(78);
+    check(&fine, &["--config", "/nowhere/posthouse.toml"]).exits(0);
+}
+
+#[test]
 fn every_fault_is_shown_with_its_place_and_a_hint() {
     let configured = Configured::with(WRONG, ACCOUNTS);
     let checked = check(&configured, &[]).exits(78).says("has 2 errors");

@@ -126,6 +126,19 @@ fn a_trial_ends_with_ctrl_c_and_leaves_its_folder() {
 }
 
 #[test]
+fn a_second_trial_in_the_same_folder_leaves_the_first_as_it_is() {
+    let trial = Trial::start();
+    let folder = trial.folder.path().join("trial");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let before = (read("posthouse.toml"), read("accounts.toml"));
+    run(&["try", "--directory", folder.to_str().unwrap()])
+        .exits(69)
+        .says("a trial runs already in");
+    assert_eq!((read("posthouse.toml"), read("accounts.toml")), before);
+    trial.run(&["status"]).exits(0);
+}
+
+#[test]
 fn a_running_server_tells_its_status() {
     let trial = Trial::start();
     let status = trial.run(&["status", "--json"]).exits(0).json();

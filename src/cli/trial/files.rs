@@ -11,6 +11,7 @@ use toml_edit::Value;
 
 use crate::auth::generate_password;
 use crate::config::{AccountKey, AccountValue, AccountsFile, AccountsFileError, NewAccount};
+use crate::control::client::Client;
 use crate::identity::AccountName;
 use crate::mail::Domain;
 use crate::secret::Secret;
@@ -22,6 +23,9 @@ use super::url::{UpstreamUrl, UrlTls};
 
 /// The name of the one account.
 pub(super) const ACCOUNT: &str = "demo";
+
+/// The data directory, in the folder of the trial.
+const DATA: &str = "data";
 
 /// The first line of a configuration that a trial may write over.
 const MARK: &str = "# Written by `posthouse try`, which writes it anew at each start.";
@@ -68,6 +72,12 @@ impl Files {
             let message = format!("{} is not of a trial and is left alone", config.display());
             return Err(Failure::new(Code::CannotCreate, message)
                 .with_hint("name another folder with --directory, or run `posthouse serve`"));
+        }
+        // Before anything of the trial that runs is written over.
+        if Client::connect(&folder.join(DATA)).is_ok() {
+            let message = format!("a trial runs already in {}", folder.display());
+            return Err(Failure::new(Code::Unavailable, message)
+                .with_hint("end it with Ctrl-C, or name another folder with --directory"));
         }
         let password = password(&folder.join("password"))?;
         account(&folder.join("accounts.toml"), &password)?;
@@ -170,7 +180,7 @@ fn text(plan: &Plan<'_>) -> String {
     format!(
         "{MARK}\n\
          # One for use in earnest, with every key explained: posthouse check --defaults\n\n\
-         [server]\nhostname = {hostname}\ndata_dir = \"data\"\n\n\
+         [server]\nhostname = {hostname}\ndata_dir = \"{DATA}\"\n\n\
          [log]\nlevel = \"{level}\"\n\n\
          [[listener]]\nname = \"submission\"\naddress = [{addresses}]\nports = [\"{starttls}\"]\n\
          tls = \"starttls\"\nauth = \"after-tls\"\n\n\
