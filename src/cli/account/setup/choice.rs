@@ -22,7 +22,7 @@ pub(super) struct Candidate {
     pub(super) networks: Vec<IpNet>,
     /// Whether its listener has the profile for devices.
     is_for_devices: bool,
-    is_reached_from_elsewhere: bool,
+    pub(super) is_reached_from_elsewhere: bool,
 }
 
 /// How a client is known.

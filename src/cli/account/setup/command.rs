@@ -200,15 +200,14 @@ fn chosen(config: &Checked, arguments: &Arguments, login: Login) -> Result<Candi
     Ok(chosen)
 }
 
-/// Returns what an account logs in as: devices take short names only.
+/// Returns what an account logs in as; for devices, which often take few letters, the shortest of its names.
 fn user(account: &Account, client: Option<Client>) -> String {
     let name = account.name.as_str();
     let aliases = account.aliases.iter().map(AccountName::as_str);
-    let short = match client {
-        Some(Client::Printer) => aliases.min_by_key(|alias| alias.chars().count()),
-        _ => None,
-    };
-    short.unwrap_or(name).to_owned()
+    let names = std::iter::once(name).chain(aliases);
+    let shortest = names.min_by_key(|name| name.chars().count());
+    let is_device = client == Some(Client::Printer);
+    shortest.filter(|_| is_device).unwrap_or(name).to_owned()
 }
 
 /// Returns the name to connect to: the server's, where a certificate is for it.
@@ -362,6 +361,12 @@ fn notes(
         notes.push(format!(
             "Passwords are taken without TLS from {} alone.",
             networks.join(", ")
+        ));
+    }
+    if !chosen.is_reached_from_elsewhere {
+        notes.push(format!(
+            "Only this machine reaches listener `{}`.",
+            chosen.listener
         ));
     }
     if !reachable(config, name) {
