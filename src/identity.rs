@@ -21,6 +21,19 @@ pub enum NameError {
     TooLong,
 }
 
+/// Returns a name of an account as it is compared: letter case does not count, also outside of ASCII.
+///
+/// A character that only looks like one of ASCII never becomes one: the Kelvin sign is not a `k`. Names that have such
+/// characters are compared to the letter, so that nobody is taken for somebody else by them.
+pub fn folded(name: &str) -> String {
+    let becomes_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
+    if name.contains(becomes_ascii) {
+        name.to_owned()
+    } else {
+        name.to_lowercase()
+    }
+}
+
 fn check(name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
@@ -178,6 +191,14 @@ mod tests {
             AccountName::parse(&"a".repeat(256)),
             Err(NameError::TooLong)
         );
+    }
+
+    #[test]
+    fn letter_case_of_names_does_not_count_but_a_look_alike_is_another_name() {
+        assert_eq!(folded("ÄNN@Example.COM"), "änn@example.com");
+        assert_eq!(folded("Kim"), "kim");
+        assert_ne!(folded("\u{212a}im"), "kim", "the Kelvin sign");
+        assert_ne!(folded("\u{130}da"), "ida", "the dotted capital I");
     }
 
     #[test]

@@ -6,14 +6,14 @@
 //! {"alert":{"id":1,"kind":"upstream_parked","upstream":"main",…}}
 //! ```
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::stored::Line;
+use crate::durable::Replacement;
 
 /// The name of the file in the data directory.
 pub const FILE: &str = "alerts";
@@ -127,22 +127,14 @@ impl AlertFile {
     /// The file is as it was.
     pub fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
         self.end = None;
-        let temporary = self.path.with_extension("tmp");
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary)?;
+        let mut file = Replacement::begin(&self.path)?;
         let mut octets = serde_json::to_vec(&Head {
             posthouse_alerts: VERSION,
         })?;
         octets.push(b'\n');
         octets.extend(encoded(lines)?);
         file.write_all(&octets)?;
-        file.sync_data()?;
-        fs::rename(&temporary, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        self.end = Some(file);
+        self.end = Some(file.finish()?);
         self.added = 0;
         self.whole = lines.len();
         Ok(())
@@ -160,6 +152,8 @@ fn encoded(lines: &[Line]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::alert::{Alert, Kind, Ledger, Settings};
     use crate::clock::Timestamp;
@@ -228,6 +222,19 @@ mod tests {
         assert!(matches!(load(&path), Err(LoadError::Version { found: 9 })));
         put(&path, b"hello\n");
         assert!(matches!(load(&path), Err(LoadError::Foreign)));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        // A folder is not replaced by a file.
+        fs::create_dir(&path).unwrap();
+        let mut file = AlertFile::new(path.clone());
+        assert!(file.rewrite(&ledger(&["one"]).whole()).is_err());
+        assert!(file.wants_all());
+        let left = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 1, "the folder alone");
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::acme;
 use crate::alert::Alerts;
-use crate::auth::{USES_FILE, Uses};
+use crate::auth::{self, Authenticator, DECOYS_FILE, Decoys, USES_FILE, Uses};
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dial::Dialer;
@@ -21,6 +21,7 @@ use crate::quota::{self, Quotas};
 use crate::relay::{self, Lane};
 use crate::route::Table;
 use crate::schedule::Chance;
+use crate::smtp::sasl::Mechanism;
 use crate::spool::embedded;
 use crate::submission::Directory;
 use crate::telemetry;
@@ -59,7 +60,10 @@ fn close_to_others(path: &Path) -> io::Result<()> {
 /// Writes a small file of the running server, such as the list of its ports. Lost at a power cut, made at each start.
 pub(super) fn note(path: &Path, text: &str) -> Result<(), AppError> {
     let temporary = path.with_extension("tmp");
-    let written = fs::File::create(&temporary)
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&temporary)
         .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
         .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| AppError::Create {
@@ -128,8 +132,54 @@ pub(super) fn quota_file(config: &Checked) -> PathBuf {
     config.server.data_dir.join("quota")
 }
 
+/// Makes what checks passwords.
+///
+/// # Errors
+/// [`AppError::Authenticator`] where the system gives no thread or no random octets.
+pub(super) fn authenticator(
+    config: &mut Checked,
+    clock: &Arc<dyn Clock>,
+) -> Result<Authenticator, AppError> {
+    let accounts = std::mem::take(&mut config.accounts);
+    let settings = auth::Settings::default();
+    let authenticator = Authenticator::new(settings, accounts, Arc::clone(clock))?;
+    authenticator.set_throttle(config.throttle.clone());
+    let authenticator = authenticator.with_uses(uses(config));
+    Ok(match decoys(config) {
+        Some(decoys) => authenticator.with_decoys(decoys),
+        None => authenticator,
+    })
+}
+
+/// Reads what SCRAM shows of unknown names, where it is offered. Without the file they could be told from others by this
+/// process and the one before, which is no reason not to begin.
+fn decoys(config: &Checked) -> Option<Decoys> {
+    let is_scram = |mechanism: &Mechanism| match mechanism {
+        Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => true,
+        Mechanism::External
+        | Mechanism::Login
+        | Mechanism::OAuthBearer
+        | Mechanism::Plain
+        | Mechanism::XOAuth2 => false,
+    };
+    let sessions = config.listeners.iter().flat_map(|listener| {
+        let of_networks = listener.networks.iter().map(|(_, session)| session);
+        std::iter::once(&listener.session).chain(of_networks)
+    });
+    let mut mechanisms = sessions.flat_map(|session| session.mechanisms.iter());
+    if !mechanisms.any(is_scram) {
+        return None;
+    }
+    let path = config.server.data_dir.join(DECOYS_FILE);
+    Decoys::kept_in(&path)
+        .inspect_err(|error| {
+            tracing::warn!(%error, path = %path.display(), "secret of unknown names not kept");
+        })
+        .ok()
+}
+
 /// Reads when application passwords were used last. Where that cannot be read it begins anew: it is only shown.
-pub(super) fn uses(config: &Checked) -> Uses {
+fn uses(config: &Checked) -> Uses {
     Uses::load(&uses_file(config)).unwrap_or_else(|error| {
         tracing::warn!(%error, "last uses of application passwords not readable, they begin anew");
         Uses::default()

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::{Alert, Alerts};
-use crate::auth::{self, Authenticator};
+use crate::auth::Authenticator;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Checked};
 use crate::control;
@@ -89,10 +89,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let signals = runtime.block_on(async { Signals::new() })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let spool = EmbeddedSpool::open(build::spool_settings(&config.spool), Arc::clone(&clock))?;
-    let accounts = std::mem::take(&mut config.accounts);
-    let authenticator =
-        Authenticator::new(auth::Settings::default(), accounts, Arc::clone(&clock))?;
-    authenticator.set_throttle(config.throttle.clone());
+    let authenticator = build::authenticator(&mut config, &clock)?;
     let tls = Arc::new(Reloadable::new(&config.tls)?);
     let quotas = build::quotas(&config, &clock);
     let journal = Journal::open(config.journal.clone(), Arc::clone(&clock));
@@ -104,7 +101,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         journal: Arc::clone(&journal),
         spool: Arc::new(spool),
         clock,
-        authenticator: Arc::new(authenticator.with_uses(build::uses(&config))),
+        authenticator: Arc::new(authenticator),
         tls,
         config,
     };
@@ -379,7 +376,7 @@ impl Parts {
         alerts: Alerts,
     ) -> Result<Reloader, AppError> {
         let register = register(&self.config.server.data_dir);
-        let ledger = senders::ledger(&self.config.server.data_dir);
+        let ledger = senders::ledger(&self.config);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),

@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::scram::ScramVerifier;
 use crate::clock::Timestamp;
-use crate::identity::{AccountName, Identity, Proof, TenantName};
+use crate::identity::{AccountName, Identity, Proof, TenantName, folded};
 use crate::secret::Secret;
 
 /// A configured account, as far as authentication is concerned.
@@ -96,7 +96,7 @@ pub enum AccountsError {
 #[derive(Debug)]
 pub struct Accounts {
     list: Vec<Account>,
-    by_name: HashMap<Box<str>, usize>,
+    by_name: HashMap<String, usize>,
     /// The longest prefixes first, so that the first that contains an address is the most specific one.
     by_network: Vec<(IpNet, usize)>,
     decoy: Option<PasswordHash>,
@@ -108,7 +108,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`] names the first two accounts that clash.
     pub fn new(accounts: Vec<Account>) -> Result<Self, AccountsError> {
-        let mut by_name: HashMap<Box<str>, usize> = HashMap::with_capacity(accounts.len());
+        let mut by_name: HashMap<String, usize> = HashMap::with_capacity(accounts.len());
         let mut networks: HashMap<IpNet, usize> = HashMap::new();
         let name_of = |index: usize| accounts.get(index).map(|account| account.name.clone());
         for (index, account) in accounts.iter().enumerate() {
@@ -144,6 +144,12 @@ impl Accounts {
         self.list.get(*self.by_name.get(&folded(name))?)
     }
 
+    /// Returns the name of the account with that name or alias; the name as it is where it is nobody's.
+    pub(super) fn own_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.find(name)
+            .map_or(name, |account| account.name.as_str())
+    }
+
     /// Returns who a client at that address is without a password: the active account with the narrowest network
     /// that contains it. An IPv4 address in its IPv6 form counts as IPv4.
     pub fn of_network(&self, address: IpAddr) -> Option<Identity> {
@@ -171,7 +177,11 @@ impl Accounts {
     /// the same tenant and still has, at `now`, what the client has shown.
     pub fn still_trusts(&self, identity: &Identity, evidence: &Evidence, now: Timestamp) -> bool {
         self.find(identity.account.as_str()).is_some_and(|account| {
-            account.active && account.tenant == identity.tenant && account.has(evidence, now)
+            // By then the name may be an alias of another account.
+            account.name == identity.account
+                && account.active
+                && account.tenant == identity.tenant
+                && account.has(evidence, now)
         })
     }
 
@@ -267,11 +277,6 @@ pub(super) enum Challenge {
     },
 }
 
-/// Letter case of names does not count, also outside of ASCII.
-pub(super) fn folded(name: &str) -> Box<str> {
-    name.to_lowercase().into()
-}
-
 /// Makes the hash for names that cannot log in as costly as that of most accounts, so that the time of an answer
 /// does not tell which names exist.
 fn decoy<'a>(accounts: &'a [Account]) -> Option<PasswordHash> {
@@ -314,6 +319,14 @@ mod tests {
         let found = accounts.find("aLICE@example.COM").unwrap();
         assert_eq!(found.name.as_str(), "Alice@Example.com");
         assert!(accounts.find("alice").is_none());
+    }
+
+    #[test]
+    fn a_name_that_only_looks_alike_is_nobodys() {
+        let accounts = Accounts::new(vec![account("kim", &[])]).unwrap();
+        assert!(accounts.find("KIM").is_some());
+        assert!(accounts.find("\u{212a}im").is_none(), "the Kelvin sign");
+        assert!(accounts.of_token("\u{212a}im").is_none());
     }
 
     #[test]
@@ -387,6 +400,12 @@ mod tests {
             ..alice.clone()
         }));
         assert!(!Accounts::default().still_trusts(&identity, &Evidence::Password(hash(1)), NOW));
+        let name = |text| AccountName::parse(text).unwrap();
+        assert!(!trusts(&Account {
+            name: name("carol"),
+            aliases: vec![name("alice")],
+            ..alice.clone()
+        }));
     }
 
     fn with_app_password(expires: Option<Timestamp>) -> Account {
@@ -426,6 +445,51 @@ mod tests {
         assert_eq!(cost(&alice, "zzzzz-fghjk"), (1, false));
         alice.password = Some(hash_password(&Secret::new("main".to_owned()), [1; 16]).unwrap());
         assert_eq!(cost(&alice, "zzzzz-fghjk"), (1, true));
+    }
+
+    #[test]
+    fn trust_in_an_application_password_or_a_verifier_ends_when_another_takes_its_place() {
+        let verifier = |salt| ScramVerifier::of(&Secret::new("x".to_owned()), [salt; 16]).ok();
+        let alice = Account {
+            scram: verifier(1),
+            ..with_app_password(None)
+        };
+        let identity = alice.identity(Proof::Password);
+        let own = alice.app_passwords.first().unwrap();
+        let shown = [
+            Evidence::AppPassword(own.label.clone(), own.hash.clone()),
+            Evidence::Scram(alice.scram.clone().unwrap()),
+        ];
+        let trusts = |alice: &Account| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            shown
+                .each_ref()
+                .map(|shown| accounts.still_trusts(&identity, shown, NOW))
+        };
+        assert_eq!(trusts(&alice), [true, true]);
+        let mut renewed = alice.clone();
+        renewed.scram = verifier(2);
+        assert_eq!(trusts(&renewed), [true, false]);
+        // Revoked and made anew under the same name.
+        let other = hash_password(&Secret::new("abcde-zzzzz".to_owned()), [8; 16]);
+        renewed.app_passwords.first_mut().unwrap().hash = other.unwrap();
+        assert_eq!(trusts(&renewed), [false, false]);
+    }
+
+    #[test]
+    fn nobody_logs_in_by_the_verifier_of_an_inactive_account() {
+        let verifier = ScramVerifier::of(&Secret::new("x".to_owned()), [1; 16]).ok();
+        let mut alice = Account {
+            scram: verifier,
+            ..account("alice", &[])
+        };
+        let is_found = |alice: &Account| {
+            let accounts = Accounts::new(vec![alice.clone()]).unwrap();
+            accounts.scram("Alice").is_some()
+        };
+        assert!(is_found(&alice));
+        alice.active = false;
+        assert!(!is_found(&alice));
     }
 
     #[test]

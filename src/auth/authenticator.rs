@@ -7,11 +7,11 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use tokio::sync::OnceCell;
 
-use super::account::{Accounts, Challenge, folded};
+use super::account::{Accounts, Challenge};
 use super::cache::{Cache, Digest};
+use super::decoys::Decoys;
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused};
@@ -19,7 +19,7 @@ use super::scram::ScramVerifier;
 use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
-use crate::identity::Identity;
+use crate::identity::{Identity, folded};
 use crate::secret::Secret;
 
 /// Bounds of the authenticator.
@@ -96,8 +96,7 @@ pub struct Authenticator {
     pool: Pool,
     throttle: Throttle,
     uses: Arc<Uses>,
-    /// What the verifiers of names are made of that cannot log in.
-    decoys: hmac::Key,
+    decoys: Decoys,
 }
 
 impl Authenticator {
@@ -110,9 +109,9 @@ impl Authenticator {
         accounts: Accounts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthenticatorError> {
-        let [mut key, mut decoys] = [[0; 32]; 2];
+        let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(AuthenticatorError::Random)?;
-        getrandom::fill(&mut decoys).map_err(AuthenticatorError::Random)?;
+        let decoys = Decoys::random().map_err(AuthenticatorError::Random)?;
         let pool =
             Pool::start(settings.threads, settings.queue).map_err(AuthenticatorError::Thread)?;
         Ok(Self {
@@ -123,7 +122,7 @@ impl Authenticator {
             pool,
             throttle: Throttle::new(),
             uses: Arc::default(),
-            decoys: hmac::Key::new(hmac::HMAC_SHA256, &decoys),
+            decoys,
         })
     }
 
@@ -131,6 +130,13 @@ impl Authenticator {
     #[must_use]
     pub fn with_uses(mut self, uses: Uses) -> Self {
         self.uses = Arc::new(uses);
+        self
+    }
+
+    /// Sets what SCRAM shows of names that nobody can log in with. Without it that is another thing in each process.
+    #[must_use]
+    pub fn with_decoys(mut self, decoys: Decoys) -> Self {
+        self.decoys = decoys;
         self
     }
 
@@ -151,7 +157,8 @@ impl Authenticator {
 
     /// Forgets the failures of an account; returns how many blocks have ended.
     pub fn release_account(&self, name: &str) -> usize {
-        self.throttle.release_account(name)
+        self.throttle
+            .release_account(self.accounts().own_name(name))
     }
 
     /// Forgets the failures of the network with this address; returns how many blocks have ended.
@@ -182,16 +189,13 @@ impl Authenticator {
     /// inactive account and a wrong password cost the same. Logins that are the same and come at once are checked
     /// once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
     pub async fn verify(&self, name: &str, password: &Secret, peer: IpAddr) -> Verdict {
-        // Whoever guesses by all names of an account must not have so many tries more.
         let accounts = self.accounts();
-        let name = accounts
-            .find(name)
-            .map_or(name, |account| account.name.as_str());
-        let leave = match self.throttle.admit(name, peer, self.clock.instant()) {
+        let leave = match self.leave((&accounts, name), peer) {
             Ok(leave) => leave,
             Err(retry_after) => return Verdict::Throttled { retry_after },
         };
-        let challenge = self.accounts().challenge(name, password, self.clock.now());
+        let name = accounts.own_name(name);
+        let challenge = accounts.challenge(name, password, self.clock.now());
         let found = self.compare(name, password, challenge).await;
         let now = self.clock.instant();
         match found {
@@ -209,29 +213,26 @@ impl Authenticator {
     }
 
     /// Returns what a client at `peer` must prove that it knows the password of. For a name that cannot log in this is
-    /// what no password fits, the same each time.
+    /// what no password fits, the same each time; see [`Decoys`].
     ///
     /// # Errors
     /// The time until a login will be allowed.
     pub fn scram(&self, name: &str, peer: IpAddr) -> Result<ScramVerifier, Duration> {
-        drop(self.throttle.admit(name, peer, self.clock.instant())?);
         let accounts = self.accounts();
+        drop(self.leave((&accounts, name), peer)?);
         let known = accounts.scram(name).map(|(_, verifier)| verifier);
-        Ok(known.unwrap_or_else(|| {
-            let iterations = accounts.usual_iterations();
-            ScramVerifier::decoy(&folded(name), &self.decoys, iterations)
-        }))
+        Ok(known.unwrap_or_else(|| self.decoys.verifier(name, accounts.usual_iterations())))
     }
 
     /// Takes the end of a login by SCRAM: `verifier` is the one that was proved to, `None` where the proof was wrong.
     pub fn scram_ended(&self, name: &str, proved: Option<&ScramVerifier>, peer: IpAddr) -> Verdict {
-        let now = self.clock.instant();
-        let leave = match self.throttle.admit(name, peer, now) {
+        let (accounts, now) = (self.accounts(), self.clock.instant());
+        let leave = match self.leave((&accounts, name), peer) {
             Ok(leave) => leave,
             Err(retry_after) => return Verdict::Throttled { retry_after },
         };
         // The account may have changed meanwhile.
-        let known = self.accounts().scram(name);
+        let known = accounts.scram(name);
         let known = known.filter(|(_, verifier)| Some(verifier) == proved);
         let Some((identity, verifier)) = known else {
             let Failure { delay, blocks } = leave.failed(now);
@@ -288,9 +289,20 @@ impl Authenticator {
     /// # Errors
     /// How long to wait, where there were too many failures.
     pub fn admit(&self, name: &str, peer: IpAddr) -> Result<Admission<'_>, Duration> {
-        let leave = self.throttle.admit(name, peer, self.clock.instant())?;
+        let leave = self.leave((&self.accounts(), name), peer)?;
         let clock = &*self.clock;
         Ok(Admission { leave, clock })
+    }
+
+    /// Allows a look at a login. It counts for the account, by whichever of its names: whoever guesses by all of them has no
+    /// more tries.
+    fn leave(
+        &self,
+        (accounts, name): (&Accounts, &str),
+        peer: IpAddr,
+    ) -> Result<Leave<'_>, Duration> {
+        let name = accounts.own_name(name);
+        self.throttle.admit(name, peer, self.clock.instant())
     }
 
     async fn check(
@@ -542,6 +554,36 @@ mod tests {
                 && is_accepted(&verdicts.3)
         );
         assert!(authenticator.flights.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_guesses_by_all_names_of_an_account_has_no_more_tries() {
+        let names = ["alice", "a1", "a2"];
+        let aliases = ["a1", "a2"].map(|name| AccountName::parse(name).unwrap());
+        let alice = Account {
+            scram: ScramVerifier::of(&secret("secret"), [5; 16]).ok(),
+            aliases: aliases.to_vec(),
+            ..account("alice", "secret")
+        };
+        let (one, _) = authenticator(vec![alice], 1);
+        // Each kind of login in turn, each by another name: five are looked at in all.
+        let by_scram = |name| one.scram_ended(name, None, PEER);
+        let verdict = one.verify("a1", &secret("guess"), PEER).await;
+        assert!(matches!(verdict, Verdict::WrongPassword { .. }));
+        for name in names {
+            let verdict = by_scram(name);
+            assert!(matches!(verdict, Verdict::WrongPassword { .. }), "{name}");
+        }
+        drop(one.admit("A2", PEER).unwrap().failed());
+        for name in names {
+            assert!(one.scram(name, PEER).is_err(), "{name}");
+            assert!(one.admit(name, PEER).is_err(), "{name}");
+            assert!(matches!(by_scram(name), Verdict::Throttled { .. }));
+            let verdict = one.verify(name, &secret("guess"), PEER).await;
+            assert!(matches!(verdict, Verdict::Throttled { .. }), "{name}");
+        }
+        assert_eq!(one.release_account("a1"), 1);
+        assert!(one.scram("alice", PEER).is_ok());
     }
 
     #[tokio::test]

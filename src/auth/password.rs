@@ -259,6 +259,12 @@ mod tests {
             Err(PasswordError::Parameters)
         );
         assert!(of("$argon2id$v=19$m=19456,t=2,p=1").is_ok());
+        // One with so short a salt cannot be computed: every login would hear 454.
+        let salt = STANDARD_NO_PAD.encode([2; 7]);
+        assert_eq!(
+            PasswordHash::parse(&format!("$argon2id$v=19$m=19456,t=2,p=1${salt}${digest}")),
+            Err(PasswordError::Form)
+        );
     }
 
     #[test]

@@ -9,10 +9,12 @@
 //! were under way together may overdraw a counter, and are paid for by a longer wait: some ten minutes at most, so
 //! that nobody can lock a user out for long.
 //!
-//! A login that is refused leaves nothing behind: only failures and successes make counters, so that what one network
-//! can do to the bounded table is bounded too.
+//! A login that is refused leaves nothing behind: only failures make counters, so that what one network can do to the
+//! bounded table is bounded too. Who has logged in from where is kept apart: however many fail, from however many networks,
+//! they do not make a user forgotten.
 
 mod blocks;
+mod known;
 mod settings;
 
 use std::collections::HashMap;
@@ -23,10 +25,11 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use super::account::folded;
+use crate::identity::folded;
 
 use blocks::Blocks;
 pub use blocks::{Block, Subject};
+use known::Known;
 pub use settings::{FailureLimit, ThrottleSettings};
 
 /// How many minutes of leaking a counter may be overdrawn by.
@@ -34,9 +37,6 @@ const OVERDRAFT: u32 = 10;
 
 /// Checks of one network that may be under way at once.
 const UNDER_WAY_BY_NETWORK: u32 = 128;
-
-/// How long a pair is known after a success.
-const KNOWN: Duration = Duration::from_hours(7 * 24);
 
 /// Counters in one generation; there are two. One takes about 64 octets.
 const CAPACITY: usize = 50_000;
@@ -52,6 +52,7 @@ pub(super) struct Throttle {
 struct Table {
     settings: Arc<ThrottleSettings>,
     blocks: Blocks,
+    known: Known,
     young: HashMap<u64, Counter>,
     old: HashMap<u64, Counter>,
     /// Checks under way, of networks and accounts; none is here with zero.
@@ -62,7 +63,6 @@ struct Table {
 struct Counter {
     failures: f64,
     at: Instant,
-    known_until: Option<Instant>,
 }
 
 /// The names of the three counters of one login; digests, so that their number costs little memory.
@@ -134,11 +134,11 @@ impl Throttle {
     ) -> Result<Leave<'_>, Duration> {
         let mut table = self.lock();
         let settings = Arc::clone(&table.settings);
-        let (name, network) = (folded(name), settings.network_of(peer));
+        let (name, network) = (Box::from(folded(name)), settings.network_of(peer));
         let keys = self.keys(&name, network);
         let standing = if settings.allows(peer) {
             Standing::Allowed
-        } else if table.is_known(keys.pair, now) {
+        } else if table.known.has(keys.pair, now) {
             Standing::Known
         } else {
             Standing::Stranger
@@ -181,7 +181,7 @@ impl Throttle {
         let mut table = self.lock();
         let mut keys = table.blocks.release_account(&name);
         let ended = keys.len();
-        keys.push(self.hasher.hash_one(&name));
+        keys.push(self.hasher.hash_one(name.as_str()));
         table.clear(&keys);
         ended
     }
@@ -235,9 +235,9 @@ impl Leave<'_> {
     /// Records that the password was right.
     pub(super) fn succeeded(self, now: Instant) {
         let mut table = self.throttle.lock();
-        let pair = table.counter(self.login.keys.pair, now);
-        pair.failures = 0.0;
-        pair.known_until = now.checked_add(KNOWN);
+        let pair = self.login.keys.pair;
+        table.clear(&[pair]);
+        table.known.note(pair, now);
     }
 
     /// Records that the password was wrong; returns how long the answer is to be held back, and who is refused now.
@@ -290,12 +290,6 @@ impl Table {
 
     fn existing(&mut self, key: u64) -> Option<&mut Counter> {
         self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
-    }
-
-    /// Returns whether a pair has logged in lately.
-    fn is_known(&mut self, pair: u64, now: Instant) -> bool {
-        let until = self.existing(pair).and_then(|pair| pair.known_until);
-        until.is_some_and(|until| now < until)
     }
 
     /// Says how long to wait. What has no counter has not failed.
@@ -353,7 +347,6 @@ impl Counter {
         Self {
             failures: 0.0,
             at: now,
-            known_until: None,
         }
     }
 

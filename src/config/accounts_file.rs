@@ -7,9 +7,9 @@ mod app_passwords;
 mod keys;
 
 use std::convert::Infallible;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
@@ -17,7 +17,8 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
 use crate::auth::{PasswordHash, ScramVerifier};
-use crate::identity::{AccountName, Label};
+use crate::durable::{self, Replacement};
+use crate::identity::{AccountName, Label, folded};
 
 pub use app_passwords::NewAppPassword;
 pub use keys::{AccountKey, AccountValue, KeyChange};
@@ -169,18 +170,15 @@ impl AccountsFile {
             path: path.clone(),
             source,
         };
-        let folder = folder_of(&path);
-        let folder = File::open(folder).map_err(unwritable)?;
         // The folder is locked, since the file itself is another one after every edit.
-        folder.lock().map_err(unwritable)?;
+        let folder = durable::lock_folder_of(&path).map_err(unwritable)?;
         let text = self.read(&path)?;
         let edited = self.edited(&text, change)?;
-        replace(&path, &edited).map_err(unwritable)?;
+        replace(&folder, &path, &edited).map_err(unwritable)?;
         let accepted = accept();
         if accepted.is_err() {
-            replace(&path, &text).map_err(unwritable)?;
+            replace(&folder, &path, &text).map_err(unwritable)?;
         }
-        folder.sync_all().map_err(unwritable)?;
         Ok(accepted)
     }
 
@@ -233,10 +231,9 @@ fn missing(name: &AccountName) -> AccountsFileError {
 
 /// Returns the key as it is in the file; letter case does not count.
 fn key_of(accounts: &dyn TableLike, name: &AccountName) -> Option<String> {
-    let wanted = name.as_str().to_lowercase();
+    let wanted = folded(name.as_str());
     let mut keys = accounts.iter().map(|(key, _)| key);
-    keys.find(|key| key.to_lowercase() == wanted)
-        .map(str::to_owned)
+    keys.find(|key| folded(key) == wanted).map(str::to_owned)
 }
 
 /// Sets a key of an account, keeping the comment beside it.
@@ -299,44 +296,19 @@ fn table_of(account: &NewAccount) -> Table {
     table
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Puts a new file in the place of the old one, with its mode and owner.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+/// Puts a new file in the place of the old one, in a locked folder, with its mode and owner. It stays locked.
+fn replace(folder: &File, path: &Path, text: &str) -> io::Result<()> {
     let old = match fs::metadata(path) {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    // What an interrupted edit may have left; nobody else writes it, since the folder is locked.
-    if let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
+    let mut file = Replacement::begin_under(folder.try_clone()?, path)?;
+    file.write_all(text.as_bytes())?;
+    if let Some(old) = old {
+        keep(file.file(), &old)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| old.map_or(Ok(()), |old| keep(&file, &old)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell; the file that is left is overwritten by the next edit.
-        let _removed = fs::remove_file(&temporary);
-    }
-    written
+    file.finish().map(drop)
 }
 
 fn keep(file: &File, old: &fs::Metadata) -> io::Result<()> {

@@ -86,7 +86,7 @@ fn logins(text: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// The keys whose values are not shown, unless they are tables.
-const SECRET_KEYS: [&str; 2] = ["inline", "password"];
+const SECRET_KEYS: [&str; 4] = ["inline", "password", "prefix", "scram"];
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -345,7 +345,7 @@ pub(super) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.join(", ")
 }
 
-/// Guesses what must not be shown of a line that may not be TOML: the text after the keys `inline` and `password`.
+/// Guesses what must not be shown of a line that may not be TOML: the text after the keys of secrets.
 fn secret_part(line: &str) -> Range<usize> {
     let is_secret_key = |key: &&str| {
         let after = line.split_once(key).map(|(_, after)| after.trim_start());
@@ -457,6 +457,8 @@ hint: upstreams defined here: `smarthost`, `graph`";
             "password=\"hunter2\"",
             "password = { inline =\n \"hunter2\" }",
             "password = \"\"\"\nhunter2\"\"\"",
+            "scram = \"hunter2\"",
+            "prefix = \"hunter2\"",
         ] {
             let shown = diagnostic(line, "hunter2", "m").to_string();
             assert!(!shown.contains("hunter2"), "{shown}");

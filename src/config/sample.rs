@@ -66,7 +66,7 @@ const INTRODUCTION: &str = "\
 # To begin, fill in three values: host, username and password under [upstream.main.smtp]. Then make an account
 # and start:
 #
-#   posthouse account add alice --config config/posthouse.toml
+#   posthouse account add alice --domain example.com --config config/posthouse.toml
 #   posthouse serve --config config/posthouse.toml
 #
 # A key behind a # without a space, such as `#shutdown_grace = \"30s\"`, is shown with its default: take the # away to

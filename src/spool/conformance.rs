@@ -10,8 +10,8 @@ use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
     BodyType, Cause, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, Failure,
-    ForwardPath, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient,
-    RecipientIndex, Response, ReversePath, Stage, TlsRequest,
+    ForwardPath, Hold, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId,
+    Recipient, RecipientIndex, Response, ReversePath, Stage, TlsRequest,
 };
 
 use super::{
@@ -127,6 +127,7 @@ pub(super) fn full_message() -> Message {
     message.envelope.smtputf8 = true;
     message.envelope.ret = Some(DsnReturn::Headers);
     message.envelope.envelope_id = Some("QQ314159 +2B".into());
+    message.envelope.hold = Some(Hold::For(Duration::from_mins(5)));
     message.envelope.deliver_by = Some(DeliverBy {
         deadline: START.after(Duration::from_mins(10)),
         mode: DeliverByMode::Return,

@@ -32,6 +32,8 @@ use super::unauthorized::Notice;
 pub(super) struct Decider {
     pub(super) parts: Arc<ServerParts>,
     pub(super) peer: IpAddr,
+    /// The same, where it is the client's for certain: who is trusted for an address is trusted for this one.
+    pub(super) known: Option<IpAddr>,
     session: u64,
     /// By what the client has shown who it is, once it has logged in.
     pub(super) evidence: Option<Evidence>,
@@ -47,10 +49,15 @@ pub(super) struct Decider {
 }
 
 impl Decider {
-    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr, session: u64) -> Self {
+    pub(super) fn new(
+        parts: Arc<ServerParts>,
+        (peer, known): (IpAddr, Option<IpAddr>),
+        session: u64,
+    ) -> Self {
         Self {
             parts,
             peer,
+            known,
             session,
             evidence: None,
             scram: None,
@@ -247,6 +254,17 @@ impl Decider {
             tracing::error!("a message ended that had not begun");
             return ask.refuse(session, &replies::INTERNAL_ERROR, "");
         };
+        // Hours may have gone by: whoever may not begin a message any more does not end one either. What ends by itself, such
+        // as a token, may have ended meanwhile.
+        if self.identity_at(session, intake.accepted()).is_none() {
+            self.parts.counts.count(Event::Refused);
+            tracing::info!(
+                code = replies::AUTH_REQUIRED.code(),
+                reason = "the account has changed since the message began",
+                "message refused"
+            );
+            return ask.refuse(session, &replies::AUTH_REQUIRED, "");
+        }
         let finished = match intake.finish().await {
             Ok(complete) => quota::charge(&self.parts, &mut reservation, complete),
             Err(refusal) => Err(refusal),

@@ -132,6 +132,11 @@ impl Intake {
         }
     }
 
+    /// Returns when the message began.
+    pub(super) fn accepted(&self) -> Timestamp {
+        self.accepted
+    }
+
     /// Takes the next octets. What goes wrong is told at the end of the message.
     pub(super) async fn push(&mut self, octets: Bytes) {
         let refused = match &mut self.stage {

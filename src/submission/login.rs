@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::alert::{Alert, Kind};
 use crate::auth::{Block, Verdict as Login};
+use crate::clock::Timestamp;
 use crate::identity::{Identity, Proof};
 use crate::secret::Secret;
 use crate::smtp::replies;
@@ -165,19 +166,28 @@ impl Decider {
     /// Returns the session's identity where it may still send: accounts change while sessions last. Where it may not,
     /// the session is logged out.
     pub(super) fn identity(&mut self, session: &mut Session) -> Option<Identity> {
+        let now = self.parts.clock.now();
+        self.identity_at(session, now)
+    }
+
+    /// Returns the same, where what ends by itself counts as it did at `when`.
+    pub(super) fn identity_at(
+        &mut self,
+        session: &mut Session,
+        when: Timestamp,
+    ) -> Option<Identity> {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
-        let neighbour = accounts.of_network(self.peer);
-        let now = self.parts.clock.now();
+        let neighbour = self.known.and_then(|address| accounts.of_network(address));
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
             Proof::Operator => {
                 accounts.of_operator(identity.account.as_str()).as_ref() == Some(&identity)
             }
-            Proof::Token => self.still_grants(&identity, &accounts),
+            Proof::Token => self.still_grants(&identity, &accounts, when),
             Proof::Certificate | Proof::Password => {
                 let evidence = self.evidence.as_ref();
-                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, now))
+                evidence.is_some_and(|evidence| accounts.still_trusts(&identity, evidence, when))
             }
         };
         if is_valid {

@@ -1,6 +1,7 @@
 //! Answers to logins with an access token.
 
 use crate::auth::Accounts;
+use crate::clock::Timestamp;
 use crate::identity::Identity;
 use crate::secret::Secret;
 use crate::smtp::replies;
@@ -66,17 +67,22 @@ impl Decider {
         if !self.enter(&identity) {
             return ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS);
         }
-        let (account, issuer) = (&identity.account, &grant.issuer);
+        let (account, issuer) = (&identity.account, &grant.issuer.name);
         tracing::info!(%account, issuer, until = %grant.until, "authenticated");
         self.grant = Some(grant);
         ask.accept(session, identity);
     }
 
-    /// Returns whether the token that the client has logged in with still entitles it: the token has not ended, its issuer
-    /// is still one, and the account is still there.
-    pub(super) fn still_grants(&self, identity: &Identity, accounts: &Accounts) -> bool {
+    /// Returns whether the token that the client has logged in with still entitles it: the token has not ended at `when`,
+    /// its issuer is still one and demands the same, and the account is still there.
+    pub(super) fn still_grants(
+        &self,
+        identity: &Identity,
+        accounts: &Accounts,
+        when: Timestamp,
+    ) -> bool {
         let entitled = |grant: &Grant| {
-            self.parts.clock.now() < grant.until
+            when < grant.until
                 && self.parts.tokens().knows(grant)
                 && accounts.of_token(identity.account.as_str()).as_ref() == Some(identity)
         };
@@ -93,7 +99,8 @@ fn identity(
 ) -> Result<Identity, &'static str> {
     let identity = accounts.of_token(grant.account.as_str());
     let identity = identity.ok_or("the token's account does not exist or is not active")?;
-    if grant.tenant.is_some() && grant.tenant != identity.tenant {
+    let tenant = &grant.issuer.tenant;
+    if tenant.is_some() && *tenant != identity.tenant {
         return Err("the token's issuer does not vouch for the tenant of the account");
     }
     let is_meant = |name: &str| {
@@ -108,10 +115,13 @@ fn identity(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::auth::Account;
-    use crate::clock::Timestamp;
+    use crate::http::Trust;
     use crate::identity::{AccountName, Proof, TenantName};
+    use crate::token::{AccountRule, Check, Demands, KeySource, Settings};
 
     fn account(name: &str, tenant: Option<&str>) -> Account {
         Account {
@@ -121,11 +131,22 @@ mod tests {
     }
 
     fn grant(account: &str, tenant: Option<&str>) -> Grant {
+        let url = url::Url::parse("https://login.example/keys").unwrap();
+        let issuer = Settings {
+            name: "corp".to_owned(),
+            check: Check::Jwt {
+                issuer: "https://login.example".to_owned(),
+                keys: KeySource::Fixed(url),
+            },
+            demands: Demands::default(),
+            accounts: AccountRule::Whole(Vec::new()),
+            tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
+            trust: Trust::SystemRoots,
+        };
         Grant {
-            issuer: "corp".into(),
+            issuer: Arc::new(issuer),
             subject: "Alice@corp.example".into(),
             account: AccountName::parse(account).unwrap(),
-            tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
             until: Timestamp::MAX,
         }
     }

@@ -155,7 +155,8 @@ fn account<'a>(subject: &'a str, rule: &AccountRule) -> Result<&'a str, Refusal>
         return Ok(subject);
     }
     let refusal = || Refusal::Domain(Refusal::words(subject));
-    let (local_part, domain) = subject.rsplit_once('@').ok_or_else(refusal)?;
+    let (local_part, domain) = subject.split_once('@').ok_or_else(refusal)?;
+    // Of `alice@other.example@example.com` two readers take two different domains; this one takes none that is listed.
     let is_listed = domains
         .iter()
         .any(|listed| listed.eq_ignore_ascii_case(domain));
@@ -373,6 +374,9 @@ mod tests {
             "not of a listed domain"
         );
         assert!(local("alice@evil.example@x").is_err());
+        // Neither the account `alice@other.example` nor `alice` is that of somebody who calls himself so.
+        assert!(local("alice@other.example@example.com").is_err());
+        assert!(whole("alice@other.example@example.com").is_err());
         assert!(local("alice").is_err());
         assert!(local("@example.com").is_err());
         assert!(named(AccountRule::LocalPart(Vec::new()), "alice@example.com").is_err());

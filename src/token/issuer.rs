@@ -16,7 +16,7 @@ use crate::tls::client::ClientTlsError;
 
 /// An issuer.
 pub(super) struct Issuer {
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     way: Way,
     clock: Arc<dyn Clock>,
 }
@@ -75,7 +75,7 @@ impl Issuer {
             }
         };
         Ok(Self {
-            settings,
+            settings: Arc::new(settings),
             way,
             clock,
         })

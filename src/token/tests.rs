@@ -207,6 +207,66 @@ async fn an_opaque_token_is_asked_about_and_the_answer_remembered_for_a_short_ti
 }
 
 #[tokio::test]
+async fn what_is_remembered_of_a_token_ends_with_the_token() {
+    let stage = Stage::asked();
+    // With the minute that clocks may differ, half a minute is left; the answer would count for a minute.
+    let said =
+        json!({ "active": true, "aud": "posthouse", "name": "alice", "exp": stage.now() - 30 });
+    stage.provider.know("short", said);
+    assert!(stage.is_accepted("short").await);
+    stage.clock.advance(Duration::from_secs(29));
+    assert!(stage.is_accepted("short").await);
+    stage.clock.advance(Duration::from_secs(2));
+    assert_eq!(
+        stage.verify("short").await,
+        Verdict::Refused(Refusal::Expired)
+    );
+    assert_eq!(stage.provider.requests("/introspect"), 1);
+}
+
+#[tokio::test]
+async fn metadata_of_another_issuer_bring_no_keys() {
+    let stage = Stage::new(|provider| {
+        let url = format!("{}/.well-known/openid-configuration", provider.url());
+        Check::Jwt {
+            issuer: "https://login.example".to_owned(),
+            keys: KeySource::Discovered(Url::parse(&url).unwrap()),
+        }
+    });
+    let claims = json!({
+        "iss": "https://login.example", "aud": "posthouse", "exp": stage.now() + HOUR, "name": "alice"
+    });
+    assert!(is_unavailable(
+        &stage.verify(&stage.provider.sign(claims)).await
+    ));
+    assert_eq!(stage.provider.requests("/keys"), 0);
+}
+
+#[tokio::test]
+async fn a_grant_ends_with_what_was_demanded_for_it() {
+    let mut stage = Stage::signed();
+    let Verdict::Accepted(grant) = stage.verify(&stage.token()).await else {
+        panic!("not accepted");
+    };
+    let was = Settings::clone(&grant.issuer);
+    let narrower = Demands {
+        clients: vec!["mailer".to_owned()],
+        ..was.demands.clone()
+    };
+    let changed = Settings {
+        demands: narrower,
+        ..was.clone()
+    };
+    for (settings, is_known) in [(was.clone(), true), (changed, false), (was, true)] {
+        stage.verifier = stage
+            .verifier
+            .renewed(vec![settings], &stage.dialer)
+            .unwrap();
+        assert_eq!(stage.verifier.knows(&grant), is_known);
+    }
+}
+
+#[tokio::test]
 async fn a_reload_keeps_the_keys_of_an_issuer_that_has_not_changed() {
     let mut stage = Stage::signed();
     let token = stage.token();

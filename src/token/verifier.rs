@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::settings::Settings;
 use crate::clock::{Clock, Timestamp};
 use crate::http::Dial;
-use crate::identity::{AccountName, TenantName};
+use crate::identity::AccountName;
 use crate::secret::Secret;
 use crate::telemetry::chain;
 use crate::tls::client::ClientTlsError;
@@ -20,14 +20,12 @@ const UNTOLD: Duration = Duration::from_hours(1);
 /// What a token gives.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Grant {
-    /// The issuer, by its name in the configuration.
-    pub issuer: Box<str>,
+    /// The issuer, and what was demanded of the token.
+    pub issuer: Arc<Settings>,
     /// The person or program, as the issuer names it.
     pub subject: Box<str>,
     /// The account it is for. Whether there is such an account is not known here.
     pub account: AccountName,
-    /// The tenant whose accounts the issuer vouches for; those of every tenant, and of none, where it is `None`.
-    pub tenant: Option<TenantName>,
     /// When it ends.
     pub until: Timestamp,
 }
@@ -70,7 +68,7 @@ impl Verifier {
     ) -> Result<Self, ClientTlsError> {
         let issuer = |settings: Settings| {
             let known = self.issuers.iter();
-            match known.clone().find(|issuer| issuer.settings == settings) {
+            match known.clone().find(|issuer| *issuer.settings == settings) {
                 Some(issuer) => Ok(Arc::clone(issuer)),
                 None => {
                     Issuer::new(settings, Arc::clone(dialer), Arc::clone(&self.clock)).map(Arc::new)
@@ -83,10 +81,11 @@ impl Verifier {
         })
     }
 
-    /// Returns whether the issuer of a grant is still one, and still vouches for the same tenant.
+    /// Returns whether the issuer of a grant is still one, and judged as it was then. Where anything has changed, such as its
+    /// keys' place or what is demanded, the token must be judged anew.
     pub fn knows(&self, grant: &Grant) -> bool {
-        let mut issuers = self.issuers.iter().map(|issuer| &issuer.settings);
-        issuers.any(|settings| *settings.name == *grant.issuer && settings.tenant == grant.tenant)
+        let mut issuers = self.issuers.iter();
+        issuers.any(|issuer| issuer.settings == grant.issuer)
     }
 
     /// Judges a token. A JWT goes to the issuer that it names, all else to the one that is asked: so no token is shown to
@@ -106,10 +105,9 @@ impl Verifier {
             Err(silence) => return Verdict::Unavailable(chain(&silence)),
         };
         Verdict::Accepted(Grant {
-            issuer: issuer.settings.name.as_str().into(),
+            issuer: Arc::clone(&issuer.settings),
             subject: bearer.subject,
             account: bearer.account,
-            tenant: issuer.settings.tenant.clone(),
             until: bearer.until.unwrap_or(self.clock.now().after(UNTOLD)),
         })
     }

@@ -40,6 +40,29 @@ fn the_filter_finds_failed_and_refused_logins_in_the_log() {
     assert_eq!(found(&log), vec!["127.0.0.1"; failed + throttled], "{text}");
 }
 
+#[test]
+fn the_filter_finds_the_client_behind_a_balancer_and_not_the_balancer() {
+    if !is_ready(missing_program("fail2ban-regex")) {
+        return;
+    }
+    let stage = Stage::new().expect("the stage is put up");
+    let log = stage.directory.path().join("posthouse.log");
+    let line = |proxy: &str| {
+        format!(
+            "2026-11-21T07:51:00.123456Z  WARN session{{session=7 peer=192.0.2.1 local_port=587{proxy}}}: \
+             authentication failed account=\"alice\"\n"
+        )
+    };
+    let text = [
+        line(""),
+        line(" proxy=198.51.100.1"),
+        line(" proxy=2001:db8::1"),
+    ]
+    .concat();
+    write_file(&log, text.as_bytes()).expect("the log is written");
+    assert_eq!(found(&log), vec!["192.0.2.1"; 3]);
+}
+
 /// Returns the addresses that the filter finds, in the order of the lines.
 fn found(log: &Path) -> Vec<String> {
     let mut command = Command::new("fail2ban-regex");

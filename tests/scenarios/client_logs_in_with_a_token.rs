@@ -191,6 +191,42 @@ fn a_session_ends_with_its_account() {
 }
 
 #[test]
+fn what_is_demanded_of_tokens_counts_for_those_who_are_in_already() {
+    let (upstream, provider) = (Server::willing(), IdentityProvider::start());
+    let setup = setup(&upstream, &provider);
+    let relay = setup.start();
+    let mut client = relay.secured_stranger();
+    client.must(&xoauth2(ACCOUNT, &provider.sign(claims())), "235");
+    relay.reload(&setup);
+    client.must(&format!("MAIL FROM:<{SENDER}>"), "250");
+    client.must("RSET", "250");
+    relay.reload(&setup.with("login.oauth.corp.clients", "[\"mailer\"]"));
+    client.must(&format!("MAIL FROM:<{SENDER}>"), "530");
+    client.must(&xoauth2(ACCOUNT, &provider.sign(claims())), "334 ");
+    client.must("", "535 5.7.8");
+    relay.stop();
+}
+
+#[test]
+fn a_message_that_began_before_its_token_ended_is_taken() {
+    let (upstream, provider) = (Server::willing(), IdentityProvider::start());
+    let relay = setup(&upstream, &provider).start();
+    let mut claims = claims();
+    // With the minute that clocks may differ, two seconds are left.
+    claims["exp"] = json!(now() - 58);
+    let mut client = relay.secured_stranger();
+    client.must(&xoauth2(ACCOUNT, &provider.sign(claims)), "235");
+    client.envelope(SENDER, &[RECIPIENT]);
+    client.must("DATA", "354");
+    client.send(&message("just in time"));
+    let end = now() + 3;
+    wait_for(PATIENCE, || Ok((now() >= end).then_some(()))).unwrap();
+    client.must(".", QUEUED);
+    client.must(&format!("MAIL FROM:<{SENDER}>"), "530");
+    relay.stop();
+}
+
+#[test]
 fn a_provider_is_asked_about_tokens_that_nobody_can_read() {
     let (upstream, provider) = (Server::willing(), IdentityProvider::start());
     let setup = Setup::to(&upstream);

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 
-use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, says, subjects, toml_text};
+use crate::stage::{RECIPIENT, SENDER, Server, Setup, json, message, says, subjects, toml_text};
 use crate::support::dialogue::HOSTNAME;
 use crate::support::fake_upstream::ReservedPort;
 use crate::support::process::write_file;
@@ -177,7 +177,17 @@ fn a_disabled_account_is_refused_in_a_session_that_had_logged_in() {
     let mut neighbour = relay.neighbour();
     let mut inside = relay.logged_in();
     inside.envelope(SENDER, &[RECIPIENT]);
+    let mut sending = [relay.logged_in(), relay.neighbour()];
+    for client in &mut sending {
+        client.envelope(SENDER, &[RECIPIENT]);
+        client.must("DATA", "354");
+        client.send(&message("too late"));
+    }
     relay.reload(&setup.clone().with("account.shop.active", "false"));
+    for client in &mut sending {
+        client.must(".", "530 5.7.0");
+        client.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
+    }
     logged_in.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
     neighbour.must(&format!("MAIL FROM:<{SENDER}>"), "530 5.7.0");
     let reply = inside.say("DATA");
@@ -256,5 +266,28 @@ fn mail_of_an_account_that_is_gone_is_held_where_its_upstream_is_gone_too() {
     );
     says(&setup, &["queue", "release", "--all", "--yes"]);
     assert_eq!(subjects(&upstream.wait_for(1)), ["orphan"]);
+    relay.stop();
+}
+
+#[test]
+fn another_way_to_a_certificate_waits_for_the_next_start_and_the_old_one_stays() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    let acme = setup
+        .clone()
+        .without("tls.self_signed")
+        .with("tls.acme.agree_to_terms", "true")
+        .with("tls.acme.challenge", "\"http-01\"")
+        .with("tls.acme.http", "[\"127.0.0.1:1\"]")
+        .with("tls.acme.directory", "\"https://127.0.0.1:1/dir\"");
+    acme.write();
+    let told = says(&acme, &["reload"]);
+    assert!(told.contains("at the next start"), "{told}");
+    // The authority would look where nothing answers, and clients would be shown a certificate that nobody knows.
+    let list = json(&acme, &["tls", "list", "--json"]);
+    assert_eq!(list[0]["source"], "self-signed", "{list}");
+    relay.secured_stranger();
+    assert_eq!(relay.count_in_log("getting a certificate"), 0);
     relay.stop();
 }

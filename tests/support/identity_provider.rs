@@ -74,9 +74,11 @@ impl IdentityProvider {
         format!("http://{}", self.address)
     }
 
-    /// Signs a token with its claims besides `iss`.
+    /// Signs a token with its claims, and `iss` where they do not say it.
     pub(crate) fn sign(&self, mut claims: Value) -> String {
-        claims["iss"] = self.url().into();
+        if claims.get("iss").is_none() {
+            claims["iss"] = self.url().into();
+        }
         let state = self.state.lock().unwrap();
         let (key, number) = &state.key;
         let header = json!({ "alg": "ES256", "kid": format!("key-{number}"), "typ": "JWT" });

@@ -81,6 +81,10 @@ struct Known {
 }
 
 impl Known {
+    fn is_of_network(&self) -> bool {
+        self.subject.network().is_some()
+    }
+
     fn block(&self, now: Instant) -> Block {
         Block {
             subject: self.subject.clone(),
@@ -107,11 +111,7 @@ impl Blocks {
             (known.last, known.until) = (now, until);
             return None;
         }
-        if self.known.len() >= CAPACITY {
-            self.known
-                .retain(|_, known| now.saturating_duration_since(known.last) < EPISODE);
-        }
-        if self.known.len() >= CAPACITY {
+        if !self.has_room(&subject, now) {
             return None;
         }
         let known = Known {
@@ -124,6 +124,25 @@ impl Blocks {
         let block = known.block(now);
         self.known.insert(key, known);
         Some(block)
+    }
+
+    /// Makes room where there is none: for an account, by the block of a network if there is no other way. Whoever makes
+    /// blocks without number, each from another network, keeps nobody from being told of an account's.
+    fn has_room(&mut self, subject: &Subject, now: Instant) -> bool {
+        if self.known.len() < CAPACITY {
+            return true;
+        }
+        self.known
+            .retain(|_, known| now.saturating_duration_since(known.last) < EPISODE);
+        if self.known.len() < CAPACITY {
+            return true;
+        }
+        let of_network = match subject {
+            Subject::Account(_) => self.known.iter().find(|(_, known)| known.is_of_network()),
+            Subject::Both(..) | Subject::Network(_) => None,
+        };
+        let given_up = of_network.map(|(key, _)| *key);
+        given_up.is_some_and(|key| self.known.remove(&key).is_some())
     }
 
     /// Counts a refusal.
@@ -203,12 +222,35 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_networks_without_number_do_not_hide_that_of_an_account() {
+        let (mut blocks, now) = (Blocks::default(), SystemClock.instant());
+        for key in 0..20_000_u32 {
+            let network = IpNet::from(IpAddr::from(key.to_be_bytes()));
+            let subject = Subject::Both("x".into(), network);
+            blocks.begin(u64::from(key), subject, MINUTE, now);
+        }
+        assert!(
+            blocks
+                .begin(90_000, account("alice"), MINUTE, now)
+                .is_some()
+        );
+        assert!(
+            blocks
+                .list(now)
+                .iter()
+                .any(|block| block.subject == account("alice"))
+        );
+        assert_eq!(blocks.known.len(), CAPACITY);
+    }
+
+    #[test]
     fn the_number_of_blocks_is_bounded_and_old_ones_make_room() {
         let (mut blocks, now) = (Blocks::default(), SystemClock.instant());
         for key in 0..20_000 {
             blocks.begin(key, account("x"), MINUTE, now);
         }
         assert_eq!(blocks.known.len(), CAPACITY);
+        assert!(blocks.begin(80_000, account("y"), MINUTE, now).is_none());
         assert!(
             blocks
                 .begin(90_000, account("y"), MINUTE, now + EPISODE)

@@ -165,6 +165,17 @@ fn checks_of_an_account_under_way_are_bounded_and_leave_a_known_user_alone() {
 }
 
 #[test]
+fn checks_of_a_known_user_under_way_do_not_hold_up_the_account_elsewhere() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+    let leaves: Vec<_> = (0..100)
+        .filter_map(|_| throttle.admit("alice", ip("192.0.2.1"), now).ok())
+        .collect();
+    assert_eq!(leaves.len(), 100);
+    assert!(log_in(&throttle, "alice", "198.51.100.1", now));
+}
+
+#[test]
 fn refused_and_abandoned_logins_leave_no_counter() {
     let (throttle, now) = (Throttle::new(), SystemClock.instant());
     guess(&throttle, "alice", "192.0.2.1", now, 5);
@@ -196,7 +207,39 @@ fn one_address_cannot_make_others_forgotten() {
         guess(&throttle, &format!("user{n}"), "203.0.113.1", now, 1);
     }
     let known = throttle.keys("alice", IpNet::from(ip("192.0.2.1"))).pair;
-    assert!(throttle.lock().is_known(known, now));
+    assert!(throttle.lock().known.has(known, now));
+}
+
+#[test]
+fn who_fails_from_many_networks_cannot_lock_out_a_known_user_by_making_it_forgotten() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+    // One guess from each of the networks of a /46: far more than there are counters.
+    for n in 0..3 * CAPACITY {
+        let peer = format!("2001:db8:{:x}:{:x}::1", n >> 16, n & 0xffff);
+        guess(&throttle, &format!("user{n}"), &peer, now, 1);
+    }
+    for n in 0..200 {
+        guess(&throttle, "alice", &format!("198.51.100.{n}"), now, 1);
+    }
+    assert!(
+        !log_in(&throttle, "alice", "203.0.113.1", now),
+        "a stranger waits"
+    );
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+}
+
+#[test]
+fn a_success_leaves_no_counter() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    guess(&throttle, "alice", "192.0.2.1", now, 4);
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+    assert_eq!(guess(&throttle, "alice", "192.0.2.1", now, 100), 5);
+    let before = throttle.lock().young.len();
+    for n in 0..100 {
+        assert!(log_in(&throttle, &format!("user{n}"), "203.0.113.1", now));
+    }
+    assert_eq!(throttle.lock().young.len(), before);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::auth::Account;
 use crate::cli::failure::{Code, Failure};
 use crate::config::{AccountKey, AccountValue, Checked};
-use crate::identity::AccountName;
+use crate::identity::{AccountName, folded};
 
 /// What an account is allowed, and where its mail goes.
 #[derive(Debug, Default, clap::Args)]
@@ -149,7 +149,7 @@ pub(super) fn refuse_taken(
     own: &AccountName,
 ) -> Result<(), Failure> {
     let is = |account: &Account, name: &AccountName| {
-        account.name.as_str().to_lowercase() == name.as_str().to_lowercase()
+        folded(account.name.as_str()) == folded(name.as_str())
     };
     let Some(other) = config.accounts.find(name.as_str()) else {
         return Ok(());

@@ -19,7 +19,7 @@ use crate::alert;
 use crate::auth::{Account, PasswordHash, ScramVerifier};
 use crate::config::raw;
 use crate::config::sources::Sources;
-use crate::identity::{AccountName, TenantName};
+use crate::identity::{AccountName, TenantName, folded};
 use crate::mail::{Domain, Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
 use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Rules, Scope, VerifiedSenders};
@@ -59,14 +59,14 @@ pub(in crate::config) fn accounts(
 ) -> CheckedAccounts {
     let mut checked = CheckedAccounts::default();
     let (names, limits) = (tables.names, AccountLimits::new(defaults, tables.limits));
-    let mut folded: HashMap<String, AccountName> = HashMap::new();
+    let mut taken: HashMap<String, AccountName> = HashMap::new();
     let mut networks: HashMap<IpNet, AccountName> = HashMap::new();
     warn_of_exposed_passwords(context, raw);
     let mut in_file: Vec<_> = raw.account.iter().collect();
     in_file.sort_by_key(|(key, _)| key.span().start);
     let mut aliases = aliases(context, &in_file);
     for (key, spanned) in in_file {
-        let Some(name) = name(context, key, &mut folded) else {
+        let Some(name) = name(context, key, &mut taken) else {
             continue;
         };
         let account = spanned.get_ref();
@@ -146,7 +146,7 @@ fn warn_of_unusable(context: &mut Context, account: &raw::Account, key: &Spanned
 fn name(
     context: &mut Context,
     key: &Spanned<String>,
-    folded: &mut HashMap<String, AccountName>,
+    taken: &mut HashMap<String, AccountName>,
 ) -> Option<AccountName> {
     let name = match AccountName::parse(key.get_ref()) {
         Ok(name) => name,
@@ -156,7 +156,7 @@ fn name(
             return None;
         }
     };
-    if let Some(other) = folded.insert(name.as_str().to_lowercase(), name.clone()) {
+    if let Some(other) = taken.insert(folded(name.as_str()), name.clone()) {
         let message = format!("accounts `{other}` and `{name}` differ only in letter case");
         let hint = "letter case of names does not count; give one of them another name";
         context.error(key.span(), message, hint);

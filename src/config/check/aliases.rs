@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::context::Context;
 use super::list::entries;
 use crate::config::raw;
-use crate::identity::AccountName;
+use crate::identity::{AccountName, folded};
 
 /// An account of the file, with its name.
 type Entry<'a> = (&'a Spanned<String>, &'a Spanned<raw::Account>);
@@ -17,7 +17,6 @@ pub(super) fn aliases(
     context: &mut Context,
     accounts: &[Entry<'_>],
 ) -> HashMap<AccountName, Vec<AccountName>> {
-    let folded = |name: &str| name.to_lowercase();
     let names = accounts.iter().map(|(key, _)| key.get_ref().as_str());
     let mut taken: HashMap<String, String> = names
         .map(|name| (folded(name), format!("the name of account `{name}`")))

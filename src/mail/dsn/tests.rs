@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 use proptest::prelude::*;
 
@@ -6,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::mail::address::{ForwardPath, ReversePath};
 use crate::mail::deliver_by::{DeliverBy, DeliverByMode, DeliverByTrace};
 use crate::mail::envelope::{DsnReturn, OriginalRecipient, TlsRequest};
+use crate::mail::hold::Hold;
 use crate::mail::outcome::{Cause, Stage};
 use crate::mail::status::EnhancedStatusCode;
 
@@ -133,6 +136,16 @@ fn types(report: &Report) -> Vec<String> {
         )
     };
     message.parts.iter().map(typed).collect()
+}
+
+/// Compares a report, as it is sent, with a file.
+#[track_caller]
+fn assert_reads(report: &Report, file: &str) {
+    let path = format!("{}/tests/data/dsn/{file}", env!("CARGO_MANIFEST_DIR"));
+    let written = String::from_utf8(report.octets.to_vec()).unwrap();
+    let written = written.replace("\r\n", "\n");
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == expected, "{path} should be:\n{written}");
 }
 
 /// A fixture whose deadline is over.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use crate::identity::Identity;
 use crate::secret::Secret;
@@ -178,28 +179,35 @@ impl Exchange {
         let Ok(response) = STANDARD.decode(encoded) else {
             return Next::Refused(replies::AUTH_MALFORMED);
         };
-        let Ok(response) = String::from_utf8(response) else {
-            return Next::Refused(replies::AUTH_FAILED);
-        };
+        // It may be a password: nothing of it stays in memory.
+        let response = Zeroizing::new(response);
+        match str::from_utf8(&response) {
+            Ok(response) => self.answer(response),
+            Err(_) => Next::Refused(replies::AUTH_FAILED),
+        }
+    }
+
+    fn answer(self, response: &str) -> Next {
         match self {
-            Self::Plain => password::plain(&response),
-            Self::LoginName => {
-                Next::Challenge(Self::LoginPassword(response), replies::AUTH_PASSWORD)
-            }
-            Self::LoginPassword(name) => password::credentials(&name, &response),
-            Self::ScramFirst(binding) => match ClientFirst::parse(&response, binding) {
+            Self::Plain => password::plain(response),
+            Self::LoginName => Next::Challenge(
+                Self::LoginPassword(response.to_owned()),
+                replies::AUTH_PASSWORD,
+            ),
+            Self::LoginPassword(name) => password::credentials(&name, response),
+            Self::ScramFirst(binding) => match ClientFirst::parse(response, binding) {
                 Some(first) => Next::ScramKeys(first),
                 None => Next::Refused(replies::AUTH_FAILED),
             },
             Self::ScramLast(server) => Next::Credentials(Credentials::Scram {
-                proven: server.check(&response),
+                proven: server.check(response),
                 name: server.name().to_owned(),
             }),
             Self::ScramProved(identity) if response.is_empty() => Next::LoggedIn(identity),
             Self::ScramProved(_) => Next::Refused(replies::AUTH_FAILED),
-            Self::OAuthBearer => token::oauthbearer(&response),
+            Self::OAuthBearer => token::oauthbearer(response),
             Self::TokenRefused => Next::Refused(replies::TOKEN_REFUSED),
-            Self::XOAuth2 => token::xoauth2(&response),
+            Self::XOAuth2 => token::xoauth2(response),
         }
     }
 }

@@ -315,17 +315,17 @@ mod tests {
         };
         let mut bound = b"p=tls-exporter,,".to_vec();
         bound.extend_from_slice(&[7; 32]);
-        let without_proof = format!("c={},r=abcxyz", STANDARD.encode(bound));
-        let transcript = format!("n=user,r=abc,{},{without_proof}", begun(7).message());
-        let signature = sign(&keys.stored_key.0, transcript.as_bytes());
-        let proof: Vec<u8> = client_key
-            .iter()
-            .zip(signature)
-            .map(|(a, b)| a ^ b)
-            .collect();
-        let last = format!("{without_proof},p={}", STANDARD.encode(proof));
-        assert!(matches!(begun(7).check(&last), Proven::Right(_)));
-        assert_eq!(begun(8).check(&last), Proven::Wrong);
+        let last = |nonce: &str| {
+            let without_proof = format!("c={},r={nonce}", STANDARD.encode(&bound));
+            let transcript = format!("n=user,r=abc,{},{without_proof}", begun(7).message());
+            let signature = sign(&keys.stored_key.0, transcript.as_bytes());
+            let signed = client_key.iter().zip(signature);
+            let proof: Vec<u8> = signed.map(|(a, b)| a ^ b).collect();
+            format!("{without_proof},p={}", STANDARD.encode(proof))
+        };
+        assert!(matches!(begun(7).check(&last("abcxyz")), Proven::Right(_)));
+        assert_eq!(begun(8).check(&last("abcxyz")), Proven::Wrong);
+        assert_eq!(begun(7).check(&last("abc")), Proven::Wrong, "not its nonce");
         assert_eq!(
             ClientFirst::parse("n,,n=user,r=abc", Binding::Exporter(Key([7; 32]))),
             None

@@ -417,6 +417,39 @@ fn a_stopped_session_ends_between_messages_and_not_in_one() {
 }
 
 #[test]
+fn an_international_host_name_is_said_in_a_labels() {
+    let mut dialogue = Dialogue::parse("@ tls off");
+    dialogue.settings.hostname = Domain::parse("bücher.example").unwrap();
+    let mut driver = Driver::new(&dialogue);
+    driver.feed(b"HELO x\r\nEHLO x\r\n", usize::MAX);
+    let expected = [
+        "S: 220 xn--bcher-kva.example ESMTP posthouse",
+        "S: 250 xn--bcher-kva.example",
+        "S: 250-xn--bcher-kva.example",
+    ];
+    assert_eq!(driver.events[..3], expected);
+}
+
+#[test]
+fn replies_leave_together_only_where_they_may_wait_for_each_other() {
+    let mut driver = free_session();
+    let group = b"MAIL FROM:<a@b>\r\nRSET\r\nNOOP\r\nRSET\r\nFROB\r\nRSET\r\nRSET\r\n";
+    driver.session.receive(group);
+    let mut lines = Vec::new();
+    loop {
+        match driver.session.poll(driver.now) {
+            Step::Ask(question) => driver.answer(question),
+            Step::Write(octets) => lines.push(octets.split(|octet| *octet == b'\n').count() - 1),
+            Step::Read { .. } => break,
+            step @ (Step::Body(_) | Step::Close | Step::Discard | Step::StartTls) => {
+                panic!("{step:?}")
+            }
+        }
+    }
+    assert_eq!(lines, [3, 2, 2]);
+}
+
+#[test]
 fn a_stopped_session_does_not_wait_for_a_login() {
     let mut driver = free_session();
     driver.feed(b"AUTH LOGIN\r\n", usize::MAX);

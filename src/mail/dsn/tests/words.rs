@@ -2,16 +2,6 @@
 
 use super::*;
 
-/// Compares a report, as it is sent, with a file.
-#[track_caller]
-fn assert_reads(report: &Report, file: &str) {
-    let path = format!("{}/tests/data/dsn/{file}", env!("CARGO_MANIFEST_DIR"));
-    let written = String::from_utf8(report.octets.to_vec()).unwrap();
-    let written = written.replace("\r\n", "\n");
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == expected, "{path} should be:\n{written}");
-}
-
 #[test]
 fn a_failure_names_the_reason_and_what_to_do() {
     let mut fixture = Fixture::new(&["you@there.example", "she@there.example"]);
@@ -75,6 +65,21 @@ fn a_delivery_is_a_delivery() {
     fixture.envelope.ret = Some(DsnReturn::Full);
     let report = fixture.of_first(Action::Delivered(&response));
     assert_reads(&report, "delivered.eml");
+}
+
+#[test]
+fn a_wish_to_be_held_is_repeated() {
+    let failure = refused("no");
+    let mut fixture = Fixture::new(&["you@there.example"]);
+    let [_, fields, _] = parts(&fixture.failed(&failure));
+    assert!(!fields.contains("Future-Release-Request"), "{fields}");
+    fixture.envelope.hold = Some(Hold::For(Duration::from_mins(1)));
+    let [_, fields, _] = parts(&fixture.failed(&failure));
+    assert!(
+        fields.contains("\r\nFuture-Release-Request: for;60\r\n"),
+        "{fields}"
+    );
+    assert!(fields.contains("\r\nArrival-Date: "), "{fields}");
 }
 
 #[test]
