@@ -67,6 +67,7 @@ mod perl;
 mod phpmailer;
 mod postfix;
 mod ruby;
+mod setup;
 mod smtplib;
 mod stage;
 mod swaks;
