@@ -12,6 +12,7 @@ use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 use super::password::{PasswordError, PasswordHash};
+use crate::panics::contain;
 use crate::secret::Secret;
 
 /// How long an idle thread keeps its memory (19 MiB with the default parameters).
@@ -36,11 +37,16 @@ pub(super) struct Pool {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// How a password is compared with a hash, in memory that can be used again.
+pub(super) type Compare =
+    fn(&PasswordHash, &Secret, &mut Vec<Block>) -> Result<bool, PasswordError>;
+
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     longest: usize,
+    compare: Compare,
 }
 
 #[derive(Debug, Default)]
@@ -62,10 +68,16 @@ impl Pool {
     /// # Errors
     /// The operating system starts no more threads.
     pub(super) fn start(threads: usize, longest: usize) -> io::Result<Self> {
+        Self::start_with(threads, longest, PasswordHash::matches)
+    }
+
+    /// As [`Pool::start`], with another way to compare.
+    pub(super) fn start_with(threads: usize, longest: usize, compare: Compare) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
             longest,
+            compare,
         });
         let mut pool = Self {
             shared,
@@ -110,7 +122,6 @@ impl Drop for Pool {
         }
         self.shared.work.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has dropped its job, whose caller has been told.
             let _ended = thread.join();
         }
     }
@@ -140,10 +151,16 @@ impl Shared {
         let _as_before = setpriority_process(Some(gettid()), NICE);
         let mut memory = Vec::new();
         while let Some(job) = self.next(&mut memory) {
-            if !job.answer.is_closed() {
-                let verdict = job.hash.matches(&job.password, &mut memory);
-                // The session may have gone away meanwhile; nobody wants the answer then.
+            if job.answer.is_closed() {
+                // The session has gone away; nobody wants the answer.
+                continue;
+            }
+            let compared = contain(|| (self.compare)(&job.hash, &job.password, &mut memory));
+            if let Ok(verdict) = compared {
                 let _heard = job.answer.send(verdict);
+            } else {
+                // Whoever waits learns it from the answer that is dropped. The thread goes on, or soon there were none.
+                memory = Vec::new();
             }
         }
     }
@@ -191,6 +208,21 @@ mod tests {
         let hash = hash_password(&secret("right"), [1; 16]).unwrap();
         assert_eq!(pool.check(hash.clone(), secret("right")).await, Ok(true));
         assert_eq!(pool.check(hash, secret("wrong")).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_answer_and_no_thread() {
+        let pool = Pool::start_with(1, 4, |hash, password, memory| {
+            assert!(password.expose() != "odd", "as a test wants it");
+            hash.matches(password, memory)
+        });
+        let pool = pool.unwrap();
+        let hash = hash_password(&secret("right"), [1; 16]).unwrap();
+        for _ in 0..2 {
+            let odd = pool.check(hash.clone(), secret("odd")).await;
+            assert_eq!(odd, Err(Refused::Failed));
+            assert_eq!(pool.check(hash.clone(), secret("right")).await, Ok(true));
+        }
     }
 
     #[tokio::test]

@@ -216,7 +216,7 @@ impl Server {
 
     /// Answers until `stop`; requests that are being answered then may end. Removes the socket.
     pub async fn run(
-        self,
+        &self,
         (spool, journal): (Arc<dyn SpoolAdmin>, Arc<Journal>),
         operator: Arc<dyn Operator>,
         stop: CancellationToken,

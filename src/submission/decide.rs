@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::alert::{Alert, Kind};
 use crate::auth::{Evidence, ScramVerifier};
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
@@ -21,6 +20,7 @@ use crate::telemetry;
 use crate::token::Grant;
 
 use super::counts::Event;
+use super::fault;
 use super::intake::{Complete, Intake, Origin, Part, Refusal};
 use super::parts::ServerParts;
 use super::quota;
@@ -196,7 +196,7 @@ impl Decider {
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot begin a message");
-                self.raise_fault(&error);
+                fault::raise(&error, &*self.parts.spool, &self.parts.alerts);
                 ask.refuse(session, &spool_reply(&error), "");
             }
         }
@@ -299,21 +299,8 @@ impl Decider {
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot store a message");
-                self.raise_fault(&error);
+                fault::raise(&error, &*self.parts.spool, &self.parts.alerts);
                 ask.refuse(session, &spool_reply(&error), "");
-            }
-        }
-    }
-
-    /// Raises an alert where the spool fails. That it is full is told otherwise.
-    fn raise_fault(&self, error: &SpoolError) {
-        match error {
-            SpoolError::Full => {}
-            SpoolError::Corrupt(_) | SpoolError::LeaseLost(_) | SpoolError::Unavailable(_) => {
-                let error = telemetry::chain(error);
-                let text = format!("New mail cannot be stored and is refused with 451: {error}.");
-                let alert = Alert::new(Kind::SystemError, text);
-                self.parts.alerts.raise(alert);
             }
         }
     }

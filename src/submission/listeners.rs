@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alert::{Alert, Kind};
+use crate::panics::contain;
 
 use super::arrival::{self, Arrival};
 use super::binding::Bound;
@@ -115,7 +116,10 @@ impl Port {
                 () = self.stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, peer),
+                // A port that a panic ended would be deaf for ever. The hook has told of it.
+                Ok((stream, peer)) => {
+                    let _begun = contain(|| self.begin(stream, peer));
+                }
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     // Thousands of ports may say so at once; one of them is heard.

@@ -8,6 +8,7 @@ mod connection;
 mod counts;
 mod decide;
 mod directory;
+mod fault;
 mod handshake;
 mod intake;
 mod limits;

@@ -83,6 +83,7 @@ mod sender_is_international;
 mod sender_is_rewritten;
 mod server_is_shut_in;
 mod somebody_confirms_a_sender;
+mod spool_fails;
 mod spool_is_damaged;
 mod spool_is_full;
 mod unauthorized_mail_is_held;
