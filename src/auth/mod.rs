@@ -8,6 +8,7 @@ mod account;
 mod app_password;
 mod authenticator;
 mod cache;
+mod costs;
 mod decoys;
 mod evidence;
 mod password;
