@@ -16,6 +16,7 @@
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
     pub(crate) mod dialogue;
+    pub(crate) mod fake_dns;
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod hook_server;
@@ -50,6 +51,7 @@ mod client_speaks_another_protocol;
 mod client_tries_an_open_relay;
 mod clients_ask_for_different_names;
 mod delivery_is_delayed;
+mod domain_is_verified_by_its_record;
 mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
