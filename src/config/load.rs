@@ -284,10 +284,10 @@ fn open<T: DeserializeOwned + Default>(
     missing: Missing,
     found: &mut Vec<Diagnostic>,
 ) -> Option<(T, Context)> {
-    let (text, is_readable_by_others) = match text_of(path) {
+    let (text, mode) = match text_of(path) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::IsEmpty => {
-            (String::new(), false)
+            (String::new(), 0)
         }
         Err(error) => {
             let source = Source::new(path, String::new());
@@ -302,11 +302,28 @@ fn open<T: DeserializeOwned + Default>(
     if !reading.is_toml {
         return None;
     }
-    let context = Context::new(&source, reading.removed, is_readable_by_others);
+    let mut context = Context::new(&source, reading.removed, mode & 0o004 != 0);
+    warn_of_writers(&mut context, path, mode);
     Some((reading.raw, context))
 }
 
-fn text_of(path: &Path) -> io::Result<(String, bool)> {
+/// Whoever can write these files decides who may send as whom, and which programs are run.
+fn warn_of_writers(context: &mut Context, path: &Path, mode: u32) {
+    let who = match mode & 0o022 {
+        0 => return,
+        0o020 => "its group",
+        _ => "everybody",
+    };
+    let message = format!("{who} can write this file (mode {:03o})", mode & 0o777);
+    let hint = format!(
+        "who writes it decides who may send as whom: chmod go-w {}",
+        path.display()
+    );
+    context.warning(0..0, message, hint);
+}
+
+/// Returns the text of a file, and its mode.
+fn text_of(path: &Path) -> io::Result<(String, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     let mut text = String::new();
@@ -314,7 +331,7 @@ fn text_of(path: &Path) -> io::Result<(String, bool)> {
     if read as u64 > MAX_FILE {
         return Err(io::Error::other("it is larger than 64 MiB"));
     }
-    Ok((text, mode & 0o004 != 0))
+    Ok((text, mode))
 }
 
 #[cfg(test)]

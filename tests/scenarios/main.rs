@@ -50,6 +50,7 @@ mod client_smuggles_a_second_message;
 mod client_speaks_another_protocol;
 mod client_tries_an_open_relay;
 mod clients_ask_for_different_names;
+mod configuration_is_open_to_others;
 mod delivery_is_delayed;
 mod domain_is_verified_by_its_record;
 mod file_descriptors_run_out;
