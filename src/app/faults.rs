@@ -81,6 +81,10 @@ mod tests {
     }
 
     /// Tends a part for this long that does its work so; returns when it began, in seconds.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock that the test lets go on"
+    )]
     async fn begins(
         length: Duration,
         work: impl AsyncFn(usize, CancellationToken) + Clone,

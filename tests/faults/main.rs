@@ -2,6 +2,7 @@
 //! parts of the server are put together here as `app` does, with a spool, a clock and upstreams that misbehave on demand.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,

@@ -7,6 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::stage::{Server, Setup, binary, command};
+use crate::support::process::write_file;
 
 #[test]
 fn others_can_write_it() {
@@ -46,7 +47,7 @@ fn others_can_write_it() {
     relay.stop();
 
     // A secret that others can write is none: there is no start with it.
-    std::fs::write(&secret, "hunter2").unwrap();
+    write_file(&secret, b"hunter2").unwrap();
     set_permissions(&secret, Permissions::from_mode(0o620)).unwrap();
     let setup = setup
         .with("upstream.main.smtp.username", "\"user\"")

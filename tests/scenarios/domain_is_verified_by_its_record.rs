@@ -2,12 +2,12 @@
 //! of `/etc/resolv.conf` at port 53, so the scenario has a network and a view of the files of its own, where a name server of
 //! the test is the one there is.
 
-use std::fs;
 use std::process::Command;
 
 use crate::stage::{ACCOUNT, Relay, Server, Setup, command, json, says};
 use crate::support::fake_dns::{Answer, FakeDns};
 use crate::support::peer::{is_ready, missing_program};
+use crate::support::process::write_file;
 
 const DOMAIN: &str = "elsewhere.example";
 
@@ -33,7 +33,7 @@ fn there_not_there_wrong_in_pieces_and_silent() {
     let directory = tempfile::tempdir().unwrap();
     let servers = directory.path().join("resolv.conf");
     let text = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
-    fs::write(&servers, text).unwrap();
+    write_file(&servers, text.as_bytes()).unwrap();
     let output = Command::new("unshare")
         .args(["-rmn", "sh", "-c"])
         .arg("ip link set lo up && mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"")

@@ -93,11 +93,10 @@ fn question(query: &[u8]) -> Option<(String, u16, usize)> {
 fn reply(query: &[u8], kind: u16, known: Option<Answer>) -> Option<Vec<u8>> {
     let (code, texts) = match known {
         None => (3, Vec::new()),
-        Some(Answer::Empty) => (0, Vec::new()),
         Some(Answer::Failure) => (2, Vec::new()),
         Some(Answer::Silence) => return None,
         Some(Answer::Texts(texts)) if kind == TXT => (0, texts),
-        Some(Answer::Texts(_)) => (0, Vec::new()),
+        Some(Answer::Empty | Answer::Texts(_)) => (0, Vec::new()),
     };
     let count = u16::try_from(texts.len()).unwrap();
     let says_no = u16::from(texts.is_empty() && code != 2);
