@@ -70,7 +70,7 @@ pub(super) struct TxtRecord {
 }
 
 impl Hook {
-    /// Runs the program. When it is cancelled, the program is killed.
+    /// Runs the program. When it is cancelled, the program is killed with all that it has started.
     pub(super) async fn run(&self, verb: Verb, record: &TxtRecord) -> Result<(), HookError> {
         let verb = match verb {
             Verb::Present => "present",
@@ -97,14 +97,13 @@ impl Hook {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let group = child.id();
-        let Ok(ended) = timeout(self.limit, finish(&mut child)).await else {
-            end_group(group);
-            return Err(HookError::Timeout {
-                program: self.program.clone(),
-                limit: self.limit,
-            });
-        };
+        let group = Group::of(&child);
+        let ended = timeout(self.limit, finish(&mut child)).await;
+        let ended = ended.map_err(|_| HookError::Timeout {
+            program: self.program.clone(),
+            limit: self.limit,
+        })?;
+        group.let_go();
         let (status, output) = ended.map_err(failed)?;
         if status.success() {
             return Ok(());
@@ -135,14 +134,27 @@ async fn gather(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// Ends the program with all that it has started.
-fn end_group(group: Option<u32>) {
-    let group = group
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
-    if let Some(group) = group {
-        // Where it has ended by itself meanwhile there is nothing to end.
-        let _ended = kill_process_group(group, Signal::KILL);
+/// The program with all that it has started. Ended when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    /// Leaves it alone: it has ended by itself.
+    fn let_go(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Where it has ended by itself meanwhile there is nothing to end.
+            let _ended = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
@@ -214,6 +226,40 @@ mod tests {
         let hook = hook(folder.path(), "yes & yes", Duration::from_millis(300));
         let error = hook.run(Verb::Present, &record()).await.unwrap_err();
         assert!(matches!(error, HookError::Timeout { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_ended_with_its_children_when_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!(
+            "sleep 60 & echo $! > {0}.new; mv {0}.new {0}; wait",
+            pid.display()
+        );
+        let hook = hook(folder.path(), &script, LONG);
+        let written = async {
+            while !pid.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let record = record();
+        tokio::select! {
+            ended = hook.run(Verb::Present, &record) => panic!("{ended:?}"),
+            () = written => {}
+        }
+        let sleeper = fs::read_to_string(&pid).unwrap();
+        let status = format!("/proc/{}/stat", sleeper.trim());
+        let is_over = || match fs::read_to_string(&status) {
+            Err(_) => true,
+            // Nobody may have asked yet how it ended.
+            Ok(stat) => stat.contains(") Z "),
+        };
+        let ended = async {
+            while !is_over() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG / 2, ended).await.unwrap();
     }
 
     #[tokio::test]

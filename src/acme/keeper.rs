@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,15 +34,26 @@ const STEPS_AGAIN: u32 = 8;
 /// How long is slept at most: the clock may be set, and a suspended machine wake up.
 const LONGEST_SLEEP: Duration = Duration::from_mins(30);
 
+/// How long is waited before certificates are put in force again that could not be.
+const INSTALL_AGAIN: Duration = Duration::from_mins(5);
+
 /// Puts a new certificate in force.
 #[async_trait]
 pub trait Install: Send + Sync {
-    /// Reads all certificates again and shows them from the next handshake on. What fails is logged there.
-    async fn install(&self);
+    /// Reads all certificates again and shows them from the next handshake on.
+    ///
+    /// # Errors
+    /// [`NotInstalled`]: the old ones are shown; it is tried again.
+    async fn install(&self) -> Result<(), NotInstalled>;
 
     /// Is told when a certificate could not be got or renewed for the `failures`th time in a row.
     fn failed(&self, holding: &Holding);
 }
+
+/// New certificates are not in force. Whoever says so has told people why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("new certificates are not in force")]
+pub struct NotInstalled;
 
 /// A certificate that is looked after.
 #[derive(Clone, Debug)]
@@ -75,6 +87,8 @@ pub struct Keeper {
     /// The files of certificates that somebody wants at once.
     wanted: Mutex<BTreeSet<PathBuf>>,
     changed: Notify,
+    /// Whether what is on the disk has to be put in force.
+    is_owed: AtomicBool,
 }
 
 impl Keeper {
@@ -88,6 +102,7 @@ impl Keeper {
             holdings: Mutex::default(),
             wanted: Mutex::default(),
             changed: Notify::new(),
+            is_owed: AtomicBool::new(false),
         }
     }
 
@@ -138,9 +153,17 @@ impl Keeper {
     pub async fn run(&self, install: &dyn Install, stop: CancellationToken) {
         let looking = async {
             loop {
+                if self.is_owed.load(Ordering::Relaxed) {
+                    self.put_in_force(install).await;
+                }
                 let next = self.look(install).await;
                 let now = self.clock.now();
-                let sleep = next.since(now).min(LONGEST_SLEEP);
+                let longest = if self.is_owed.load(Ordering::Relaxed) {
+                    INSTALL_AGAIN
+                } else {
+                    LONGEST_SLEEP
+                };
+                let sleep = next.since(now).min(longest);
                 // What is due keeps no processor busy, whatever the files say.
                 let sleep = sleep.max(Duration::from_millis(200));
                 let _woken = timeout(sleep, self.changed.notified()).await;
@@ -179,6 +202,11 @@ impl Keeper {
         next
     }
 
+    async fn put_in_force(&self, install: &dyn Install) {
+        let installed = install.install().await;
+        self.is_owed.store(installed.is_err(), Ordering::Relaxed);
+    }
+
     /// Reads what is known of a certificate, and tells it on.
     fn state<'a>(&self, settings: &Settings, names: &'a [String]) -> State<'a> {
         let mut state = State::read(settings, names);
@@ -203,26 +231,10 @@ impl Keeper {
         let obtained = timeout(LIMIT, self.obtain(settings, state, &patience)).await;
         let obtained = obtained.unwrap_or(Err(AcmeError::Timeout { limit: LIMIT }));
         let now = self.clock.now();
-        match &obtained {
-            Ok(()) => {
-                state.record.failures = 0;
-                state.record.last_error = None;
-                state.record.not_before = None;
-            }
-            Err(error) => {
-                state.record.failures = state.record.failures.saturating_add(1);
-                let asked = *lock(&patience);
-                let pause = plan::pause(state.record.failures, asked);
-                state.record.not_before = Some(now.after(pause));
-                state.record.last_error = Some(printable(&chain(error)).into());
-            }
-        }
+        let asked = *lock(&patience);
+        state.conclude(settings, &obtained, asked, now);
         if let Err(error) = state.record.write(&state.record_file, &settings.directory) {
             tracing::error!(error = chain(&error), "state of an order cannot be written");
-        }
-        state.is_wanted = false;
-        if obtained.is_ok() {
-            state.held = Held::read(&state.file, &settings.directory).ok().flatten();
         }
         state.plan(settings, now);
         self.publish(state);
@@ -230,7 +242,7 @@ impl Keeper {
         if obtained.is_ok() {
             let ends = holding.own.as_ref().map(|own| own.not_after.to_second());
             tracing::info!(names, ends, "certificate got");
-            install.install().await;
+            self.put_in_force(install).await;
         } else {
             let error = holding.last_error.as_deref();
             let (failures, next) = (holding.failures, holding.next.to_second());
@@ -368,6 +380,34 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Takes in what came of an attempt. `asked` is for how long the authority wants to be left alone.
+    fn conclude(
+        &mut self,
+        settings: &Settings,
+        obtained: &Result<(), AcmeError>,
+        asked: Option<Duration>,
+        now: Timestamp,
+    ) {
+        self.is_wanted = false;
+        let Err(error) = obtained else {
+            self.held = Held::read(&self.file, &settings.directory).ok().flatten();
+            self.record.failures = 0;
+            self.record.last_error = None;
+            // One that is to be renewed at once, as by a clock that is wrong, must not be ordered for ever.
+            let is_of_use = self
+                .held
+                .as_ref()
+                .is_some_and(|held| plan::renewal(held.validity(), settings.renew_before) > now);
+            let pause = plan::pause(u32::MAX, None);
+            self.record.not_before = (!is_of_use).then(|| now.after(pause));
+            return;
+        };
+        self.record.failures = self.record.failures.saturating_add(1);
+        let pause = plan::pause(self.record.failures, asked);
+        self.record.not_before = Some(now.after(pause));
+        self.record.last_error = Some(printable(&chain(error)).into());
+    }
+
     /// Decides when something is tried.
     fn plan(&mut self, settings: &Settings, now: Timestamp) {
         let of_directory = self.held.as_ref().filter(|held| held.is_of_directory);
@@ -375,7 +415,10 @@ impl<'a> State<'a> {
             Some(held) if !self.is_wanted => plan::renewal(held.validity(), settings.renew_before),
             Some(_) | None => now,
         };
-        let paused = self.record.not_before.filter(|_| !self.is_wanted);
+        let Record {
+            tried, not_before, ..
+        } = self.record;
+        let paused = plan::paused_until(tried, not_before, now).filter(|_| !self.is_wanted);
         let due = due.max(paused.unwrap_or_default());
         self.due = if self.record.order.is_some() {
             due
@@ -401,3 +444,6 @@ impl<'a> State<'a> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

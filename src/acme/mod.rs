@@ -26,7 +26,7 @@ pub use answers::Answers;
 pub use error::AcmeError;
 pub use file::FileError;
 pub use hook::HookError;
-pub use keeper::{Holding, Install, Keeper, UnknownName, holdings};
+pub use keeper::{Holding, Install, Keeper, NotInstalled, UnknownName, holdings};
 pub use settings::{Binding, Challenge, Hook, KeyKind, LETS_ENCRYPT, Settings};
 pub use store::{FOLDER, certificate_file};
 pub use tls_alpn::serve_tls_alpn;

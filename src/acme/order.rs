@@ -125,7 +125,7 @@ impl Job<'_> {
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization.map_err(step("reading an authorization"))?;
             if is_open(&authorization)? {
-                let name = name_of(&authorization);
+                let name = self.asked_name(&authorization)?;
                 let challenge = self.challenge(&mut authorization, &name)?;
                 shown.show(&challenge, &name).await?;
             }
@@ -155,6 +155,19 @@ impl Job<'_> {
             Err(error) if is_final(&error) => Err(self.reason(order).await),
             Err(error) => Err(step("waiting for the authority to look")(error)),
         }
+    }
+
+    /// Returns the name that is to be proven. For others nothing is shown, whatever an authority says: its answer names what
+    /// the operator's program changes in DNS.
+    fn asked_name(&self, authorization: &AuthorizationHandle<'_>) -> Result<String, AcmeError> {
+        let name = name_of(authorization);
+        if is_asked(self.names, &name) {
+            return Ok(name);
+        }
+        Err(AcmeError::Unproven {
+            name: printable(&name),
+            reason: "nobody has asked for it".into(),
+        })
     }
 
     fn challenge<'a>(
@@ -222,6 +235,14 @@ fn name_of(authorization: &AuthorizationHandle<'_>) -> String {
         .identifier
         .authorized(false)
         .to_string()
+}
+
+/// Returns whether a certificate for these names needs the proof of a name.
+fn is_asked(names: &[String], name: &str) -> bool {
+    let mut bases = names
+        .iter()
+        .map(|own| own.strip_prefix("*.").unwrap_or(own));
+    bases.any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// What is shown to the authority while it looks.
@@ -350,6 +371,20 @@ mod tests {
         for kind in [KeyKind::EcdsaP256, KeyKind::Rsa2048] {
             let key = make_key(kind).unwrap();
             assert!(!request(&names(), &key).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn nothing_is_shown_for_a_name_that_nobody_has_asked_for() {
+        assert!(is_asked(&names(), "Mail.example.com") && is_asked(&names(), "example.org"));
+        for other in [
+            "example.com",
+            "a.example.org",
+            "*.example.org",
+            "--help",
+            "",
+        ] {
+            assert!(!is_asked(&names(), other), "{other}");
         }
     }
 

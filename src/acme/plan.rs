@@ -45,6 +45,16 @@ pub(super) fn pause(failures: u32, asked: Option<Duration>) -> Duration {
     own.max(asked.unwrap_or_default().min(LONGEST_WAIT))
 }
 
+/// Returns until when nothing is tried after a try at `tried`, if that counts still.
+pub(super) fn paused_until(
+    tried: Option<Timestamp>,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    // What was tried ahead of now was tried before the clock was set back: its pause may end years from now.
+    until.filter(|_| tried.is_none_or(|tried| tried <= now))
+}
+
 /// Returns when another order may be placed, after those of these times.
 pub(super) fn order_allowed(orders: &[Timestamp], now: Timestamp) -> Timestamp {
     let mut recent: Vec<_> = recent(orders, now).collect();
@@ -137,5 +147,10 @@ mod tests {
     fn a_clock_that_was_set_back_does_not_block_for_ever() {
         let ahead = [NOW.after(DAY); 5];
         assert_eq!(order_allowed(&ahead, NOW), NOW);
+        let year = NOW.after(365 * DAY);
+        assert_eq!(paused_until(Some(year), Some(year.after(DAY)), NOW), None);
+        let pause = Some(NOW.after(DAY));
+        assert_eq!(paused_until(Some(NOW), pause, NOW), pause);
+        assert_eq!(paused_until(None, pause, NOW), pause);
     }
 }

@@ -128,9 +128,20 @@ impl AlertFile {
     pub fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
         self.end = None;
         let temporary = self.path.with_extension("tmp");
+        let file = self.replace(&temporary, lines).inspect_err(|_| {
+            // On a full disk it would take room from the mail.
+            let _gone = fs::remove_file(&temporary);
+        })?;
+        self.end = Some(file);
+        self.added = 0;
+        self.whole = lines.len();
+        Ok(())
+    }
+
+    fn replace(&self, temporary: &Path, lines: &[Line]) -> io::Result<File> {
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary)?;
+        let mut file = options.open(temporary)?;
         let mut octets = serde_json::to_vec(&Head {
             posthouse_alerts: VERSION,
         })?;
@@ -138,14 +149,11 @@ impl AlertFile {
         octets.extend(encoded(lines)?);
         file.write_all(&octets)?;
         file.sync_data()?;
-        fs::rename(&temporary, &self.path)?;
+        fs::rename(temporary, &self.path)?;
         if let Some(folder) = self.path.parent() {
             File::open(folder)?.sync_all()?;
         }
-        self.end = Some(file);
-        self.added = 0;
-        self.whole = lines.len();
-        Ok(())
+        Ok(file)
     }
 }
 
@@ -228,6 +236,19 @@ mod tests {
         assert!(matches!(load(&path), Err(LoadError::Version { found: 9 })));
         put(&path, b"hello\n");
         assert!(matches!(load(&path), Err(LoadError::Foreign)));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        // A folder is not replaced by a file.
+        fs::create_dir(&path).unwrap();
+        let mut file = AlertFile::new(path.clone());
+        assert!(file.rewrite(&ledger(&["one"]).whole()).is_err());
+        assert!(file.wants_all());
+        let left = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 1, "the folder alone");
     }
 
     #[test]

@@ -341,17 +341,19 @@ impl Ledger {
     pub fn take_errands(&mut self, at_most: usize, now: Timestamp) -> Vec<Errand> {
         let room = at_most.saturating_sub(self.running.len());
         let idle = self.errands.values();
-        let idle = idle.filter(|errand| !self.running.contains(&errand.id) && errand.next <= now);
+        let is_due = |errand: &&Errand| due_at(errand, now) <= now;
+        let idle = idle.filter(|errand| !self.running.contains(&errand.id));
+        let idle = idle.filter(is_due);
         let taken: Vec<_> = idle.take(room).cloned().collect();
         self.running.extend(taken.iter().map(|errand| errand.id));
         taken
     }
 
     /// Returns when the next errand is to be run that does not run.
-    pub fn next_errand(&self) -> Option<Timestamp> {
+    pub fn next_errand(&self, now: Timestamp) -> Option<Timestamp> {
         let idle = self.errands.values();
         let idle = idle.filter(|errand| !self.running.contains(&errand.id));
-        idle.map(|errand| errand.next).min()
+        idle.map(|errand| due_at(errand, now)).min()
     }
 
     /// Notes what came of an errand.
@@ -416,6 +418,16 @@ impl Ledger {
         let errands = self.errands.values().cloned().map(Line::Errand);
         let late = [Line::LateUntil(self.late_until)];
         late.into_iter().chain(stored).chain(errands).collect()
+    }
+}
+
+/// Returns when an errand is to be run: at once, where the clock has been set back since that was decided.
+fn due_at(errand: &Errand, now: Timestamp) -> Timestamp {
+    let longest = RETRIES.last().copied().unwrap_or_default();
+    if errand.next > now.after(longest) {
+        now
+    } else {
+        errand.next
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +60,10 @@ fn close_to_others(path: &Path) -> io::Result<()> {
 /// Writes a small file of the running server, such as the list of its ports. Lost at a power cut, made at each start.
 pub(super) fn note(path: &Path, text: &str) -> Result<(), AppError> {
     let temporary = path.with_extension("tmp");
-    let written = fs::File::create(&temporary)
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&temporary)
         .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
         .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| AppError::Create {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::acme::{self, Holding, Install};
+use crate::acme::{self, Holding, Install, NotInstalled};
 use crate::alert::{Alert, Kind};
 use crate::clock::Timestamp;
 use crate::config::Checked;
@@ -94,19 +94,26 @@ fn described(source: &str, file: &Path, own: Option<&PeerCertificate>) -> Certif
 
 #[async_trait]
 impl Install for Reloader {
-    async fn install(&self) {
+    async fn install(&self) -> Result<(), NotInstalled> {
         // Not while a reload exchanges them.
         let _turn = self.turn.lock().await;
         let (tls, settings) = (Arc::clone(&self.tls), self.kept().tls.clone());
         let prepared = tokio::task::spawn_blocking(move || tls.prepare(&settings)).await;
-        match prepared {
-            Ok(Ok(config)) => self.tls.replace(config),
-            Ok(Err(error)) => {
-                let error = telemetry::chain(&error);
-                tracing::error!(error, "a new certificate is not used");
+        let error = match prepared {
+            Ok(Ok(config)) => {
+                self.tls.replace(config);
+                return Ok(());
             }
-            Err(error) => tracing::error!(%error, "a new certificate is not used"),
-        }
+            Ok(Err(error)) => telemetry::chain(&error),
+            Err(error) => error.to_string(),
+        };
+        let alert = Kind::SystemError;
+        tracing::error!(%alert, error, "a new certificate is not used");
+        let text = format!(
+            "A certificate has been renewed, and clients are shown the old one: {error}. Repair that; it is tried again."
+        );
+        self.parts.alerts.raise(Alert::new(alert, text));
+        Err(NotInstalled)
     }
 
     fn failed(&self, holding: &Holding) {

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{chown, lchown};
+use std::os::unix::fs::chown;
 use std::path::Path;
 
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, fchown, fstat, openat};
+use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Gid, Resource, Rlimit, Uid, getrlimit, set_dumpable_behavior, setrlimit,
 };
@@ -93,7 +95,7 @@ fn drop_capabilities(kept: CapabilitySet) -> rustix::io::Result<()> {
     let permitted = rustix::thread::capabilities(None)?.permitted & kept;
     match clear_ambient_capability_set() {
         // Before Linux 4.3 there are none.
-        Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+        Ok(()) | Err(Errno::INVAL) => {}
         Err(error) => return Err(error),
     }
     let sets = CapabilitySets {
@@ -103,7 +105,7 @@ fn drop_capabilities(kept: CapabilitySet) -> rustix::io::Result<()> {
     };
     match set_capabilities(None, sets) {
         // A filter of system calls forbids it; `held` tells what is left.
-        Ok(()) | Err(rustix::io::Errno::PERM) => {}
+        Ok(()) | Err(Errno::PERM) => {}
         Err(error) => return Err(error),
     }
     set_no_new_privs(true)
@@ -176,15 +178,35 @@ impl User {
     }
 
     /// Gives a folder and the files in it to the user, where it is there.
+    ///
+    /// The user may write beside it already, and so may whoever has taken over the server before: nothing is followed, and
+    /// what is given away is what was looked at.
+    ///
+    /// # Errors
+    /// The folder is a link, or no folder; a file cannot be given away.
     pub(super) fn own_all(&self, folder: &Path) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => read?,
+        let looking = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = match openat(CWD, folder, looking | OFlags::DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            opened => opened?,
         };
-        self.own(folder)?;
-        for entry in entries {
-            // Not through a link: what it leads to may be another's.
-            lchown(entry?.path(), Some(self.uid), Some(self.gid))?;
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        fchown(&opened, Some(uid), Some(gid))?;
+        for entry in Dir::read_from(&opened)? {
+            let entry = entry?;
+            // A pipe must not keep the start waiting.
+            let file = openat(
+                &opened,
+                entry.file_name(),
+                looking | OFlags::NONBLOCK,
+                Mode::empty(),
+            );
+            let Ok(file) = file else { continue };
+            let found = fstat(&file)?;
+            // A file with a second name may be another's.
+            if FileType::from_raw_mode(found.st_mode).is_file() && found.st_nlink == 1 {
+                fchown(&file, Some(uid), Some(gid))?;
+            }
         }
         Ok(())
     }
@@ -214,6 +236,8 @@ impl User {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nposthouse:x:997:995::/var/lib/posthouse:/usr/sbin/nologin\n";
@@ -236,6 +260,39 @@ mod tests {
             assert!(rustix::thread::no_new_privs().unwrap());
         });
         given_up.join().unwrap();
+    }
+
+    #[test]
+    fn nothing_is_given_away_through_a_link() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        for folder in ["others", "tokens"] {
+            fs::create_dir(path(folder)).unwrap();
+        }
+        for file in ["others/shadow", "others/hard", "tokens/token"] {
+            fs::File::create(path(file)).unwrap();
+        }
+        fs::hard_link(path("others/hard"), path("tokens/hard")).unwrap();
+        std::os::unix::fs::symlink(path("others/shadow"), path("tokens/soft")).unwrap();
+        std::os::unix::fs::symlink(path("others"), path("link")).unwrap();
+        let own = rustix::process::geteuid();
+        let owner = |name: &str| fs::metadata(path(name)).unwrap().uid();
+        let nobody = User {
+            uid: 65_534,
+            gid: 65_534,
+            groups: Vec::new(),
+        };
+        assert!(nobody.own_all(&path("link")).is_err());
+        nobody.own_all(&path("missing")).unwrap();
+        // Who is not root cannot give anything away.
+        let is_given = nobody.own_all(&path("tokens")).is_ok();
+        assert_eq!(is_given, own.is_root());
+        for other in ["others", "others/shadow", "others/hard"] {
+            assert_eq!(owner(other), own.as_raw(), "{other}");
+        }
+        for ours in ["tokens", "tokens/token"] {
+            assert_eq!(owner(ours) == nobody.uid, is_given, "{ours}");
+        }
     }
 
     #[test]

@@ -58,7 +58,20 @@ pub(super) fn start(
         Encryption::Own => Some(&reloader.tls),
         Encryption::Proxy => None,
     };
-    Server::start(ports, tls, &site, &server::Settings::default()).map(Some)
+    Server::start(ports, tls, &site, &bounds(settings.encryption)).map(Some)
+}
+
+/// Returns the bounds of its connections. All that a proxy passes on come from one address, so that of one client may be as
+/// many as of all.
+fn bounds(encryption: Encryption) -> server::Settings {
+    let bounds = server::Settings::default();
+    match encryption {
+        Encryption::Own => bounds,
+        Encryption::Proxy => server::Settings {
+            connections_per_address: bounds.connections,
+            ..bounds
+        },
+    }
 }
 
 /// Returns what mail programs are told: the ports of this process at which people can log in with TLS.
@@ -134,5 +147,18 @@ fn link(standing: Standing) -> Link {
         Standing::Open(entry) => Link::Open(claim(entry)),
         Standing::Unknown => Link::Unknown,
         Standing::Used(entry) => Link::Confirmed(claim(entry)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visitors_behind_a_proxy_are_not_taken_for_one() {
+        let own = bounds(Encryption::Own);
+        assert!(own.connections_per_address < own.connections);
+        let proxied = bounds(Encryption::Proxy);
+        assert_eq!(proxied.connections_per_address, own.connections);
     }
 }

@@ -105,6 +105,12 @@ impl Fixed {
             public: config.public.clone(),
         }
     }
+
+    /// Returns whether the authority of these settings finds what answers it at the ports that were bound at the start.
+    fn answers(&self, acme: Option<&acme::Settings>) -> bool {
+        let (challenge, places) = challenges::places(acme);
+        places.is_empty() || self.challenges == (challenge, places.to_vec())
+    }
 }
 
 impl Reloader {
@@ -152,17 +158,25 @@ impl Reloader {
         let certificate = self.tls.prepare(&config.tls)?;
         let lanes = self.lanes(&config)?;
         let tokens = build::tokens(&config, &self.parts.tokens(), &self.resolver)?;
-        self.tls.replace(certificate);
-        self.keeper.replace(config.acme.clone());
+        let ledger = self.ledger_of(&config).await;
+        // An authority would look in vain where nothing answers it, and count that.
+        let is_reachable = self.fixed.answers(config.acme.as_ref());
+        if is_reachable {
+            self.tls.replace(certificate);
+            self.keeper.replace(config.acme.clone());
+        }
         // First what decides on new mail, then its upstreams, then the routes of what has been accepted.
         let directory = {
             let mut kept = self.kept();
             kept.routes = config.routes.clone();
             kept.ways = build::ways(&config);
-            kept.tls.clone_from(&config.tls);
+            if is_reachable {
+                kept.tls.clone_from(&config.tls);
+            }
             kept.expiries.clone_from(&config.expiries);
             kept.profiles.clone_from(&config.profiles);
             kept.verified_senders.clone_from(&config.verified_senders);
+            kept.ledger = ledger;
             build::directory(&config, &kept.register, &kept.ledger)
         };
         self.parts.replace_directory(directory);
@@ -309,7 +323,8 @@ impl Reloader {
 }
 
 const NEEDS_RESTART: &str = "[server], [[listener]], [session], [log], [spool], [journal], [system_mail], [http] or the challenge of \
-     [tls.acme] differ from what the server was started with; that part takes effect at the next start";
+     [tls.acme] differ from what the server was started with; that part takes effect at the next start, with another \
+     challenge all of [tls]";
 
 /// How the system says that a file may not be opened.
 const DENIED: &str = "Permission denied";

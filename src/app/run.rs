@@ -376,7 +376,7 @@ impl Parts {
         alerts: Alerts,
     ) -> Result<Reloader, AppError> {
         let register = register(&self.config.server.data_dir);
-        let ledger = senders::ledger(&self.config.server.data_dir);
+        let ledger = senders::ledger(&self.config);
         let relay = Relay::new(
             Arc::clone(&self.spool) as _,
             Arc::clone(&self.clock),

@@ -90,8 +90,8 @@ impl Folders {
             folders.read.extend(places(&file));
         }
         folders.write = writable(config);
-        if let Some(Challenge::Dns01(hook)) = config.acme.as_ref().map(|acme| &acme.challenge) {
-            folders.allow_hook(&hook.program);
+        if let Some(program) = hook(config) {
+            folders.allow_hook(program);
         }
         folders
     }
@@ -103,10 +103,26 @@ impl Folders {
         self.run.extend(places(program));
     }
 
-    /// Returns the first folder that another configuration writes to and these leave out.
+    /// Returns the first folder that another configuration writes to, or the program that it runs, which these leave out.
     pub(super) fn first_missing(&self, config: &Checked) -> Option<PathBuf> {
-        let is_inside = |path: &PathBuf| self.write.iter().any(|folder| path.starts_with(folder));
-        writable(config).into_iter().find(|path| !is_inside(path))
+        let is_in = |folders: &BTreeSet<PathBuf>, path: &Path| {
+            folders.iter().any(|folder| path.starts_with(folder))
+        };
+        let mut written = writable(config).into_iter();
+        let folder = written.find(|path| !is_in(&self.write, path));
+        folder.or_else(|| {
+            let program = hook(config)?;
+            let mut places = places(program).into_iter();
+            places.find(|place| !is_in(&self.run, place))
+        })
+    }
+}
+
+/// Returns the program that a configuration runs, if it runs one.
+fn hook(config: &Checked) -> Option<&Path> {
+    match config.acme.as_ref().map(|acme| &acme.challenge) {
+        Some(Challenge::Dns01(hook)) => Some(&hook.program),
+        Some(Challenge::Http01 { .. } | Challenge::TlsAlpn01 { .. }) | None => None,
     }
 }
 

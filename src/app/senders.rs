@@ -2,12 +2,12 @@
 
 mod view;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::with_verified;
+use crate::config::{Checked, with_verified};
 use crate::control::senders::{Evidence, SenderRequest, SenderView};
 use crate::control::server::SenderError;
 use crate::dns::ResolveError;
@@ -26,16 +26,36 @@ use super::reload::Reloader;
 
 pub use view::views;
 
-/// Reads the ledger. Where that cannot be read, it is put aside and nothing is verified: mail of accounts that need a
-/// proof is refused rather than believed.
-pub(super) fn ledger(data_dir: &Path) -> Ledger {
-    Ledger::load(data_dir).unwrap_or_else(|error| {
+/// Reads the ledger, without the senders of accounts that are gone. Where it cannot be read, it is put aside and nothing is
+/// verified: mail of accounts that need a proof is refused rather than believed.
+pub(super) fn ledger(config: &Checked) -> Ledger {
+    let data_dir = &config.server.data_dir;
+    let mut ledger = Ledger::load(data_dir).unwrap_or_else(|error| {
         let empty = Ledger::empty(data_dir);
         let aside = empty.path().with_extension("unreadable");
         let is_aside = std::fs::rename(empty.path(), aside).is_ok();
         tracing::error!(%error, is_aside, "the file of verified senders cannot be read; none is verified");
         empty
-    })
+    });
+    forget_gone(&mut ledger, |account| config.profiles.contains_key(account));
+    ledger
+}
+
+/// Takes out the senders of accounts that are gone. The log has what an operator needs to take that back.
+fn forget_gone(ledger: &mut Ledger, exists: impl Fn(&AccountName) -> bool) {
+    match ledger.forget_gone(exists) {
+        Ok(gone) => {
+            for entry in gone {
+                let (account, sender) = (&entry.account, written(&entry.subject));
+                let was_verified = entry.verified.is_some();
+                tracing::warn!(%account, sender, was_verified, "sender forgotten: its account is gone");
+            }
+        }
+        Err(error) => tracing::error!(
+            error = chain(&error),
+            "senders of accounts that are gone count no more, but stay in their file"
+        ),
+    }
 }
 
 /// An account and a sender.
@@ -83,6 +103,23 @@ impl Reloader {
                     Evidence::Operator => self.believe(target).await,
                     Evidence::Record => self.look_for_record(target).await,
                 }
+            }
+        }
+    }
+
+    /// Returns the ledger without the senders of accounts that a configuration does not have. The caller has the turn.
+    pub(super) async fn ledger_of(&self, config: &Checked) -> Ledger {
+        let mut ledger = self.kept().ledger.clone();
+        let accounts: HashSet<AccountName> = config.profiles.keys().cloned().collect();
+        let work = move || {
+            forget_gone(&mut ledger, |account| accounts.contains(account));
+            ledger
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                tracing::error!(%error, "senders of accounts that are gone cannot be forgotten; none is verified");
+                Ledger::empty(&config.server.data_dir)
             }
         }
     }

@@ -33,6 +33,17 @@ pub(super) struct Arrival {
     pub(super) passes: Passes,
 }
 
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    /// Of who has connected.
+    Direct(IpAddr),
+    /// Of whom a balancer names.
+    Named(IpAddr),
+    /// Of a balancer, or of somebody whom it cannot name.
+    Unnamed,
+}
+
 /// Why a balancer's connection is closed before it became a session.
 #[derive(Debug, thiserror::Error)]
 enum ProxyError {
@@ -47,31 +58,29 @@ enum ProxyError {
 impl Arrival {
     /// Serves the connection to its end.
     pub(super) async fn serve(mut self, parts: Arc<ServerParts>, stop: CancellationToken) {
-        let peer = self.peer;
-        let source = if self.listener.is_balancer(peer) {
-            tokio::select! {
-                source = self.source() => source,
-                () = stop.cancelled() => return,
-            }
-        } else {
-            Ok(Source::Sender)
+        if !self.listener.is_balancer(self.peer) {
+            let client = Client::Direct(self.peer);
+            return self.begin(client, parts, stop).await;
+        }
+        let source = tokio::select! {
+            source = self.source() => source,
+            () = stop.cancelled() => return,
         };
-        let (address, proxy) = match source {
-            Ok(Source::Client(client)) => (client.ip(), Some(peer)),
-            Ok(Source::Sender) => (peer, None),
+        let client = match source {
+            Ok(Source::Client(client)) => Client::Named(client.ip()),
+            Ok(Source::Sender) => Client::Unnamed,
             Err(error) => return self.note(&error, &parts),
         };
-        self.begin(address, proxy, parts, stop).await;
+        self.begin(client, parts, stop).await;
     }
 
-    /// Begins the session of a client at this address, if there may be another from there.
-    async fn begin(
-        mut self,
-        address: IpAddr,
-        proxy: Option<IpAddr>,
-        parts: Arc<ServerParts>,
-        stop: CancellationToken,
-    ) {
+    /// Begins the session of a client, if there may be another from there.
+    async fn begin(mut self, client: Client, parts: Arc<ServerParts>, stop: CancellationToken) {
+        let (address, proxy) = match client {
+            Client::Direct(address) => (address, None),
+            Client::Named(address) => (address, Some(self.peer)),
+            Client::Unnamed => (self.peer, None),
+        };
         if !self.passes.name(address, parts.clock.instant()) {
             return refuse(&self.stream, address, self.local_port, &parts);
         }
@@ -82,10 +91,16 @@ impl Arrival {
             local_port = self.local_port,
             proxy = proxy.map(tracing::field::display),
         );
-        let settings = Arc::clone(self.listener.settings(address));
+        // Nobody is trusted for the address of a balancer that does not say whose connection it is.
+        let known = match client {
+            Client::Direct(address) | Client::Named(address) => Some(address),
+            Client::Unnamed => None,
+        };
+        let settings = Arc::clone(self.listener.settings(known));
         let client = Accepted {
             stream: self.stream,
             address,
+            known,
             session: self.session,
             passes: self.passes,
         };
@@ -96,7 +111,7 @@ impl Arrival {
 
     /// Reads the header of a balancer.
     async fn source(&mut self) -> Result<Source, ProxyError> {
-        let patience = self.listener.settings(self.peer).timeouts.handshake;
+        let patience = self.listener.settings(Some(self.peer)).timeouts.handshake;
         let read = tokio::time::timeout(patience, read_header(&mut self.stream));
         read.await.map_err(|_| ProxyError::Slow)?
     }

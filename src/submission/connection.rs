@@ -23,8 +23,10 @@ const WRITE: std::time::Duration = std::time::Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
-    /// The client's address, IPv4 as such.
+    /// The client's address, IPv4 as such; that of a balancer which does not name the client.
     pub(super) address: IpAddr,
+    /// The client's address, where that is known: who is trusted for it is.
+    pub(super) known: Option<IpAddr>,
     /// The number of its session, for the log and for refusals.
     pub(super) session: u64,
     /// Its place among the connections.
@@ -41,16 +43,18 @@ pub(super) async fn serve(
     let Accepted {
         stream,
         address,
+        known,
         session,
         passes,
     } = client;
-    let neighbour = parts.authenticator.accounts().of_network(address);
+    let accounts = parts.authenticator.accounts();
+    let neighbour = known.and_then(|address| accounts.of_network(address));
     let label = format!("session {session}");
     let began = Began {
         instant: parts.clock.instant(),
         civil: parts.clock.now(),
     };
-    let decider = Decider::new(Arc::clone(&parts), address, session);
+    let decider = Decider::new(Arc::clone(&parts), (address, known), session);
     let session = Session::new(Arc::clone(&settings), neighbour, &label, began);
     // On the heap: a future that moves what it holds has room for it twice.
     let mut connection = Box::new(Connection {

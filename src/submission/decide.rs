@@ -32,6 +32,8 @@ use super::unauthorized::Notice;
 pub(super) struct Decider {
     pub(super) parts: Arc<ServerParts>,
     pub(super) peer: IpAddr,
+    /// The same, where it is the client's for certain: who is trusted for an address is trusted for this one.
+    pub(super) known: Option<IpAddr>,
     session: u64,
     /// By what the client has shown who it is, once it has logged in.
     pub(super) evidence: Option<Evidence>,
@@ -47,10 +49,15 @@ pub(super) struct Decider {
 }
 
 impl Decider {
-    pub(super) fn new(parts: Arc<ServerParts>, peer: IpAddr, session: u64) -> Self {
+    pub(super) fn new(
+        parts: Arc<ServerParts>,
+        (peer, known): (IpAddr, Option<IpAddr>),
+        session: u64,
+    ) -> Self {
         Self {
             parts,
             peer,
+            known,
             session,
             evidence: None,
             scram: None,

@@ -80,6 +80,13 @@ impl Gate {
         })
     }
 
+    /// Returns whether a connection would be let in, that of a balancer where no address is known. Changes nothing.
+    pub(super) fn would_admit(&self, client: Option<IpAddr>, now: Instant) -> bool {
+        let counts = self.counts();
+        let may_come = client.is_none_or(|at| counts.has_room(Origin::of(at), &self.limits));
+        may_come && (counts.total < self.limits.total || counts.crowds.loiterer(now).is_some())
+    }
+
     /// Lets a connection in, or not. It is counted until its pass is dropped.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Pass> {
         let origin = Origin::of(address);
@@ -240,9 +247,15 @@ impl Crowds {
         self.by_size.insert((members.len(), prefix));
     }
 
-    /// Takes the oldest out of the largest crowd; of all crowds where that one has just come. A client in a crowd of its
-    /// own is the last to go.
+    /// Takes out who has to go.
     fn pick(&mut self, now: Instant) -> Option<Stranger> {
+        let (prefix, number) = self.loiterer(now)?;
+        self.part(prefix, number)
+    }
+
+    /// Returns who has to go: the oldest of the largest crowd; of all crowds where that one has just come. A client in a
+    /// crowd of its own is the last to go.
+    fn loiterer(&self, now: Instant) -> Option<(IpAddr, u64)> {
         let has_had_time =
             |stranger: &Stranger| now.saturating_duration_since(stranger.since) >= PATIENCE;
         let crowds = self.by_size.iter().rev().map(|(_, prefix)| *prefix);
@@ -251,7 +264,7 @@ impl Crowds {
             .take(LOOK_AT)
             .find(|prefix| oldest_of(prefix).is_some_and(has_had_time))?;
         let number = oldest_of(&prefix)?.number;
-        self.part(prefix, number)
+        Some((prefix, number))
     }
 
     /// Takes one out; `None` where it is not a stranger any more.
@@ -351,7 +364,7 @@ mod tests {
     use crate::clock::{Clock as _, SystemClock};
 
     impl Pass {
-        fn is_lost(&self) -> bool {
+        pub(in crate::submission) fn is_lost(&self) -> bool {
             self.leave.is_cancelled()
         }
     }

@@ -42,10 +42,11 @@ impl Listener {
         &self.name
     }
 
-    /// Returns what the session of a client at this address is told.
-    pub(super) fn settings(&self, address: IpAddr) -> &Arc<Settings> {
+    /// Returns what the session of a client is told; `address` is `None` where nobody knows whose it is.
+    pub(super) fn settings(&self, address: Option<IpAddr>) -> &Arc<Settings> {
         let mut networks = self.networks.iter();
-        let found = networks.find(|(network, _)| network.contains(&address));
+        let contains = |network: &IpNet| address.is_some_and(|address| network.contains(&address));
+        let found = networks.find(|(network, _)| contains(network));
         found.map_or(&self.session, |(_, settings)| settings)
     }
 
@@ -62,6 +63,11 @@ impl Listener {
         client: Option<IpAddr>,
         now: Instant,
     ) -> Option<Passes> {
+        // Nobody makes room at one of them for a connection that the other refuses.
+        let mut gates = std::iter::once(server).chain(&self.gate);
+        if !gates.all(|gate| gate.would_admit(client, now)) {
+            return None;
+        }
         let admit = |gate: &Arc<Gate>| match client {
             Some(address) => gate.admit(address, now),
             None => gate.admit_unnamed(now),
@@ -116,6 +122,8 @@ impl Passes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
     use crate::mail::Domain;
@@ -123,6 +131,12 @@ mod tests {
         AuthEquals, AuthRule, BareNewlines, Keywords, Limits, Timeouts, TlsMode,
     };
     use crate::submission::{ConnectionLimits, PortSet};
+
+    impl Passes {
+        fn is_lost(&self) -> bool {
+            self.server.is_lost() || self.listener.as_ref().is_some_and(Pass::is_lost)
+        }
+    }
 
     fn session(auth: AuthRule) -> Settings {
         Settings {
@@ -165,9 +179,10 @@ mod tests {
             ("2001:db8::1", AuthRule::Always),
             ("192.0.2.1", AuthRule::AfterTls),
         ] {
-            let settings = listener.settings(address.parse().unwrap());
+            let settings = listener.settings(Some(address.parse().unwrap()));
             assert_eq!(settings.auth, auth, "{address}");
         }
+        assert_eq!(listener.settings(None).auth, AuthRule::AfterTls);
     }
 
     #[test]
@@ -189,5 +204,33 @@ mod tests {
         drop((first, second));
         assert_eq!(server.open(), 0);
         assert!(listener.admit(&server, address("192.0.2.1"), now).is_some());
+    }
+
+    #[test]
+    fn nobody_makes_room_for_a_connection_that_is_refused_after_all() {
+        let now = SystemClock.instant();
+        let bounds = |total, per_address| ConnectionLimits {
+            total,
+            per_address,
+            per_prefix: 99,
+        };
+        let come = |listener: &Listener, gate: &Arc<Gate>, text: &str, now| {
+            listener.admit(gate, Some(text.parse().unwrap()), now)
+        };
+        // One place for each address at the listener; none is left at the server.
+        let (narrow, server) = (listener(Some(bounds(9, 1))), Gate::new(bounds(2, 9)));
+        let idler = come(&listener(None), &server, "192.0.2.1", now).unwrap();
+        let same = come(&narrow, &server, "198.51.100.1", now).unwrap();
+        let later = now + Duration::from_mins(1);
+        assert!(come(&narrow, &server, "198.51.100.1", later).is_none());
+        assert!(!idler.is_lost() && !same.is_lost());
+        // None is left at the listener; the server has one place for each address.
+        let (full, server) = (listener(Some(bounds(1, 9))), Gate::new(bounds(9, 1)));
+        let idler = come(&full, &server, "192.0.2.1", now).unwrap();
+        let _other = come(&listener(None), &server, "198.51.100.1", now).unwrap();
+        assert!(come(&full, &server, "198.51.100.1", later).is_none());
+        assert!(!idler.is_lost());
+        assert!(come(&full, &server, "203.0.113.1", later).is_some());
+        assert!(idler.is_lost());
     }
 }

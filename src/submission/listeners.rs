@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,25 @@ use super::parts::ServerParts;
 
 /// How long a port pauses when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log tells that connections cannot be accepted. Now and then one can, as soon as another is closed.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
+
+/// When it was told last that connections cannot be accepted, on any port.
+#[derive(Debug, Default)]
+struct Shortage(Mutex<Option<Instant>>);
+
+impl Shortage {
+    /// Returns whether it is to be told now.
+    fn note(&self, now: Instant) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|at| now.saturating_duration_since(at) >= TOLD_EVERY);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
+    }
+}
 
 /// The ports being served.
 #[derive(Debug)]
@@ -40,7 +59,7 @@ impl Server {
             break_off: CancellationToken::new(),
         };
         let sessions = Arc::new(AtomicU64::new(0));
-        let is_short = Arc::new(AtomicBool::new(false));
+        let shortage = Arc::new(Shortage::default());
         for port in bound {
             let port = Port {
                 socket: TcpListener::from_std(port.socket)?,
@@ -51,7 +70,7 @@ impl Server {
                 stop: server.stop.clone(),
                 break_off: server.break_off.clone(),
                 sessions: Arc::clone(&sessions),
-                is_short: Arc::clone(&is_short),
+                shortage: Arc::clone(&shortage),
             };
             server.tasks.spawn(port.accept());
         }
@@ -85,8 +104,7 @@ struct Port {
     stop: CancellationToken,
     break_off: CancellationToken,
     sessions: Arc<AtomicU64>,
-    /// Whether connections could not be accepted lately, on any port.
-    is_short: Arc<AtomicBool>,
+    shortage: Arc<Shortage>,
 }
 
 impl Port {
@@ -97,14 +115,11 @@ impl Port {
                 () = self.stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    self.is_short.store(false, Ordering::Relaxed);
-                    self.begin(stream, peer);
-                }
+                Ok((stream, peer)) => self.begin(stream, peer),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     // Thousands of ports may say so at once; one of them is heard.
-                    if !self.is_short.swap(true, Ordering::Relaxed) {
+                    if self.shortage.note(self.parts.clock.instant()) {
                         let alert = Kind::SystemError;
                         tracing::error!(%alert, error = %error, "cannot accept connections");
                         let text = format!(
@@ -155,4 +170,19 @@ fn is_of_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+
+    #[test]
+    fn a_flood_that_takes_all_file_descriptors_does_not_flood_the_log() {
+        let (shortage, now) = (Shortage::default(), SystemClock.instant());
+        assert!(shortage.note(now));
+        let soon = (1..600).map(|tenths| now + Duration::from_millis(100) * tenths);
+        assert_eq!(soon.filter(|now| shortage.note(*now)).count(), 0);
+        assert!(shortage.note(now + TOLD_EVERY));
+    }
 }

@@ -103,7 +103,7 @@ impl Talk {
         Self {
             parts: Arc::clone(parts),
             session: Session::new(Arc::new(settings), Some(identity), "local", began),
-            decider: Decider::new(Arc::clone(parts), PEER, SESSION),
+            decider: Decider::new(Arc::clone(parts), (PEER, None), SESSION),
             lines: lines.into(),
             answer: LocalAnswer::default(),
         }

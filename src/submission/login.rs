@@ -178,7 +178,7 @@ impl Decider {
     ) -> Option<Identity> {
         let identity = session.identity()?.clone();
         let accounts = self.parts.authenticator.accounts();
-        let neighbour = accounts.of_network(self.peer);
+        let neighbour = self.known.and_then(|address| accounts.of_network(address));
         let is_valid = match identity.proof {
             Proof::Network => neighbour.as_ref() == Some(&identity),
             Proof::Operator => {

@@ -321,6 +321,24 @@ impl Ledger {
         Ok(true)
     }
 
+    /// Removes the entries of accounts that are gone, so that who gets such a name later does not get its senders; returns
+    /// them. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`]: they count no more, but are in the file still.
+    pub fn forget_gone(
+        &mut self,
+        exists: impl Fn(&AccountName) -> bool,
+    ) -> Result<Vec<Entry>, LedgerError> {
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        let (known, gone): (Vec<_>, Vec<_>) = entries.partition(|entry| exists(&entry.account));
+        self.entries = known;
+        if !gone.is_empty() {
+            self.save(&self.entries).map_err(LedgerError::Write)?;
+        }
+        Ok(gone)
+    }
+
     fn ask(&mut self, asked: Entry) -> Result<(), LedgerError> {
         let (account, subject) = (&asked.account, &asked.subject);
         let waiting = self

@@ -106,6 +106,29 @@ fn a_balancer_that_looks_whether_the_server_lives_is_itself() {
 }
 
 #[test]
+fn whom_a_balancer_cannot_name_is_not_trusted_for_its_address() {
+    let upstream = Server::willing();
+    let setup = setup(&upstream, "starttls", "")
+        .with("account.near.networks", &format!("[\"{BALANCER}\"]"))
+        .with("account.near.authorized_domains", "\"shop.example\"");
+    let relay = setup.start();
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
+    for header in [&local[..], b"PROXY UNKNOWN\r\n"] {
+        let mut client = balanced(&relay, header);
+        client.must_reply("220");
+        client.must("EHLO client.example", "250");
+        client.must(&format!("MAIL FROM:<{SENDER}>"), "530");
+    }
+    // By itself, at another listener, it is the account's.
+    let mut itself = Dialogue::connect(BALANCER, relay.address("submission"));
+    itself.must_reply("220");
+    itself.must("EHLO client.example", "250");
+    itself.must(&format!("MAIL FROM:<{SENDER}>"), "250");
+    drop(itself);
+    relay.stop();
+}
+
+#[test]
 fn a_header_comes_from_balancers_alone_and_always() {
     let upstream = Server::willing();
     let relay = setup(&upstream, "starttls", "timeouts = { handshake = \"1s\" }").start();

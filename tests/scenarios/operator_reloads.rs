@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 
-use crate::stage::{RECIPIENT, SENDER, Server, Setup, message, says, subjects, toml_text};
+use crate::stage::{RECIPIENT, SENDER, Server, Setup, json, message, says, subjects, toml_text};
 use crate::support::dialogue::HOSTNAME;
 use crate::support::fake_upstream::ReservedPort;
 use crate::support::process::write_file;
@@ -266,5 +266,28 @@ fn mail_of_an_account_that_is_gone_is_held_where_its_upstream_is_gone_too() {
     );
     says(&setup, &["queue", "release", "--all", "--yes"]);
     assert_eq!(subjects(&upstream.wait_for(1)), ["orphan"]);
+    relay.stop();
+}
+
+#[test]
+fn another_way_to_a_certificate_waits_for_the_next_start_and_the_old_one_stays() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    let acme = setup
+        .clone()
+        .without("tls.self_signed")
+        .with("tls.acme.agree_to_terms", "true")
+        .with("tls.acme.challenge", "\"http-01\"")
+        .with("tls.acme.http", "[\"127.0.0.1:1\"]")
+        .with("tls.acme.directory", "\"https://127.0.0.1:1/dir\"");
+    acme.write();
+    let told = says(&acme, &["reload"]);
+    assert!(told.contains("at the next start"), "{told}");
+    // The authority would look where nothing answers, and clients would be shown a certificate that nobody knows.
+    let list = json(&acme, &["tls", "list", "--json"]);
+    assert_eq!(list[0]["source"], "self-signed", "{list}");
+    relay.secured_stranger();
+    assert_eq!(relay.count_in_log("getting a certificate"), 0);
     relay.stop();
 }

@@ -1,9 +1,13 @@
 //! THREATS: somebody takes the server over. It has no capability, cannot win any, and reads and writes its own files only.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::stage::{Relay, Server, Setup, command, subjects, toml_text};
+use rustix::process::Signal;
+
+use crate::stage::{ACCOUNT, Relay, Server, Setup, command, says, subjects, toml_text};
 use crate::support::process::write_file;
 
 #[test]
@@ -81,6 +85,27 @@ fn a_reload_that_leaves_the_sandbox_is_told_to_restart() {
 }
 
 #[test]
+fn a_hook_that_may_not_be_run_is_told_to_restart() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let Some(relay) = sandboxed(&setup) else {
+        return;
+    };
+    let hook = setup
+        .without("tls.self_signed")
+        .with("tls.acme.agree_to_terms", "true")
+        .with("tls.acme.challenge", "\"dns-01\"")
+        .with("tls.acme.dns_hook", "\"/bin/true\"");
+    let (output, told) = reload(&hook);
+    assert!(!output.status.success());
+    assert!(
+        told.contains("sandbox") && told.contains("restart"),
+        "{told}"
+    );
+    relay.stop();
+}
+
+#[test]
 fn a_secret_in_another_folder_is_out_of_reach_until_a_restart() {
     let upstream = Server::willing();
     let setup = Setup::to(&upstream);
@@ -112,6 +137,52 @@ fn a_secret_in_another_folder_is_out_of_reach_until_a_restart() {
     let (output, told) = reload(&setup.with(password, &inside));
     assert!(output.status.success(), "{told}");
     relay.stop();
+}
+
+#[test]
+fn everything_in_the_data_directory_is_for_its_owner_alone() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let data = setup.path().join("data");
+    let mode = |path: &Path| {
+        std::fs::symlink_metadata(path)
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+    let relay = setup.start();
+    // The owner's group may have been let in on purpose.
+    assert_eq!(mode(&data), 0o750);
+    relay.submit("stored");
+    upstream.wait_for(1);
+    let verify = [
+        "sender",
+        "verify",
+        "me@elsewhere.example",
+        "--account",
+        ACCOUNT,
+    ];
+    says(&setup, &verify);
+    says(&setup, &["upstream", "park", "main"]);
+    relay.signal(Signal::KILL);
+    drop(relay);
+    let mut folders = vec![data];
+    let mut open = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if mode(&path) & 0o077 != 0 {
+                open.push((path.clone(), mode(&path)));
+            }
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
 }
 
 #[test]

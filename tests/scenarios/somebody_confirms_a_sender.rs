@@ -180,6 +180,36 @@ fn a_domain_waits_for_its_record_and_other_accounts_get_nothing() {
 }
 
 #[test]
+fn whoever_gets_the_name_of_an_account_that_is_gone_has_to_prove_anew() {
+    let upstream = Server::willing();
+    let setup = setup(&upstream);
+    let with_desk = setup
+        .clone()
+        .with("account.desk.networks", "[\"127.0.0.3\"]")
+        .with("account.desk.authorized_domains", "\"desk.example\"");
+    let reply = |relay: &Relay| {
+        let mut desk = relay.client_from(std::net::Ipv4Addr::new(127, 0, 0, 3));
+        desk.say(&format!("MAIL FROM:<{NEW}>"))
+    };
+    let prove = || says(&setup, &["sender", "verify", NEW, "--account", "desk"]);
+    let relay = with_desk.start();
+    prove();
+    assert!(reply(&relay).starts_with("250"));
+    relay.reload(&setup);
+    relay.wait_for_log(&["sender forgotten: its account is gone", "account=desk", NEW]);
+    relay.reload(&with_desk);
+    assert!(reply(&relay).starts_with("550 5.7.1"));
+    // The same where it goes while no server runs.
+    prove();
+    assert!(reply(&relay).starts_with("250"));
+    relay.stop();
+    setup.start().stop();
+    let relay = with_desk.start();
+    assert!(reply(&relay).starts_with("550 5.7.1"));
+    relay.stop();
+}
+
+#[test]
 fn curl_fetches_the_settings_of_mail_programs() {
     if !is_ready(missing_program("curl")) {
         return;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::alert::settings::tests::settings;
+use crate::alert::settings::tests::{mailbox, settings};
 use crate::identity::{AccountName, UpstreamName};
 
 const T0: Timestamp = Timestamp::from_unix_millis(1_795_600_000_000);
@@ -266,4 +266,51 @@ fn there_are_few_rounds_in_any_hour_however_many_things_happen() {
             .filter(|at| *at >= begin && **at < begin.after(HOUR));
         assert!(within.count() <= 65);
     }
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_no_errand_waiting() {
+    let (mut ledger, settings) = (Ledger::default(), settings());
+    let ahead = T0.after(Duration::from_hours(24 * 365));
+    ledger.note(parked("main", "login refused"), &settings, ahead);
+    ledger.round(&settings, ahead);
+    let errands = ledger.take_errands(usize::MAX, ahead);
+    for errand in &errands {
+        ledger.tried(errand.id, Tried::Failed, ahead);
+    }
+    // The next process has the right time, and what was stored.
+    let mut ledger = Ledger::restore(ledger.whole());
+    assert_eq!(ledger.next_errand(T0), Some(T0));
+    let again = ledger.take_errands(usize::MAX, T0);
+    assert_eq!(again.len(), errands.len());
+    for errand in again {
+        ledger.tried(errand.id, Tried::Failed, T0);
+    }
+    assert!(ledger.take_errands(usize::MAX, T0).is_empty(), "they pause");
+    let pause = T0.after(Duration::from_secs(15));
+    assert_eq!(ledger.next_errand(T0), Some(pause));
+}
+
+#[test]
+fn of_too_many_errands_the_oldest_are_dropped_and_only_stored() {
+    let (mut ledger, mut settings) = (Ledger::default(), settings());
+    let all = 0..MAX_ERRANDS / 2 + 1;
+    settings.server.mail = all
+        .map(|n| mailbox(&format!("ops{n}@example.com")))
+        .collect();
+    let mut dropped = 0;
+    for round in 0..4 {
+        let now = T0.after(Duration::from_hours(2) * round);
+        ledger.note(blocked(&format!("a{round}")), &settings, now);
+        let made = ledger.round(&settings, now);
+        assert!(made.made > MAX_ERRANDS / 2);
+        dropped += made.dropped;
+        assert!(ledger.errands() <= MAX_ERRANDS);
+    }
+    assert!(dropped > MAX_ERRANDS);
+    assert_eq!(ledger.stored().count(), 4);
+    let newest = ledger.take_errands(1, T0.after(Duration::from_hours(8)));
+    assert_ne!(newest[0].items[0].account.as_deref(), Some("a0"));
+    let again = Ledger::restore(ledger.whole());
+    assert_eq!(again.errands(), ledger.errands());
 }

@@ -1,16 +1,17 @@
 //! Takes in what is raised, stores it, and has it told.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::{self, Alert, AlertFile, Fate, Round, Tried};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::spool::embedded::EmbeddedSpool;
 use crate::spool::{Spool as _, SpoolAdmin as _, SpoolError};
 use crate::telemetry;
@@ -38,6 +39,9 @@ const AT_ONCE: usize = 8;
 /// How long errands may go on after the stop; the next process runs the others again.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long is waited after a write that failed: the next one is of everything.
+const WRITE_AGAIN: Duration = Duration::from_secs(10);
+
 /// What looking for late messages has found, and for which.
 type Looked = (Late, Span, Result<Vec<Alert>, SpoolError>);
 
@@ -51,7 +55,11 @@ pub(in crate::app) struct Keeper {
     /// `None` while it is being written.
     file: Option<AlertFile>,
     is_failing: bool,
-    errands: JoinSet<(u64, Tried)>,
+    /// Before that nothing is written, since the last write has failed.
+    next_write: Instant,
+    errands: JoinSet<Tried>,
+    /// Which errand each task runs.
+    tasks: HashMap<Id, u64>,
     watch: Watch,
     next_look: Instant,
     /// `None` while it looks.
@@ -78,7 +86,9 @@ impl Keeper {
             clock,
             file: Some(AlertFile::new(data_dir.join(alert::FILE))),
             is_failing: false,
+            next_write: now,
             errands: JoinSet::new(),
+            tasks: HashMap::new(),
             watch: Watch::default(),
             next_look: now,
             late: Some(Late::default()),
@@ -97,7 +107,7 @@ impl Keeper {
                 biased;
                 () = stop.cancelled() => {}
                 Some(alert) = self.raised.recv() => self.gather(alert).await,
-                Some(ended) = self.errands.join_next() => self.note_ended(ended),
+                Some(ended) = self.errands.join_next_with_id() => self.note_ended(ended),
                 Some(ended) = self.looking.join_next() => self.note_late(ended),
                 () = self.desk.changed.notified() => {}
                 () = sleep_until(until.into()) => {}
@@ -116,12 +126,13 @@ impl Keeper {
         let deadline = self.clock.instant() + GRACE;
         while !self.errands.is_empty() {
             let left = deadline.saturating_duration_since(self.clock.instant());
-            match timeout(left, self.errands.join_next()).await {
+            match timeout(left, self.errands.join_next_with_id()).await {
                 Ok(Some(ended)) => self.note_ended(ended),
                 Ok(None) | Err(_) => break,
             }
         }
         self.errands.shutdown().await;
+        self.next_write = self.clock.instant();
         self.write().await;
     }
 
@@ -176,9 +187,16 @@ impl Keeper {
             return;
         };
         self.next_late = now + LATE_EVERY.min(allowed.max(LOOK_EVERY));
+        let now = self.clock.now();
+        let known = self.desk.ledger().late_until();
         let span = Span {
-            from: self.desk.ledger().late_until(),
-            until: self.clock.now().before(allowed),
+            // What lies ahead was noted before the clock was set back: better told twice than never.
+            from: if known <= now {
+                known
+            } else {
+                Timestamp::default()
+            },
+            until: now.before(allowed),
             allowed,
         };
         let spool = Arc::clone(&self.spool);
@@ -216,27 +234,27 @@ impl Keeper {
         }
     }
 
-    fn note_ended(&self, ended: Result<(u64, Tried), JoinError>) {
-        match ended {
-            Ok((id, tried)) => {
-                let fate = self.desk.ledger().tried(id, tried, self.clock.now());
-                match fate {
-                    Fate::Again(_) | Fate::Ended => {}
-                    Fate::GivenUp => tracing::error!(
-                        errand = id,
-                        "alerts could not be sent; `posthouse alerts` has them"
-                    ),
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "sending alerts broke off; the next start tries again");
-            }
+    fn note_ended(&mut self, ended: Result<(Id, Tried), JoinError>) {
+        let (task, tried) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "sending alerts broke off; it is tried again");
+            (error.id(), Tried::Failed)
+        });
+        let Some(errand) = self.tasks.remove(&task) else {
+            return;
+        };
+        let fate = self.desk.ledger().tried(errand, tried, self.clock.now());
+        match fate {
+            Fate::Again(_) | Fate::Ended => {}
+            Fate::GivenUp => tracing::error!(
+                errand,
+                "alerts could not be sent; `posthouse alerts` has them"
+            ),
         }
     }
 
     /// Makes errands of what is due, writes what is new, then runs them: what is on its way is stored before.
     async fn step(&mut self) {
-        while let Some(ended) = self.errands.try_join_next() {
+        while let Some(ended) = self.errands.try_join_next_with_id() {
             self.note_ended(ended);
         }
         let (settings, now) = (self.desk.settings(), self.clock.now());
@@ -251,13 +269,19 @@ impl Keeper {
         let errands = self.desk.ledger().take_errands(AT_ONCE, now);
         for errand in errands {
             let (post, settings) = (Arc::clone(&self.post), Arc::clone(&settings));
-            self.errands
-                .spawn(async move { (errand.id, post.run(&errand, &settings).await) });
+            let id = errand.id;
+            let running = self
+                .errands
+                .spawn(async move { post.run(&errand, &settings).await });
+            self.tasks.insert(running.id(), id);
         }
     }
 
     /// Writes what is new. What cannot be written now is written another time; alerts are sent all the same.
     async fn write(&mut self) {
+        if self.clock.instant() < self.next_write {
+            return;
+        }
         let Some(mut file) = self.file.take() else {
             return;
         };
@@ -287,6 +311,9 @@ impl Keeper {
                     tracing::error!(%error, "alerts cannot be stored; they are sent all the same");
                 }
                 self.is_failing = written.is_err();
+                if self.is_failing {
+                    self.next_write = self.clock.instant() + WRITE_AGAIN;
+                }
                 self.file = Some(file);
             }
             Err(error) => tracing::error!(%error, "alerts are no longer stored"),
@@ -298,7 +325,7 @@ impl Keeper {
         let ledger = self.desk.ledger();
         let round = ledger.next_round(&settings, now);
         let errand = ledger
-            .next_errand()
+            .next_errand(now)
             .filter(|_| self.errands.len() < AT_ONCE);
         let next = round.into_iter().chain(errand).min();
         let next = next.map(|next| self.clock.instant() + next.since(now));

@@ -162,3 +162,79 @@ fn in_words(span: Duration) -> String {
         _ => format!("{seconds} s"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock};
+    use crate::identity::{Route, UpstreamName};
+    use crate::mail::{Envelope, ForwardPath, Mailbox, Priority, Recipient, ReversePath};
+    use crate::spool::memory::MemorySpool;
+    use crate::spool::{Message, Spool as _};
+
+    const T0: Timestamp = Timestamp::from_unix_millis(1_795_600_000_000);
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    async fn commit(spool: &MemorySpool, account: Option<&str>, held: Option<&str>) {
+        let to = Mailbox::parse("to@example.com").unwrap();
+        let message = Message {
+            envelope: Envelope {
+                recipients: vec![Recipient::new(ForwardPath::from(to))],
+                ..Envelope::new(ReversePath::Null)
+            },
+            account: account.map(|name| AccountName::parse(name).unwrap()),
+            tenant: None,
+            route: Route::new(vec![UpstreamName::parse("main").unwrap()]).unwrap(),
+            priority: Priority::Normal,
+            accepted: T0,
+            due: T0,
+            peer: None,
+            message_id: None,
+            held: held.map(Into::into),
+        };
+        let draft = spool.draft().await.unwrap();
+        spool.commit(draft, message).await.unwrap();
+    }
+
+    fn span(from: Timestamp, now: Timestamp) -> Span {
+        Span {
+            from,
+            until: now.before(HOUR),
+            allowed: HOUR,
+        }
+    }
+
+    #[tokio::test]
+    async fn each_message_of_an_account_is_late_once_and_others_never() {
+        let clock = Arc::new(ManualClock::new(T0));
+        let spool = MemorySpool::new(Arc::clone(&clock) as _);
+        commit(&spool, Some("shop"), None).await;
+        commit(&spool, Some("shop"), None).await;
+        commit(&spool, Some("shop"), Some("its sender")).await;
+        // The mail of an alert: if it made another one there would be no end.
+        commit(&spool, None, None).await;
+        let mut late = Late::default();
+        let start = Timestamp::default();
+        let early = late.look(&spool, span(start, T0.after(HOUR / 2))).await;
+        assert_eq!(early.unwrap(), []);
+        clock.advance(HOUR);
+        let now = clock.now();
+        let alerts = late.look(&spool, span(start, now)).await.unwrap();
+        let [alert] = &alerts[..] else {
+            panic!("{alerts:?}")
+        };
+        assert!(
+            alert.text.starts_with("2 messages of account shop"),
+            "{}",
+            alert.text
+        );
+        // Another process goes on where this one has ended.
+        let later = span(now.before(HOUR), now.after(HOUR));
+        for mut late in [late, Late::default()] {
+            assert_eq!(late.look(&spool, later).await.unwrap(), []);
+        }
+    }
+}

@@ -154,3 +154,23 @@ fn a_damaged_or_newer_file_is_not_half_read() {
         assert!(Ledger::load(folder.path()).is_err(), "{text}");
     }
 }
+
+#[test]
+fn who_gets_the_name_of_an_account_that_is_gone_gets_none_of_its_senders() {
+    let (folder, mut ledger) = folder();
+    let (shop, other, digest) = (account("shop"), account("other"), Digest::of("token"));
+    let waiting = address("new@b.example");
+    ledger.ask_by_link((&shop, &waiting), digest, T0).unwrap();
+    for account in [&shop, &other] {
+        let proved = (account, &subject("me@b.example"));
+        ledger.prove(proved, Proof::Operator, T0).unwrap();
+    }
+    assert_eq!(ledger.forget_gone(|_| true).unwrap(), []);
+    let gone = ledger.forget_gone(|account| *account == other).unwrap();
+    assert_eq!(gone.len(), 2);
+    for ledger in [ledger, Ledger::load(folder.path()).unwrap()] {
+        assert!(ledger.verified_of(&shop).is_empty());
+        assert_eq!(ledger.standing(&digest, T0), Standing::Unknown);
+        assert_eq!(ledger.verified_of(&other), [subject("me@b.example")]);
+    }
+}
