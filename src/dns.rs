@@ -296,7 +296,7 @@ impl Resolver for SystemResolver {
             };
             Some((mx.preference, mx.exchange.clone()))
         });
-        ranked(domain, exchangers.collect())
+        ranked(domain, exchangers.collect(), chance)
     }
 
     async fn services(&self, service: &str, domain: &str) -> Result<Vec<Service>, ResolveError> {
@@ -348,8 +348,12 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Sorts MX records by preference and recognises the null MX.
-fn ranked(domain: &str, mut records: Vec<(u16, Name)>) -> Result<Vec<Box<str>>, ResolveError> {
+/// Sorts MX records by preference, those of the same one by chance (RFC 5321 §5.1), and recognises the null MX.
+fn ranked(
+    domain: &str,
+    mut records: Vec<(u16, Name)>,
+    mut chance: impl FnMut() -> u64,
+) -> Result<Vec<Box<str>>, ResolveError> {
     if records.is_empty() {
         return Err(ResolveError::NotFound(domain.into()));
     }
@@ -357,9 +361,14 @@ fn ranked(domain: &str, mut records: Vec<(u16, Name)>) -> Result<Vec<Box<str>>, 
     if records.is_empty() {
         return Err(ResolveError::NullMx(domain.into()));
     }
-    records.sort_by_key(|(preference, _)| *preference);
+    records.sort_by_cached_key(|(preference, _)| (*preference, chance()));
     let text = |name: &Name| name.to_ascii().trim_end_matches('.').into();
     Ok(records.iter().map(|(_, name)| text(name)).collect())
+}
+
+/// Returns a number by chance. Where the system has none, the order of the reply stays.
+fn chance() -> u64 {
+    getrandom::u64().unwrap_or_default()
 }
 
 fn explain(name: &str, error: &NetError) -> ResolveError {
@@ -600,13 +609,27 @@ mod tests {
         let name = |text: &str| Name::from_ascii(text).unwrap();
         let records = vec![(20, name("b.example.")), (10, name("a.example."))];
         assert_eq!(
-            ranked("x", records).unwrap(),
+            ranked("x", records, || 0).unwrap(),
             ["a.example".into(), "b.example".into()]
         );
         assert_eq!(
-            ranked("x", vec![(0, Name::root())]),
+            ranked("x", vec![(0, Name::root())], || 0),
             Err(ResolveError::NullMx("x".into()))
         );
+    }
+
+    #[test]
+    fn exchangers_of_the_same_preference_take_turns() {
+        let record = |preference, text: &str| (preference, Name::from_ascii(text).unwrap());
+        let first_of = |drawn: [u64; 3]| {
+            let mut drawn = drawn.into_iter();
+            let records = vec![record(10, "a."), record(10, "b."), record(20, "c.")];
+            let ranked = ranked("x", records, || drawn.next().unwrap()).unwrap();
+            assert_eq!(&*ranked[2], "c");
+            ranked[0].clone()
+        };
+        assert_eq!(&*first_of([1, 2, 0]), "a");
+        assert_eq!(&*first_of([2, 1, 0]), "b");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ pub mod control;
 pub mod dial;
 pub mod dkim;
 pub mod dns;
+pub mod durable;
 pub mod http;
 pub mod identity;
 pub mod journal;

@@ -1,11 +1,12 @@
 //! Files that only the server's user can read, there whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
+
+use crate::durable;
 
 /// Why a file of this module is not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -64,39 +65,17 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, FileError> 
 
 /// Writes a file durably: after a crash the old one is there or the new one. Makes the folder where it is missing.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), FileError> {
-    put(path, text).map_err(|source| FileError::Io {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn put(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    if let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
+    durable::make_folder_of(path)
+        .and_then(|()| durable::replace(path, text.as_bytes()))
+        .map_err(|source| FileError::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

@@ -6,14 +6,14 @@
 //! {"alert":{"id":1,"kind":"upstream_parked","upstream":"main",…}}
 //! ```
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::stored::Line;
+use crate::durable::Replacement;
 
 /// The name of the file in the data directory.
 pub const FILE: &str = "alerts";
@@ -127,33 +127,17 @@ impl AlertFile {
     /// The file is as it was.
     pub fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
         self.end = None;
-        let temporary = self.path.with_extension("tmp");
-        let file = self.replace(&temporary, lines).inspect_err(|_| {
-            // On a full disk it would take room from the mail.
-            let _gone = fs::remove_file(&temporary);
-        })?;
-        self.end = Some(file);
-        self.added = 0;
-        self.whole = lines.len();
-        Ok(())
-    }
-
-    fn replace(&self, temporary: &Path, lines: &[Line]) -> io::Result<File> {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(temporary)?;
+        let mut file = Replacement::begin(&self.path)?;
         let mut octets = serde_json::to_vec(&Head {
             posthouse_alerts: VERSION,
         })?;
         octets.push(b'\n');
         octets.extend(encoded(lines)?);
         file.write_all(&octets)?;
-        file.sync_data()?;
-        fs::rename(temporary, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(file)
+        self.end = Some(file.finish()?);
+        self.added = 0;
+        self.whole = lines.len();
+        Ok(())
     }
 }
 
@@ -168,6 +152,8 @@ fn encoded(lines: &[Line]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::alert::{Alert, Kind, Ledger, Settings};
     use crate::clock::Timestamp;

@@ -4,12 +4,12 @@
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
+use crate::durable;
 use crate::identity::UpstreamName;
 use crate::relay::{History, Park};
 
@@ -217,19 +217,8 @@ impl Register {
     }
 
     fn save(&self) -> io::Result<()> {
-        let temporary = self.path.with_extension("tmp");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&stored::write(&self.upstreams)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
-        match fs::remove_file(folder.join(DRAINED)) {
+        durable::replace(&self.path, &stored::write(&self.upstreams)?)?;
+        match fs::remove_file(durable::folder_of(&self.path).join(DRAINED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -246,6 +235,9 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+
     use super::*;
     use crate::schedule::{Parkings, Reason, Span};
 

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::scram::ScramVerifier;
-use super::uses::replace;
+use crate::durable;
 use crate::identity::folded;
 
 /// The file in the data directory.
@@ -50,7 +50,7 @@ impl Decoys {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let secret = secret().map_err(io::Error::other)?;
                 let text = Zeroizing::new(format!("{HEAD}{}\n", STANDARD.encode(*secret)));
-                replace(path, &text)?;
+                durable::replace(path, text.as_bytes())?;
                 return Ok(Self::of(&*secret));
             }
             Err(error) => return Err(error),
@@ -112,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(DECOYS_FILE);
         for text in ["", "something else\n", HEAD, &format!("{HEAD}c2hvcnQ=\n")] {
-            replace(&path, text).unwrap();
+            durable::replace(&path, text.as_bytes()).unwrap();
             assert!(Decoys::kept_in(&path).is_err(), "{text:?}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }

@@ -12,10 +12,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Accounts;
 use crate::clock::Timestamp;
+use crate::durable;
 use crate::identity::{AccountName, Label};
 
 /// The file in the data directory.
@@ -140,7 +140,7 @@ impl Uses {
         let Some(text) = self.take_changed() else {
             return Ok(());
         };
-        let written = replace(path, &text);
+        let written = durable::replace(path, text.as_bytes());
         if written.is_err() {
             self.lock().has_changed = true;
         }
@@ -176,20 +176,6 @@ fn parse(line: &str) -> Option<((AccountName, Label), Use)> {
         from: words.next()?.parse().ok()?,
     };
     Some(((account, label), used))
-}
-
-/// Puts a file, readable by its owner alone, in the place of the one before. Blocks on the disk.
-///
-/// # Errors
-/// The disk's.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

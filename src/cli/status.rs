@@ -126,8 +126,8 @@ fn upstreams(upstreams: &[UpstreamView], output: &mut Output) -> Result<(), Fail
 
 fn since_then(submission: &SubmissionView) -> String {
     format!(
-        "{} messages accepted, {} refused, {} senders denied, {} unauthorized held, {} relayed, {} rewritten, {} wrong logins, \
-         {} refused over a quota, {} paced",
+        "{} messages accepted, {} refused, {} senders denied, {} unauthorized held, \
+         {} unauthorized relayed, {} rewritten, {} wrong logins, {} refused over a quota, {} paced",
         submission.accepted,
         submission.refused,
         submission.denied,

@@ -4,21 +4,24 @@
 //! one or the other. Two edits at once wait for each other; an edit by hand in that moment is not noticed.
 
 mod app_passwords;
+mod keys;
 
-use std::fs::{self, File, OpenOptions};
+use std::convert::Infallible;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
 use crate::auth::{PasswordHash, ScramVerifier};
-use crate::identity::{AccountName, Label, TenantName, folded};
-use crate::mail::Priority;
+use crate::durable::{self, Replacement};
+use crate::identity::{AccountName, Label, folded};
 
 pub use app_passwords::NewAppPassword;
+pub use keys::{AccountKey, AccountValue, KeyChange};
 
 /// Why an edit was not made. The file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +61,7 @@ pub enum AccountsFileError {
     },
 }
 
-/// What an account begins with. Everything else has its default and is edited by hand.
+/// What an account begins with.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
     /// Its name.
@@ -67,16 +70,8 @@ pub struct NewAccount {
     pub password: Option<PasswordHash>,
     /// What is kept of it for SCRAM.
     pub scram: Option<ScramVerifier>,
-    /// The tenant it belongs to.
-    pub tenant: Option<TenantName>,
-    /// Its priority.
-    pub priority: Option<Priority>,
-    /// A note for people.
-    pub note: Option<String>,
-    /// What it may send as: domains.
-    pub authorized_domains: Vec<String>,
-    /// What it may send as: addresses.
-    pub authorized_senders: Vec<String>,
+    /// Everything else, in the order in which it is written. What is not among it has its default.
+    pub keys: Vec<(AccountKey, AccountValue)>,
 }
 
 /// The accounts file. Every edit blocks on the disk, and is durable when it returns.
@@ -158,29 +153,52 @@ impl AccountsFile {
         &self,
         change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
     ) -> Result<(), AccountsFileError> {
+        match self.edit_if(change, || Ok::<(), Infallible>(()))? {
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Makes an edit, and takes it back where `accept` refuses what has come out. Other edits wait meanwhile.
+    fn edit_if<R>(
+        &self,
+        change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
+        accept: impl FnOnce() -> Result<(), R>,
+    ) -> Result<Result<(), R>, AccountsFileError> {
         // Through a symbolic link, so that the file it points to is exchanged and not the link.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let unwritable = |source| AccountsFileError::Write {
             path: path.clone(),
             source,
         };
-        let folder = folder_of(&path);
-        let folder = File::open(folder).map_err(unwritable)?;
         // The folder is locked, since the file itself is another one after every edit.
-        folder.lock().map_err(unwritable)?;
+        let folder = durable::lock_folder_of(&path).map_err(unwritable)?;
         let text = self.read(&path)?;
-        let mut document = self.parse(&text)?;
+        let edited = self.edited(&text, change)?;
+        replace(&folder, &path, &edited).map_err(unwritable)?;
+        let accepted = accept();
+        if accepted.is_err() {
+            replace(&folder, &path, &text).map_err(unwritable)?;
+        }
+        Ok(accepted)
+    }
+
+    /// Returns a text with an edit.
+    fn edited(
+        &self,
+        text: &str,
+        change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
+    ) -> Result<String, AccountsFileError> {
+        let mut document = self.parse(text)?;
         let accounts = document
             .entry("account")
             .or_insert_with(|| Item::Table(implicit_table()));
         match accounts.as_table_like_mut() {
             Some(accounts) => change(accounts)?,
-            None => return Err(self.invalid(&text)),
+            None => return Err(self.invalid(text)),
         }
         let edited = document.to_string();
         self.parse(&edited)?;
-        replace(&path, &edited).map_err(unwritable)?;
-        folder.sync_all().map_err(unwritable)
+        Ok(edited)
     }
 
     fn read(&self, path: &Path) -> Result<String, AccountsFileError> {
@@ -267,65 +285,30 @@ fn table_of(account: &NewAccount) -> Table {
             table.insert(key, Item::Value(value));
         }
     };
-    let list = |entries: &[String]| {
-        let entries: Array = entries.iter().map(String::as_str).collect();
-        (!entries.is_empty()).then_some(Value::Array(entries))
-    };
     let hash = account.password.as_ref();
     put("password", hash.map(|hash| hash.as_str().into()));
     let scram = account.scram.as_ref();
     put("scram", scram.map(|scram| scram.as_str().into()));
     put("active", Some(true.into()));
-    put(
-        "tenant",
-        account.tenant.as_ref().map(|name| name.as_str().into()),
-    );
-    let priority = account.priority.map(Priority::number);
-    put("priority", priority.map(|number| i64::from(number).into()));
-    put("note", account.note.as_deref().map(Value::from));
-    put("authorized_domains", list(&account.authorized_domains));
-    put("authorized_senders", list(&account.authorized_senders));
+    for (key, value) in &account.keys {
+        put(key.as_str(), Some(value.into()));
+    }
     table
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Puts a new file in the place of the old one, with its mode and owner.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+/// Puts a new file in the place of the old one, in a locked folder, with its mode and owner. It stays locked.
+fn replace(folder: &File, path: &Path, text: &str) -> io::Result<()> {
     let old = match fs::metadata(path) {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    // What an interrupted edit may have left; nobody else writes it, since the folder is locked.
-    if let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
+    let mut file = Replacement::begin_under(folder.try_clone()?, path)?;
+    file.write_all(text.as_bytes())?;
+    if let Some(old) = old {
+        keep(file.file(), &old)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| old.map_or(Ok(()), |old| keep(&file, &old)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell; the file that is left is overwritten by the next edit.
-        let _removed = fs::remove_file(&temporary);
-    }
-    written
+    file.finish().map(drop)
 }
 
 fn keep(file: &File, old: &fs::Metadata) -> io::Result<()> {

@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::check::{self, CheckedAccounts, Context};
+use super::check::{self, CheckedAccounts, Context, Names};
 use super::checked::{Checked, Log, LogFormat, Server, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
 use super::expiry::Expiry;
 use super::{raw, read};
+use crate::alert;
 use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::quota;
+use crate::route::Table;
 use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
@@ -69,7 +72,6 @@ enum Missing {
     IsError,
 }
 
-#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn check_root(
     root: &raw::Root,
     context: &mut Context,
@@ -85,33 +87,16 @@ fn check_root(
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
-    let (mut routes, names) = check::relay(context, root, names);
-    let accounts_file = context.path(root.accounts.file.get_ref());
-    let defaults = &root.accounts.defaults;
-    let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
-    let senders = check::senders(context, defaults, &root.tenant);
-    let mut alerts = check::alerts(context, root, &names.upstreams);
-    let tables = check::Tables {
-        names: &names,
-        routes: &mut routes,
-        quotas: &mut quotas,
-        limits,
-        senders,
-        alerts: &mut alerts,
-    };
-    let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
-    if let Some(all) = &accounts {
-        check_names(context, root, all, (found, &accounts_file));
-        check::check_scram(context, &root.listener, &all.accounts);
-    }
+    let (routes, names) = check::relay(context, root, names);
+    let users = users(context, root, (&names, routes), found);
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let throttle = check::throttle(context, &root.auth.throttle);
     let certificates = check::certificates(context, &root.tls, &server)?;
-    files.append(&mut context.take_named());
-    let all = accounts?;
-    let expiries = [context.take_expiries(), expiries].concat();
+    let files = users.files.into_iter().chain(context.take_named());
+    let files = files.collect();
+    let all = users.accounts?;
     Some(Checked {
         log: log(&root.log),
         listeners,
@@ -125,9 +110,9 @@ fn check_root(
         notes: all.notes,
         verified_senders: all.verified,
         sources: all.sources,
-        accounts_file,
-        quotas,
-        routes,
+        accounts_file: users.file,
+        quotas: users.quotas,
+        routes: users.routes,
         upstreams: usable(upstreams)?,
         dkim: dkim?,
         retry: retry?,
@@ -135,13 +120,63 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        alerts,
+        alerts: users.alerts,
         public,
-        expiries,
+        expiries: [context.take_expiries(), users.expiries].concat(),
         files,
         warnings: Vec::new(),
         server,
     })
+}
+
+/// The accounts, and what has to do with each of them.
+struct Users {
+    file: PathBuf,
+    /// `None` where the file cannot be read.
+    accounts: Option<CheckedAccounts>,
+    routes: Table,
+    quotas: quota::Table,
+    alerts: alert::Settings,
+    /// What of theirs comes to an end.
+    expiries: Vec<Expiry>,
+    /// The files that they name.
+    files: BTreeSet<PathBuf>,
+}
+
+/// Reads and checks the accounts, and adds them to routes, quotas and alerts.
+fn users(
+    context: &mut Context,
+    root: &raw::Root,
+    (names, mut routes): (&Names, Table),
+    found: &mut Vec<Diagnostic>,
+) -> Users {
+    let file = context.path(root.accounts.file.get_ref());
+    let defaults = &root.accounts.defaults;
+    let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
+    let senders = check::senders(context, defaults, &root.tenant);
+    let mut alerts = check::alerts(context, root, &names.upstreams);
+    let tables = check::Tables {
+        names,
+        routes: &mut routes,
+        quotas: &mut quotas,
+        limits,
+        senders,
+        alerts: &mut alerts,
+    };
+    let (accounts, expiries, files) = accounts(&file, defaults, tables, found);
+    if let Some(all) = &accounts {
+        check_names(context, root, all, (found, &file));
+        check::check_scram(context, &root.listener, &all.accounts);
+    }
+    Users {
+        file,
+        accounts,
+        routes,
+        quotas,
+        alerts,
+        expiries,
+        files,
+    }
 }
 
 /// Returns what all sessions have in common. Tokens are offered where anybody's count.

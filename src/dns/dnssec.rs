@@ -11,7 +11,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::Proof as Signed;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-use super::{Proof, ResolveError, Tlsa, TlsaRecord, explain, ranked};
+use super::{Proof, ResolveError, Tlsa, TlsaRecord, chance, explain, ranked};
 
 /// Asks name servers, and checks what they say.
 pub(super) struct Validating {
@@ -53,7 +53,7 @@ impl Validating {
             };
             Some((mx.preference, mx.exchange))
         });
-        Ok((ranked(domain, exchangers.collect())?, proof))
+        Ok((ranked(domain, exchangers.collect(), chance)?, proof))
     }
 
     /// Returns the proved TLSA records of a server, or `None` where DANE does not apply to it (RFC 7672 §2.2).

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::address::{ForwardPath, ReversePath};
 use super::deliver_by::DeliverBy;
+use super::hold::Hold;
 use super::priority::MtPriority;
 
 /// The envelope of a message: reverse-path, parameters, recipients.
@@ -21,6 +22,8 @@ pub struct Envelope {
     pub ret: Option<DsnReturn>,
     /// ENVID= (RFC 3461 §4.4), decoded from xtext, if given.
     pub envelope_id: Option<Box<str>>,
+    /// HOLDFOR= or HOLDUNTIL= (RFC 4865), if given; reports repeat it.
+    pub hold: Option<Hold>,
     /// BY= (RFC 2852), if given.
     pub deliver_by: Option<DeliverBy>,
     /// The MT-PRIORITY (RFC 6710) that the next server is told, where MAIL or the header asked for one.
@@ -47,6 +50,7 @@ impl Envelope {
             smtputf8: false,
             ret: None,
             envelope_id: None,
+            hold: None,
             deliver_by: None,
             mt_priority: None,
             tls: TlsRequest::Unsaid,

@@ -10,6 +10,7 @@ pub mod deliver_by;
 pub mod dsn;
 pub mod envelope;
 pub mod header;
+pub mod hold;
 pub mod outcome;
 pub mod priority;
 pub mod queue_id;
@@ -26,6 +27,7 @@ pub use header::{
     AddressList, AddressListError, Edited, Field, Header, HeaderError, Keep, Senders,
     edit_addresses,
 };
+pub use hold::Hold;
 pub use outcome::{
     Attempt, Cause, Channel, Duty, Failure, Handover, Health, Outcome, RecipientIndex, Response,
     Stage, TlsVia, VERIFIED_TLS, Via,

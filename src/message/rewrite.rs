@@ -84,6 +84,15 @@ enum MtField {
 }
 
 impl ShownPriority {
+    /// Returns what `Received:` says of the priority: what was decided, where the sender asked for one and nothing is to be
+    /// hidden.
+    const fn traced(self) -> Option<MtPriority> {
+        match self.fields {
+            PriorityHeader::Keep | PriorityHeader::Set => self.mt_priority,
+            PriorityHeader::Strip => None,
+        }
+    }
+
     /// RFC 6758 §3.3: a field `MT-Priority:` says what this relay decided, so that servers behind one without MT-PRIORITY
     /// hear it. One that says it already stays octet for octet, for the sake of signatures.
     fn mt_field(self, header: &Header<'_>) -> MtField {
@@ -125,7 +134,7 @@ pub fn rewrite(
     };
     let mt_field = shown.mt_field(header);
     let mut block = BytesMut::with_capacity(header.octets().len() + ROOM);
-    block.extend_from_slice(trace.received().as_bytes());
+    block.extend_from_slice(trace.received(shown.traced()).as_bytes());
     for added in added_fields {
         block.extend_from_slice(added.line(facts).as_bytes());
     }
@@ -171,7 +180,7 @@ pub fn own_message_id(queue_id: QueueId, hostname: &Domain) -> String {
 
 impl Trace<'_> {
     /// Returns the field, folded where a line would exceed 78 characters.
-    fn received(&self) -> String {
+    fn received(&self, priority: Option<MtPriority>) -> String {
         let (Greeting::Ehlo(name) | Greeting::Helo(name)) = self.greeting;
         let mut words = vec![
             "Received: from".to_owned(),
@@ -181,8 +190,7 @@ impl Trace<'_> {
             format!("with {}", self.protocol()),
         ];
         if let Some(tls) = &self.tls {
-            words.push(format!("({}", harmless(tls.version)));
-            words.push(format!("{})", harmless(tls.cipher)));
+            words.push(format!("({})", harmless(tls.version)));
         }
         words.push(format!("id {}", self.queue_id));
         if let Some(recipient) = self
@@ -190,6 +198,14 @@ impl Trace<'_> {
             .filter(|path| path.mailbox().is_ascii() || self.smtputf8)
         {
             words.push(format!("for {recipient}"));
+        }
+        if let Some(cipher) = self.tls.as_ref().and_then(|tls| registered(tls.cipher)) {
+            // RFC 8314 §4.3.
+            words.push(format!("tls {cipher}"));
+        }
+        if let Some(priority) = priority {
+            // RFC 6710 §4.1.
+            words.push(format!("priority {priority}"));
         }
         if let Some(last) = words.last_mut() {
             last.push(';');
@@ -236,6 +252,15 @@ fn fold(words: &[String]) -> String {
     }
     text.push_str("\r\n");
     text
+}
+
+/// Returns the name of a cipher suite as IANA registers it, where it is one: those of TLS 1.3 do not say so there.
+fn registered(cipher: &str) -> Option<String> {
+    let name = cipher
+        .strip_prefix("TLS13_")
+        .or_else(|| cipher.strip_prefix("TLS_"))?;
+    let is_word = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_';
+    (!name.is_empty() && name.bytes().all(is_word)).then(|| format!("TLS_{name}"))
 }
 
 /// Returns a text from outside so that it can neither end its line nor open or close a comment.

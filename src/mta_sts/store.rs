@@ -9,9 +9,8 @@
 //!
 //! `fetched` is in milliseconds since 1970, `policy` the policy file.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Cache, Entry};
 use super::policy::Policy;
 use crate::clock::Timestamp;
+use crate::durable;
 
 /// Why a file of policies is not used.
 #[derive(Debug, thiserror::Error)]
@@ -107,17 +107,13 @@ pub(super) fn write(cache: &Cache, path: &Path) -> io::Result<()> {
         policies: cache.entries().map(stored).collect(),
     };
     let text = serde_json::to_vec_pretty(&body)?;
-    let temporary = path.with_extension("tmp");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(&text)?;
-    file.sync_data()?;
-    fs::rename(&temporary, path)
+    durable::replace(path, &text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]

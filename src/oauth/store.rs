@@ -10,9 +10,9 @@
 //! that is configured anew begins anew. A version that is not known is an error, not a token.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -22,6 +22,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::settings::RefreshToken;
+use crate::durable::{self, Replacement};
 use crate::secret::Secret;
 
 /// Why a refresh token is not read or kept.
@@ -258,13 +259,10 @@ impl Store {
     }
 
     fn try_save(&self, stored: &Stored) -> io::Result<()> {
-        let folder = self.0.parent().unwrap_or(Path::new("."));
+        let folder = durable::folder_of(&self.0);
         if !folder.is_dir() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
-            own_as(&File::open(folder)?, folder.parent())?;
+            durable::make_folder_of(&self.0)?;
+            own_as(&File::open(folder)?, durable::folder_of(folder))?;
         }
         let text = Zeroizing::new(format!(
             "{:#}\n",
@@ -276,15 +274,10 @@ impl Store {
                 "refresh_token": stored.token.expose(),
             })
         ));
-        let temporary = self.0.with_extension(format!("{}.new", std::process::id()));
-        let written =
-            write(&temporary, &text, folder).and_then(|()| fs::rename(&temporary, &self.0));
-        if written.is_err() {
-            // What was written is a secret; where it cannot be removed either, its mode keeps it.
-            let _ = fs::remove_file(&temporary);
-        }
-        written?;
-        File::open(folder)?.sync_all()
+        let mut file = Replacement::begin(&self.0)?;
+        own_as(file.file(), folder)?;
+        file.write_all(text.as_bytes())?;
+        file.finish().map(drop)
     }
 
     fn unusable(&self, source: io::Error) -> StoreError {
@@ -295,20 +288,8 @@ impl Store {
     }
 }
 
-fn write(path: &Path, text: &str, folder: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(path)?;
-    own_as(&file, Some(folder))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 /// Gives a file that root has made to the owner of a folder.
-fn own_as(file: &File, folder: Option<&Path>) -> io::Result<()> {
-    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
+fn own_as(file: &File, folder: &Path) -> io::Result<()> {
     let (own, wanted) = (file.metadata()?, fs::metadata(folder)?);
     if own.uid() == 0 && wanted.uid() != 0 {
         fchown(file, Some(wanted.uid()), Some(wanted.gid()))?;

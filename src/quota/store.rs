@@ -13,9 +13,8 @@
 //! first, in civil time as milliseconds since 1970.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::limits::Measure;
 use super::meter::Record;
 use super::quotas::{Owner, Quotas};
 use crate::clock::Timestamp;
+use crate::durable::Replacement;
 use crate::identity::{AccountName, TenantName};
 use crate::schedule::Counted;
 
@@ -98,18 +98,14 @@ impl Stored {
 
 /// Writes the counts to a file, and puts it in the place of the one before. Blocks on the disk.
 pub(super) fn write(quotas: &Quotas, path: &Path) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = io::BufWriter::new(options.open(&temporary)?);
+    let mut file = io::BufWriter::new(Replacement::begin(path)?);
     let (_, civil) = quotas.times();
     writeln!(file, "{MAGIC}{VERSION}\nwritten {}", civil.unix_millis())?;
     for owners in quotas.owners().chunks(PORTION) {
         file.write_all(lines(quotas, owners).as_bytes())?;
     }
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_data()?;
-    fs::rename(&temporary, path)
+    file.finish().map(drop)
 }
 
 fn lines(quotas: &Quotas, owners: &[Owner]) -> String {

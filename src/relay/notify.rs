@@ -2,7 +2,7 @@
 
 use crate::identity::Route;
 use crate::mail::dsn::{Action, Dsn, MAX_RETURNED_HEADER, Original};
-use crate::mail::{Date, Envelope, Mailbox, Notify, Priority, Recipient, ReversePath, TlsRequest};
+use crate::mail::{Date, Envelope, Mailbox, Notify, Recipient, ReversePath, TlsRequest};
 use crate::spool::{Lease, Message, Report};
 use crate::telemetry;
 
@@ -54,6 +54,8 @@ impl Relay {
                 notify: Some(Notify::NEVER),
                 ..Recipient::new(sender.clone().into())
             }],
+            // RFC 6710 §4.6: it is as urgent as its message.
+            mt_priority: lease.message.envelope.mt_priority,
             tls: tls_of_report(lease.message.envelope.tls),
             ..Envelope::new(ReversePath::Null)
         };
@@ -62,7 +64,7 @@ impl Relay {
             account: lease.message.account.clone(),
             tenant: lease.message.tenant.clone(),
             route: self.route_of_report(&lease.message, sender),
-            priority: Priority::Normal,
+            priority: lease.message.priority,
             accepted: now,
             due: now,
             peer: None,

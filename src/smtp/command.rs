@@ -76,6 +76,26 @@ pub enum CommandError {
 }
 
 impl<'a> Command<'a> {
+    /// Returns whether its reply may wait for those to the commands behind it (RFC 2920 §3.2).
+    pub const fn may_be_grouped(&self) -> bool {
+        match self {
+            Self::Auth { .. }
+            | Self::Bdat { .. }
+            | Self::Mail(..)
+            | Self::Rcpt(_)
+            | Self::Rset
+            | Self::StartTls => true,
+            Self::Data
+            | Self::Ehlo(_)
+            | Self::Expn
+            | Self::Helo(_)
+            | Self::Help
+            | Self::Noop
+            | Self::Quit
+            | Self::Vrfy => false,
+        }
+    }
+
     /// Parses a line without its CRLF. `here` is the domain of `<Postmaster>`.
     ///
     /// # Errors
@@ -106,10 +126,18 @@ impl<'a> Command<'a> {
             "RCPT" => rcpt(rest, here),
             "RSET" => alone(rest, Command::Rset),
             "STARTTLS" => alone(rest, Command::StartTls),
+            "VRFY" if rest.is_empty() => Err(CommandError::Syntax),
             "VRFY" => Ok(Command::Vrfy),
             _ => Err(CommandError::Unknown),
         }
     }
+}
+
+/// Returns whether a line that has begun to arrive is AUTH's, which may be longer than others (RFC 4954 §4).
+pub fn begins_with_auth(input: &[u8]) -> bool {
+    input
+        .get(..5)
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "))
 }
 
 fn alone<'a>(rest: &str, command: Command<'a>) -> Result<Command<'a>, CommandError> {
@@ -288,6 +316,7 @@ mod tests {
             "NOOP \x08",
             "AUTH",
             "STARTTLS x",
+            "VRFY",
             "MAIL FROM:<a@b>\rRCPT TO:<c@d>",
         ] {
             assert_eq!(error(line), CommandError::Syntax, "{line}");

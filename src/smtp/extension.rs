@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::limits::Announced;
+
 /// What an upstream offered. The default is what a server that knows only HELO offers: nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(
@@ -20,6 +22,8 @@ pub struct Extensions {
     pub deliver_by: Option<Duration>,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// LIMITS (RFC 9422).
+    pub limits: Announced,
     /// MT-PRIORITY (RFC 6710).
     pub mt_priority: bool,
     /// PIPELINING (RFC 2920).
@@ -83,6 +87,7 @@ impl Extensions {
             "CHUNKING" => self.chunking = true,
             "DELIVERBY" => self.deliver_by = Some(least_time(words.next())),
             "DSN" => self.dsn = true,
+            "LIMITS" => self.limits = Announced::parse(words),
             "MT-PRIORITY" => self.mt_priority = true,
             "PIPELINING" => self.pipelining = true,
             "REQUIRETLS" => self.require_tls = true,
@@ -157,6 +162,7 @@ mod tests {
             "DELIVERBY 120",
             "DSN",
             "ENHANCEDSTATUSCODES",
+            "LIMITS RCPTMAX=20 MAILMAX=5",
             "MT-PRIORITY MIXER",
             "REQUIRETLS",
             "STARTTLS",
@@ -175,6 +181,11 @@ mod tests {
             chunking: true,
             deliver_by: Some(Duration::from_mins(2)),
             dsn: true,
+            limits: Announced {
+                mails: Some(5),
+                recipients: Some(20),
+                domains: None,
+            },
             mt_priority: true,
             pipelining: true,
             require_tls: true,

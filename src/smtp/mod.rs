@@ -6,6 +6,7 @@ pub mod command;
 pub mod data;
 pub mod extension;
 pub mod foreign;
+pub mod limits;
 pub mod line;
 pub mod parameter;
 pub mod replies;

@@ -1,8 +1,8 @@
 //! The parameters of MAIL and RCPT.
 
-use crate::mail::{BodyType, DsnReturn, MtPriority, Notify, OriginalRecipient};
+use crate::mail::{BodyType, DsnReturn, Hold, MtPriority, Notify, OriginalRecipient};
 
-use super::timing::{By, Hold};
+use super::timing::By;
 use super::xtext;
 
 /// The longest ENVID, in octets, as sent (RFC 3461 §4.4).

@@ -109,6 +109,8 @@ replies! {
 
     /// A line longer than the limit.
     LINE_TOO_LONG = 500 [5 5 2] "line too long";
+    /// A line of AUTH longer than its limit (RFC 4954 §4).
+    AUTH_LINE_TOO_LONG = 500 [5 5 6] "authentication exchange line is too long";
     /// An unknown verb.
     UNKNOWN_COMMAND = 500 [5 5 1] "unknown command";
     /// A login cancelled by the client (RFC 4954 §4).

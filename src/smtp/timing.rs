@@ -5,16 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::{DeliverBy, DeliverByMode, DeliverByTrace};
-
-/// When a message is to be released (RFC 4865 §4).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Hold {
-    /// HOLDFOR=: so long after MAIL; whole seconds, at least one.
-    For(Duration),
-    /// HOLDUNTIL=: at this time. It may have passed.
-    Until(Timestamp),
-}
+use crate::mail::{DeliverBy, DeliverByMode, DeliverByTrace, Hold};
 
 /// The value of BY= (RFC 2852 §2): seconds from now on, which may be over already, a mode and a wish for reports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,14 +28,6 @@ impl Hold {
         is_date_time(&text)
             .then(|| Timestamp::parse(&text).map(Self::Until))
             .flatten()
-    }
-
-    /// Returns when a message is released whose MAIL came `now`: not before that.
-    pub fn release(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::For(span) => now.after(span),
-            Self::Until(time) => time.max(now),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::server::{Began, Session, Settings, Step, TlsMode};
 
 use super::decide::Decider;
+use super::handshake::hint;
 use super::listener::Passes;
 use super::mistakes::{Mistake, Topic};
 use super::parts::ServerParts;
@@ -276,8 +277,9 @@ impl Connection {
             () = self.stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
             () = self.passes.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
-        let stream =
-            stream.inspect_err(|error| tracing::info!(error = %error, "TLS handshake failed"))?;
+        let stream = stream.inspect_err(
+            |error| tracing::info!(error = %error, hint = hint(error), "TLS handshake failed"),
+        )?;
         if let Some(facts) = stream.tls_facts(&self.settings.mechanisms) {
             self.session.tls_started(facts);
         }

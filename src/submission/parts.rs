@@ -13,9 +13,9 @@ use crate::token::Verifier;
 
 use super::counts::Counts;
 use super::directory::Directory;
-use super::handshakes::Handshakes;
 use super::limits::{ConnectionLimits, Gate};
 use super::mistakes::Mistakes;
+use super::places::Handshakes;
 use super::turns::Turns;
 
 /// What all connections share.

@@ -19,7 +19,7 @@ use crate::smtp::sasl::Mechanism;
 use crate::smtp::sasl::scram::Key;
 use crate::smtp::server::{Session, TlsFacts};
 
-use super::handshakes::Handshakes;
+use super::places::Handshakes;
 use super::standing::Standing;
 
 /// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.

@@ -82,7 +82,7 @@ enum Line {
 /// # Errors
 /// The level is not a filter, or the thread cannot be started.
 pub fn start(settings: &Settings) -> io::Result<Logging> {
-    let filter = EnvFilter::try_new(&settings.level)
+    let filter = EnvFilter::try_new(directives(&settings.level))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let (queue, waiting) = sync_channel(QUEUE);
     let lines = Lines {
@@ -110,6 +110,12 @@ pub fn start(settings: &Settings) -> io::Result<Logging> {
     };
     log_panics();
     Ok(Logging { lines, ended })
+}
+
+/// Warnings of the TLS library are about what clients do, which the log tells in words of its own: Java programs leave with
+/// an alert, for example. A level that names `rustls` is obeyed.
+fn directives(level: &str) -> String {
+    format!("rustls=error,{level}")
 }
 
 /// A panic ends one session or one attempt. It goes to the log like everything else, as one line.
@@ -244,5 +250,20 @@ mod tests {
             format: Format::Text,
         };
         assert!(start(&settings).is_err());
+    }
+
+    #[test]
+    fn warnings_of_the_tls_library_are_left_out_where_nobody_asks_for_them() {
+        for (level, expected) in [
+            ("info", "rustls=error"),
+            ("info,rustls=warn", "rustls=warn"),
+        ] {
+            let filter = EnvFilter::try_new(directives(level)).unwrap().to_string();
+            let of_rustls: Vec<&str> = filter
+                .split(',')
+                .filter(|directive| directive.starts_with("rustls"))
+                .collect();
+            assert_eq!(of_rustls, [expected], "{filter}");
+        }
     }
 }

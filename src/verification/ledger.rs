@@ -1,12 +1,12 @@
 //! The ledger of senders: a small file in the data directory, replaced as a whole.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::durable;
 use crate::identity::AccountName;
 use crate::mail::Mailbox;
 use crate::policy::Grant;
@@ -370,17 +370,7 @@ impl Ledger {
     }
 
     fn save(&self, entries: &[Entry]) -> io::Result<()> {
-        let temporary = self.path.with_extension("tmp");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&stored::write(entries)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        durable::replace(&self.path, &stored::write(entries)?)
     }
 }
 

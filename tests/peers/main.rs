@@ -49,19 +49,28 @@ macro_rules! submits_in_every_way {
     };
 }
 
+mod account_setup;
 mod aiosmtpd;
 mod certificates;
 mod curl;
 mod devices;
 mod dkimpy;
+mod dotnet;
 mod dovecot;
 mod fail2ban;
+mod gsasl;
+mod jakarta_mail;
 mod msmtp;
 mod nodemailer;
 mod pebble;
+mod perl;
 mod phpmailer;
 mod postfix;
+mod ruby;
+mod setup;
 mod smtplib;
 mod stage;
 mod swaks;
+mod symfony;
 mod tokens;
+mod trial;

@@ -47,7 +47,7 @@ fn submit(to: &Submission<'_>) -> io::Result<Vec<u8>> {
 }
 
 /// Made by Python's hashlib for [`PASSWORD`], with 4096 iterations.
-const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdCBvZiAxNiBieXRlcw==$F71PQyc3Z35BbH7pLNJBQ4X3I7GpanyNKn+6M5oLrm0=:hWaT2dByy14gnyIKiIBQ6bOAuIrnLR9pcUqCDlQiNGk=";
+pub(crate) const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdCBvZiAxNiBieXRlcw==$F71PQyc3Z35BbH7pLNJBQ4X3I7GpanyNKn+6M5oLrm0=:hWaT2dByy14gnyIKiIBQ6bOAuIrnLR9pcUqCDlQiNGk=";
 
 /// A listener that offers nothing else.
 const LISTENER: &str = r#"

@@ -1,4 +1,4 @@
-//! Clients that log in with an access token: curl, smtplib, Nodemailer.
+//! Clients that log in with an access token: curl, smtplib, Nodemailer, Jakarta Mail.
 
 use std::io;
 use std::process::Command;
@@ -6,6 +6,7 @@ use std::process::Command;
 use posthouse::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
+use crate::jakarta_mail;
 use crate::stage::{RECIPIENTS, SENDER, Stage, USER};
 use crate::support::identity_provider::IdentityProvider;
 use crate::support::peer::{installed, is_ready, missing_file, missing_program, run_client};
@@ -143,6 +144,20 @@ fn nodemailer_by_oauth2() {
         command
             .args(["-e", NODEMAILER])
             .env("PEER_LIBRARY", installed("node_modules/nodemailer"));
+        way.run(command)
+    });
+}
+
+#[test]
+fn jakarta_mail_by_xoauth2() {
+    submits((jakarta_mail::CLIENT.missing)(), |way| {
+        let mut command = jakarta_mail::java(&["message"]);
+        command
+            .env("PEER_HOST", "localhost")
+            .env("PEER_TLS", "starttls")
+            .env("PEER_AUTH", "XOAUTH2")
+            .env("PEER_PASSWORD", way.token)
+            .env("PEER_WRITTEN", way.stage.directory.path().join("written"));
         way.run(command)
     });
 }

@@ -19,6 +19,16 @@ fn it_is_dropped() {
 }
 
 #[test]
+fn the_end_of_tls_is_told_so_that_nobody_can_cut_replies_off() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream).start();
+    let mut client = relay.secured_stranger();
+    client.must("QUIT", "221");
+    assert!(client.ends_in_good_order());
+    relay.stop();
+}
+
+#[test]
 fn a_transaction_begun_in_clear_is_not_there_inside() {
     let upstream = Server::willing();
     let relay = Setup::to(&upstream).start();

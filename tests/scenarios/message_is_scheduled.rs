@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use posthouse::clock::{Clock as _, SystemClock};
 
+use crate::report::Report;
 use crate::stage::{QUEUED, RECIPIENT, Relay, SENDER, Server, Setup, binary, message, subjects};
 use crate::support::fake_upstream::Script;
 
@@ -54,6 +55,30 @@ fn its_lifetime_begins_with_its_release() {
     assert_eq!(subjects(&upstream.wait_for(1)), ["deferred once"]);
     relay.stop();
     assert_eq!(upstream.messages().len(), 1);
+}
+
+#[test]
+fn its_upstream_hears_nothing_of_it() {
+    let offer = ["FUTURERELEASE 86400 2099-01-01T00:00:00Z"];
+    let upstream = Server::start(Script::default().extensions(&offer));
+    let relay = Setup::to(&upstream).start();
+    submit(&relay, " HOLDFOR=1", "held here");
+    assert_eq!(upstream.wait_for(1)[0].sender, format!("<{SENDER}>"));
+    relay.stop();
+}
+
+#[test]
+fn its_report_repeats_the_wish_and_is_as_urgent() {
+    let script = Script::default().refuse_recipient(RECIPIENT, "550 5.1.1 no such user");
+    let upstream = Server::start(script);
+    let relay = Setup::to(&upstream).start();
+    submit(&relay, " HOLDFOR=1 MT-PRIORITY=4", "returned");
+    let report = upstream.wait_for(1).remove(0);
+    assert!(report.sender.starts_with("<> "), "{report:?}");
+    assert!(report.sender.ends_with(" MT-PRIORITY=4"), "{report:?}");
+    let report = Report::parse(&report.octets);
+    assert_eq!(report.of_message("Future-Release-Request"), "for;1");
+    relay.stop();
 }
 
 #[test]

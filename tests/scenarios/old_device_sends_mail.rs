@@ -22,7 +22,7 @@ fn it_logs_in_in_plain_text_with_a_short_name_at_a_listener_for_devices() {
     let (mut device, offer) = greeted(&relay, "devices", [127, 0, 0, 1]);
     assert_eq!(
         offer,
-        "250-relay.example.com\n250-SIZE 52428800\n250-8BITMIME\n250-AUTH LOGIN PLAIN\n250 AUTH=LOGIN PLAIN"
+        "250-relay.example.com\n250-SIZE 52428800\n250-AUTH LOGIN PLAIN\n250-AUTH=LOGIN PLAIN\n250 8BITMIME"
     );
     assert!(device.log_in("P1", PASSWORD).starts_with("235"));
     let scan = String::from_utf8(message("scan")).unwrap();

@@ -43,6 +43,21 @@ fn it_tells_everything_also_after_the_message_has_left() {
     assert_all_is_told(&setup, &upstream, &id);
 }
 
+#[test]
+fn the_cipher_of_the_client_is_told() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    let text = message_with(&format!("From: {SENDER}\r\n"), "Hello.\r\n");
+    let reply = relay.logged_in().submit(SENDER, &[RECIPIENT], &text);
+    let id = reply.trim().strip_prefix(QUEUED).unwrap().to_owned();
+    let trace = json(&setup, &["trace", &id, "--json"]);
+    let tls = &trace["events"][0]["tls"];
+    assert_eq!(tls["version"], "TLSv1.3", "{trace}");
+    assert!(tls["cipher"].as_str().unwrap().starts_with("TLS"), "{tls}");
+    relay.stop();
+}
+
 #[track_caller]
 fn assert_all_is_told(setup: &Setup, upstream: &Server, id: &str) {
     let trace = json(setup, &["trace", id, "--json"]);

@@ -231,6 +231,11 @@ impl Dialogue {
         }
     }
 
+    /// Returns whether the connection ends now, and in good order: inside TLS with a close alert.
+    pub(crate) fn ends_in_good_order(&mut self) -> bool {
+        matches!(self.stream().read(&mut [0; 16]), Ok(0))
+    }
+
     /// Ends the sending half.
     pub(crate) fn end(&mut self) {
         if let Stream::Plain(stream) = &self.stream {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use posthouse::clock::SystemClock;
 use posthouse::dns::StaticResolver;
-use posthouse::mail::{Health, Stage};
+use posthouse::mail::{Domain, Health, Stage};
 use posthouse::tls::client::ClientTlsError;
 use posthouse::upstream::smtp::{PlainTextLogin, Settings, SmtpUpstream, TlsPolicy, Verification};
 
@@ -370,6 +370,17 @@ async fn mail_exchangers_are_tried_in_order() {
     assert_deferred(&attempt, Stage::Resolve, &Health::Unusable);
     let attempt = relay_one(&build("unknown.example")).await;
     assert_deferred(&attempt, Stage::Resolve, &Health::Unreachable);
+}
+
+#[tokio::test]
+async fn an_international_name_is_said_in_a_labels() {
+    let server = FakeUpstream::start(Script::default()).await;
+    let upstream = start(Settings {
+        helo: Domain::parse("bücher.example").unwrap(),
+        ..settings(&server)
+    });
+    assert_relayed(&relay_one(&upstream).await);
+    assert_eq!(server.lines()[0], "EHLO xn--bcher-kva.example");
 }
 
 #[tokio::test]

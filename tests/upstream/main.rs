@@ -29,6 +29,7 @@ mod content;
 mod domain_policies;
 mod fault_matrix;
 mod graph;
+mod limits;
 mod next_try;
 mod oauth;
 mod pacing;

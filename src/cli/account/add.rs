@@ -1,8 +1,6 @@
 //! `posthouse account add`.
 
 use crate::config::{AccountsFile, Checked, NewAccount};
-use crate::identity::TenantName;
-use crate::mail::Priority;
 
 use crate::cli::configuration;
 use crate::cli::failure::{Code, Failure};
@@ -11,6 +9,7 @@ use crate::cli::output::Output;
 use crate::cli::running;
 
 use super::command::{AccountOption, failed};
+use super::keys::{KeyOptions, refuse_taken};
 use super::passwd::PasswordOption;
 
 /// Add an account and print its password
@@ -24,46 +23,23 @@ use super::passwd::PasswordOption;
 pub(super) struct Arguments {
     #[command(flatten)]
     account: AccountOption,
-    /// A domain it may send as; *.example.com stands for all below. May be given several times
-    #[arg(long = "domain", value_name = "DOMAIN")]
-    domains: Vec<String>,
-    /// An address it may send as. May be given several times
-    #[arg(long = "sender", value_name = "ADDRESS")]
-    senders: Vec<String>,
-    /// The tenant it belongs to
-    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
-    tenant: Option<TenantName>,
-    /// Its priority: 1 very high, 2 high, 3 normal, 4 low, 5 very low
-    #[arg(long, value_name = "1-5", value_parser = priority)]
-    priority: Option<Priority>,
-    /// A note for people
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
+    #[command(flatten)]
+    keys: KeyOptions,
     #[command(flatten)]
     password: PasswordOption,
-}
-
-fn priority(text: &str) -> Result<Priority, &'static str> {
-    let number = text.parse().ok();
-    number
-        .and_then(Priority::from_number)
-        .ok_or("a priority is a number from 1 (very high) to 5 (very low)")
 }
 
 pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let option = arguments.account;
     let config = option.configuration.load()?;
+    refuse_taken(&config, &option.name, &option.name)?;
+    arguments.keys.refuse_taken(&config, &option.name)?;
     let password = arguments.password.obtain()?;
-    let may_send_as_anyone = arguments.domains.is_empty() && arguments.senders.is_empty();
     let account = NewAccount {
         name: option.name,
         password: Some(hash(password.secret())?),
         scram: arguments.password.scram(password.secret())?,
-        tenant: arguments.tenant,
-        priority: arguments.priority,
-        note: arguments.note,
-        authorized_domains: arguments.domains,
-        authorized_senders: arguments.senders,
+        keys: arguments.keys.values(),
     };
     add(&option.configuration.file, &config, &account)?;
     output.line(format_args!(
@@ -73,7 +49,7 @@ pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
     ))?;
     output.field("user name", &account.name)?;
     password.print(output)?;
-    if may_send_as_anyone {
+    if arguments.keys.may_send_as_anyone() {
         output.line("It may send as anyone: --domain and --sender set bounds.")?;
     }
     running::reload_after_edit(&config.server.data_dir, output)

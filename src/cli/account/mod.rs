@@ -7,8 +7,11 @@ mod add;
 mod app_password;
 mod change;
 mod command;
+mod edit;
+mod keys;
 mod list;
 mod passwd;
+mod setup;
 mod show;
 mod view;
 

@@ -78,7 +78,7 @@ pub(in crate::config) fn check_scram(
             (
                 "has no verifier for it",
                 format!(
-                    "posthouse account passwd {name} --scram makes one; until all accounts have one, take {entry} out"
+                    "posthouse account passwd {name} --scram makes one, or account add {name} --scram where it is new; until all accounts have one, take {entry} out"
                 ),
             )
         } else {

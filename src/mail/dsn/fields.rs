@@ -21,7 +21,10 @@ pub(super) fn for_programs(dsn: &Dsn<'_>, told: &[Told<'_>], smtputf8: bool) -> 
         put_field(&mut fields, "Original-Envelope-Id", &escaped(id));
     }
     put_line(&mut fields, &format!("Arrival-Date: {}", dsn.accepted));
-    // RFC 2852 §5 adds this field to those of RFC 3464.
+    // RFC 4865 §5.1.2 and RFC 2852 §5 add these fields to those of RFC 3464.
+    if let Some(hold) = dsn.envelope.hold {
+        put_line(&mut fields, &format!("Future-Release-Request: {hold}"));
+    }
     if let Some(deliver_by) = dsn.envelope.deliver_by {
         let deadline = Date::from(deliver_by.deadline);
         put_line(&mut fields, &format!("Deliver-By-Date: {deadline}"));

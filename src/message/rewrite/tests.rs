@@ -90,11 +90,42 @@ fn received_tells_the_whole_way() {
         cipher: "TLS13_AES_256_GCM_SHA384",
     });
     assert_eq!(
-        trace.received(),
+        trace.received(MtPriority::new(-3)),
         "Received: from client.example ([192.0.2.7]) by relay.example with ESMTPSA\r\n \
-         (TLSv1.3 TLS13_AES_256_GCM_SHA384) id 0000000000007 for <rcpt@b.example>;\r\n \
-         Sat, 21 Nov 2026 06:51:00 +0000\r\n"
+         (TLSv1.3) id 0000000000007 for <rcpt@b.example> tls TLS_AES_256_GCM_SHA384\r\n \
+         priority -3; Sat, 21 Nov 2026 06:51:00 +0000\r\n"
     );
+}
+
+#[test]
+fn a_cipher_suite_is_named_as_it_is_registered_or_not_at_all() {
+    for (cipher, name) in [
+        (
+            "TLS13_CHACHA20_POLY1305_SHA256",
+            Some("TLS_CHACHA20_POLY1305_SHA256"),
+        ),
+        (
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+        ),
+        ("unknown", None),
+        ("TLS_", None),
+        ("TLS_X; a b", None),
+    ] {
+        assert_eq!(registered(cipher).as_deref(), name, "{cipher}");
+    }
+}
+
+#[test]
+fn received_tells_the_priority_that_was_decided_unless_priorities_are_removed() {
+    let received = |fields, mt_priority| {
+        let block = with_mt_priority("From: a@b\r\n", fields, mt_priority);
+        block.split("Date:").next().unwrap().to_owned()
+    };
+    assert!(received(PriorityHeader::Keep, Some(6)).contains(" priority 6;"));
+    assert!(received(PriorityHeader::Set, Some(6)).contains(" priority 6;"));
+    assert!(!received(PriorityHeader::Strip, Some(6)).contains("priority"));
+    assert!(!received(PriorityHeader::Keep, None).contains("priority"));
 }
 
 #[test]
@@ -141,7 +172,7 @@ fn no_recipient_is_named_among_several() {
     let fixture = Fixture::new();
     let mut trace = fixture.trace();
     trace.only_recipient = None;
-    assert!(!trace.received().contains("for "));
+    assert!(!trace.received(None).contains("for "));
 }
 
 #[test]
@@ -150,9 +181,9 @@ fn an_international_recipient_is_named_only_in_an_international_message() {
     let (path, _) = ForwardPath::take("<żółw@b.example>", &fixture.hostname).unwrap();
     let mut trace = fixture.trace();
     trace.only_recipient = Some(&path);
-    assert!(trace.received().is_ascii());
+    assert!(trace.received(None).is_ascii());
     trace.smtputf8 = true;
-    assert!(trace.received().contains("for <żółw@b.example>;"));
+    assert!(trace.received(None).contains("for <żółw@b.example>;"));
 }
 
 #[test]
@@ -168,7 +199,7 @@ fn a_greeting_cannot_forge_a_field() {
     ] {
         let mut trace = fixture.trace();
         trace.greeting = Greeting::Ehlo(greeting);
-        let field = trace.received();
+        let field = trace.received(None);
         let header = Header::parse(field.as_bytes()).unwrap();
         assert_eq!(header.fields().len(), 1, "{greeting:?}");
         assert_eq!(
@@ -185,7 +216,7 @@ fn an_overlong_greeting_is_cut() {
     let mut trace = fixture.trace();
     let name = "x".repeat(5000);
     trace.greeting = Greeting::Ehlo(&name);
-    assert!(trace.received().lines().all(|line| line.len() <= 300));
+    assert!(trace.received(None).lines().all(|line| line.len() <= 300));
 }
 
 #[test]
@@ -305,7 +336,7 @@ proptest! {
         let mut trace = fixture.trace();
         trace.greeting = Greeting::Ehlo(&greeting);
         trace.only_recipient = Some(&path);
-        let field = trace.received();
+        let field = trace.received(None);
         prop_assert_eq!(Header::parse(field.as_bytes()).unwrap().fields().len(), 1);
         let longest = field.lines().map(str::len).max().unwrap();
         prop_assert!(longest <= 78 || longest <= 10 + path.to_string().len(), "{}", field);

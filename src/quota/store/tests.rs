@@ -1,5 +1,6 @@
 //! Tests of the file of counts.
 
+use std::fs;
 use std::sync::Arc;
 
 use super::*;

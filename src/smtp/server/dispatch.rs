@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::identity::Identity;
-use crate::mail::{Mailbox, Recipient, ReversePath};
+use crate::mail::{Hold, Mailbox, Recipient, ReversePath};
 use crate::smtp::command::{ChunkEnd, Command, CommandError};
 use crate::smtp::data::{DataDecoder, DataLimits, Framing};
 use crate::smtp::foreign::Foreign;
@@ -12,7 +12,6 @@ use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::sasl::scram::{Binding, ServerFirst};
 use crate::smtp::sasl::{Exchange, Mechanism, Next};
-use crate::smtp::timing::Hold;
 
 use super::question::{AskCredentials, AskMessage, AskRecipient, AskScram, AskSender, Question};
 use super::session::{Client, Greeting, Session, Step};
@@ -28,8 +27,14 @@ impl Session {
         }
         let settings = Arc::clone(&self.settings);
         match Command::parse(line, &settings.hostname) {
-            Ok(command) => self.command(command),
-            Err(error) => self.refuse_line(error),
+            Ok(command) => {
+                self.ends_group = !command.may_be_grouped();
+                self.command(command);
+            }
+            Err(error) => {
+                self.ends_group = error == CommandError::Unknown;
+                self.refuse_line(error);
+            }
         }
     }
 

@@ -40,11 +40,21 @@ impl Session {
     fn offered(&self) -> Vec<(Keyword, String)> {
         let limits = &self.settings.limits;
         // RFC 9422 §3: clients know before they are told 421 or 452.
-        let (mails, recipients) = (limits.messages, limits.recipients);
+        let (mails, recipients) = (limits.messages.min(MAX_LIMIT), limits.recipients);
         let of_session = format!("MAILMAX={mails} RCPTMAX={recipients}");
         let mut offered = vec![
             (Keyword::Pipelining, String::new()),
             (Keyword::Size, limits.message_size.to_string()),
+        ];
+        // Never the last line: some programs look for "250-STARTTLS" and "250-AUTH", and for no "250 STARTTLS".
+        if self.offers_starttls() {
+            offered.push((Keyword::StartTls, String::new()));
+        }
+        if self.offers_auth() {
+            let names: Vec<&str> = self.mechanisms().map(Mechanism::name).collect();
+            offered.push((Keyword::Auth, names.join(" ")));
+        }
+        offered.extend([
             (Keyword::EightBitMime, String::new()),
             (Keyword::SmtpUtf8, String::new()),
             (Keyword::Chunking, String::new()),
@@ -53,7 +63,7 @@ impl Session {
             (Keyword::EnhancedStatusCodes, String::new()),
             // No profile of priorities is named: five steps are none of those registered (RFC 6710 §10).
             (Keyword::MtPriority, String::new()),
-        ];
+        ]);
         offered.extend(limits.future_release.map(|longest| {
             // RFC 4865 §4: both how long and until when.
             let latest = self.civil_time().after(longest).to_second();
@@ -65,14 +75,9 @@ impl Session {
         if self.offers_require_tls() {
             offered.push((Keyword::RequireTls, String::new()));
         }
-        if self.offers_starttls() {
-            offered.push((Keyword::StartTls, String::new()));
-        }
-        if self.offers_auth() {
-            let names = self.mechanisms().map(Mechanism::name);
-            let names: Vec<&str> = names.collect();
-            offered.push((Keyword::Auth, names.join(" ")));
-        }
         offered
     }
 }
+
+/// The largest limit that can be told (RFC 9422 §4: six digits).
+const MAX_LIMIT: u32 = 999_999;

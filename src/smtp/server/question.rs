@@ -125,6 +125,7 @@ impl AskSender {
             smtputf8: self.parameters.smtputf8.is_some(),
             ret: self.parameters.ret,
             envelope_id: self.parameters.envelope_id,
+            hold: self.parameters.hold,
             deliver_by: terms.deliver_by,
             mt_priority: self.parameters.mt_priority,
             tls: match self.parameters.require_tls {

@@ -9,6 +9,7 @@ use zeroize::Zeroize as _;
 
 use crate::clock::Timestamp;
 use crate::identity::Identity;
+use crate::smtp::command::begins_with_auth;
 use crate::smtp::foreign::Foreign;
 use crate::smtp::line::LineSplitter;
 use crate::smtp::replies;
@@ -38,6 +39,8 @@ pub struct Session {
     pub(super) steps: VecDeque<Step>,
     input: BytesMut,
     output: BytesMut,
+    /// Whether the last reply may not wait for those behind it (RFC 2920 §3.2).
+    pub(super) ends_group: bool,
     splitter: LineSplitter,
     label: String,
     began: Began,
@@ -155,6 +158,7 @@ impl Session {
             steps: VecDeque::new(),
             input: BytesMut::new(),
             output: BytesMut::new(),
+            ends_group: false,
             splitter: LineSplitter::default(),
             label: if label.is_empty() {
                 String::new()
@@ -256,7 +260,8 @@ impl Session {
                 return step;
             }
             // A client that pipelines and does not read must not have its replies gathered without end.
-            if self.output.len() > MAX_OUTPUT {
+            let ends_group = std::mem::take(&mut self.ends_group) && !self.output.is_empty();
+            if ends_group || self.output.len() > MAX_OUTPUT {
                 return Step::Write(self.output.split().freeze());
             }
             if !self.advance() {
@@ -390,11 +395,11 @@ impl Session {
             if is_auth {
                 line.zeroize();
             }
+        } else if self.is_authenticating() {
+            // The exchange is over; what follows is a command again (RFC 4954 §4).
+            self.state = State::Ready;
+            self.reply(&replies::AUTH_LINE_TOO_LONG, "");
         } else {
-            if self.is_authenticating() {
-                // The exchange is over; what follows is a command again (RFC 4954 §4).
-                self.state = State::Ready;
-            }
             self.reply(&replies::LINE_TOO_LONG, "");
         }
         self.limit_errors();
@@ -565,12 +570,12 @@ impl Session {
         self.mechanisms().any(|offered| offered == mechanism)
     }
 
-    /// Returns whether STARTTLS is offered now.
-    /// RFC 8689 §2: only where this session is encrypted itself.
+    /// Returns whether REQUIRETLS is offered now: only where this session is encrypted itself (RFC 8689 §2).
     pub(super) fn offers_require_tls(&self) -> bool {
         self.tls.is_some()
     }
 
+    /// Returns whether STARTTLS is offered now.
     pub(super) fn offers_starttls(&self) -> bool {
         self.settings.tls == TlsMode::StartTls && self.tls.is_none()
     }
@@ -588,10 +593,3 @@ const MESSAGE_TIMEOUTS: u32 = 40;
 /// The longest detail of a refusal, in octets: with the longest text of a reply it stays below the 512 octets of a
 /// line (RFC 5321 §4.5.3.1.5).
 const MAX_DETAIL: usize = 400;
-
-/// AUTH lines may be longer than other commands (RFC 4954 §4).
-fn begins_with_auth(input: &[u8]) -> bool {
-    input
-        .get(..5)
-        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "))
-}

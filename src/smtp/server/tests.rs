@@ -237,70 +237,16 @@ impl Driver {
         }
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm for each question, in the order of a session"
-    )]
     fn answer(&mut self, question: Question) {
         let session = &mut self.session;
         match question {
-            Question::Credentials(ask) => {
-                let (name, password) = match ask.credentials() {
-                    Credentials::Password { name, password } => (name, password),
-                    Credentials::Scram {
-                        name,
-                        proven: Proven::Right(_),
-                    } => {
-                        let identity = identity(&name.clone(), Proof::Password);
-                        return ask.accept(session, identity);
-                    }
-                    Credentials::Certificate { .. }
-                    | Credentials::Scram { .. }
-                    | Credentials::Token { .. } => {
-                        return ask.refuse(session, &replies::AUTH_FAILED);
-                    }
-                };
-                match (name.as_str(), password.expose()) {
-                    ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
-                    ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
-                    ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
-                    _ => ask.refuse(session, &replies::AUTH_FAILED),
-                }
-            }
+            Question::Credentials(ask) => log_in(ask, session),
             Question::Scram(ask) => {
                 let keys = pencil();
                 ask.go_on(session, keys, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
             }
-            Question::Sender(ask) => {
-                let asked = ask.parameters();
-                let terms = Terms {
-                    release: asked.hold.map(|hold| hold.release(STARTED)),
-                    deliver_by: asked.by.map(|by| by.deadline(STARTED)),
-                    new_priority: asked
-                        .mt_priority
-                        .filter(|asked| asked.value() > 5)
-                        .map(|asked| asked.within(Priority::High)),
-                };
-                let is_forbidden =
-                    |mailbox: &Mailbox| mailbox.domain().as_ascii() == "forbidden.example";
-                let is_over = ask.parameters().size == Some(4242);
-                if is_over {
-                    ask.refuse(session, &replies::OVER_QUOTA, OVER);
-                } else if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
-                    ask.refuse(session, &replies::SENDER_NOT_AUTHORIZED, "somebody else");
-                } else {
-                    ask.allow(session, terms);
-                }
-            }
-            Question::Recipient(ask) => {
-                let forward_path = &ask.recipient().forward_path;
-                match forward_path.mailbox().domain().as_ascii() {
-                    "nowhere.example" => ask.refuse(session, &replies::SENDING_DISABLED, ""),
-                    "unrouted.example" => ask.refuse(session, &replies::RECIPIENT_NOT_ROUTED, ""),
-                    "over.example" => ask.refuse(session, &replies::OVER_QUOTA, OVER),
-                    _ => ask.allow(session),
-                }
-            }
+            Question::Sender(ask) => judge_sender(ask, session),
+            Question::Recipient(ask) => judge_recipient(ask, session),
             Question::Message(ask) => {
                 if ask.envelope().recipients.len() == 3 {
                     ask.refuse(session, &replies::SPOOL_FULL, "");
@@ -325,6 +271,59 @@ impl Driver {
             self.session.receive(piece);
             self.run();
         }
+    }
+}
+
+fn log_in(ask: AskCredentials, session: &mut Session) {
+    let (name, password) = match ask.credentials() {
+        Credentials::Password { name, password } => (name, password),
+        Credentials::Scram {
+            name,
+            proven: Proven::Right(_),
+        } => {
+            let identity = identity(&name.clone(), Proof::Password);
+            return ask.accept(session, identity);
+        }
+        Credentials::Certificate { .. } | Credentials::Scram { .. } | Credentials::Token { .. } => {
+            return ask.refuse(session, &replies::AUTH_FAILED);
+        }
+    };
+    match (name.as_str(), password.expose()) {
+        ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
+        ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
+        ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
+        _ => ask.refuse(session, &replies::AUTH_FAILED),
+    }
+}
+
+fn judge_sender(ask: AskSender, session: &mut Session) {
+    let asked = ask.parameters();
+    let terms = Terms {
+        release: asked.hold.map(|hold| hold.release(STARTED)),
+        deliver_by: asked.by.map(|by| by.deadline(STARTED)),
+        new_priority: asked
+            .mt_priority
+            .filter(|asked| asked.value() > 5)
+            .map(|asked| asked.within(Priority::High)),
+    };
+    let is_forbidden = |mailbox: &Mailbox| mailbox.domain().as_ascii() == "forbidden.example";
+    let is_over = ask.parameters().size == Some(4242);
+    if is_over {
+        ask.refuse(session, &replies::OVER_QUOTA, OVER);
+    } else if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
+        ask.refuse(session, &replies::SENDER_NOT_AUTHORIZED, "somebody else");
+    } else {
+        ask.allow(session, terms);
+    }
+}
+
+fn judge_recipient(ask: AskRecipient, session: &mut Session) {
+    let forward_path = &ask.recipient().forward_path;
+    match forward_path.mailbox().domain().as_ascii() {
+        "nowhere.example" => ask.refuse(session, &replies::SENDING_DISABLED, ""),
+        "unrouted.example" => ask.refuse(session, &replies::RECIPIENT_NOT_ROUTED, ""),
+        "over.example" => ask.refuse(session, &replies::OVER_QUOTA, OVER),
+        _ => ask.allow(session),
     }
 }
 
@@ -415,6 +414,39 @@ fn a_stopped_session_ends_between_messages_and_not_in_one() {
             "X:"
         ]
     );
+}
+
+#[test]
+fn an_international_host_name_is_said_in_a_labels() {
+    let mut dialogue = Dialogue::parse("@ tls off");
+    dialogue.settings.hostname = Domain::parse("bücher.example").unwrap();
+    let mut driver = Driver::new(&dialogue);
+    driver.feed(b"HELO x\r\nEHLO x\r\n", usize::MAX);
+    let expected = [
+        "S: 220 xn--bcher-kva.example ESMTP posthouse",
+        "S: 250 xn--bcher-kva.example",
+        "S: 250-xn--bcher-kva.example",
+    ];
+    assert_eq!(driver.events[..3], expected);
+}
+
+#[test]
+fn replies_leave_together_only_where_they_may_wait_for_each_other() {
+    let mut driver = free_session();
+    let group = b"MAIL FROM:<a@b>\r\nRSET\r\nNOOP\r\nRSET\r\nFROB\r\nRSET\r\nRSET\r\n";
+    driver.session.receive(group);
+    let mut lines = Vec::new();
+    loop {
+        match driver.session.poll(driver.now) {
+            Step::Ask(question) => driver.answer(question),
+            Step::Write(octets) => lines.push(octets.split(|octet| *octet == b'\n').count() - 1),
+            Step::Read { .. } => break,
+            step @ (Step::Body(_) | Step::Close | Step::Discard | Step::StartTls) => {
+                panic!("{step:?}")
+            }
+        }
+    }
+    assert_eq!(lines, [3, 2, 2]);
 }
 
 #[test]

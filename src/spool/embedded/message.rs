@@ -1,13 +1,14 @@
 //! A message as the fields of a record's head.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, Route, TenantName, UpstreamName};
 use crate::mail::{
-    BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Lines,
-    Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient, ReversePath,
-    TlsRequest,
+    BodyType, DeliverBy, DeliverByMode, DeliverByTrace, DsnReturn, Envelope, ForwardPath, Hold,
+    Lines, Mailbox, MtPriority, Notify, OriginalRecipient, Priority, QueueId, Recipient,
+    ReversePath, TlsRequest,
 };
 use crate::spool::Message;
 use crate::spool::standing::Standing;
@@ -120,6 +121,11 @@ fn write_envelope(fields: &mut Fields, envelope: &Envelope) {
     }
     if let Some(id) = &envelope.envelope_id {
         fields.text(ENVELOPE_ID, id);
+    }
+    match envelope.hold {
+        Some(Hold::For(span)) => fields.number(HOLD_FOR, span.as_secs()),
+        Some(Hold::Until(time)) => fields.number(HOLD_UNTIL, time.unix_millis()),
+        None => {}
     }
     if let Some(deliver_by) = &envelope.deliver_by {
         fields.nested(DELIVER_BY, |fields| write_deliver_by(fields, deliver_by));
@@ -327,6 +333,14 @@ fn read_envelope(head: &[u8]) -> Result<Envelope, Malformed> {
             (RET, content) => envelope.ret = Some(read_ret(octet(content)?)?),
             (ENVELOPE_ID, content) => envelope.envelope_id = Some(text(content)?.into()),
             (DELIVER_BY, content) => envelope.deliver_by = Some(read_deliver_by(content)?),
+            (HOLD_FOR, content) => {
+                let span = Duration::from_secs(number(content)?);
+                envelope.hold = Some(Hold::For(span));
+            }
+            (HOLD_UNTIL, content) => {
+                let time = Timestamp::from_unix_millis(number(content)?);
+                envelope.hold = Some(Hold::Until(time));
+            }
             (MT_PRIORITY, content) => envelope.mt_priority = Some(read_mt_priority(content)?),
             (TLS, content) => envelope.tls = read_tls(octet(content)?)?,
             (RECIPIENT, content) => envelope.recipients.push(read_recipient(content)?),
@@ -482,6 +496,8 @@ const MT_PRIORITY: u8 = 21;
 const TLS: u8 = 22;
 const LINES: u8 = 24;
 const HELD: u8 = 25;
+const HOLD_FOR: u8 = 26;
+const HOLD_UNTIL: u8 = 27;
 
 /// How an MT-PRIORITY of 0 is stored, so that −9 is 0.
 const MT_ZERO: i8 = 9;

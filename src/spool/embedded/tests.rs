@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::identity::{Route, UpstreamName};
 use crate::mail::{
-    Cause, Duty, Failure, Handover, Priority, QueueId, RecipientIndex, Stage, TlsRequest,
+    Cause, Duty, Failure, Handover, Hold, Priority, QueueId, RecipientIndex, Stage, TlsRequest,
     VERIFIED_TLS,
 };
 use crate::spool::conformance::{
@@ -415,8 +416,27 @@ fn fields_of_a_later_date_are_skipped() {
 }
 
 #[test]
+fn both_ways_to_ask_for_a_release_are_kept() {
+    let until = Timestamp::from_unix_millis(1_795_243_860_123);
+    for hold in [
+        Hold::For(Duration::from_secs(999_999_999)),
+        Hold::Until(until),
+    ] {
+        let mut message = full_message();
+        message.envelope.hold = Some(hold);
+        let mut fields = Fields::behind(0);
+        let place = BodyPlace::Inline { offset: 0, crc: 1 };
+        let key = (QueueId::from_number(7), 5);
+        message::write(&mut fields, key, &place, &message);
+        let read = message::read(&fields.into_octets()).unwrap();
+        assert_eq!(read.message.envelope.hold, Some(hold));
+    }
+}
+
+#[test]
 fn a_message_of_an_earlier_date_has_no_deadline_no_mt_priority_and_no_wish_for_tls() {
     let without = |mut message: Message| {
+        message.envelope.hold = None;
         message.envelope.deliver_by = None;
         message.envelope.mt_priority = None;
         message.envelope.tls = TlsRequest::Unsaid;

@@ -1,9 +1,6 @@
 //! Where a certificate with its key comes from.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +10,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::ServerTlsError;
+use crate::durable;
 use crate::tls::files::certified_key;
 
 /// Where certificate and key come from.
@@ -105,7 +103,9 @@ fn self_signed(directory: &Path, name: &str) -> Result<PathBuf, ServerTlsError> 
         name: name.to_owned(),
         source,
     })?;
-    store(directory, &path, &pem).map_err(stored)?;
+    durable::make_folder_of(&path)
+        .and_then(|()| durable::replace(&path, pem.as_bytes()))
+        .map_err(stored)?;
     Ok(path)
 }
 
@@ -127,31 +127,10 @@ fn make_self_signed(name: &str) -> Result<String, rcgen::Error> {
     Ok(certificate.pem() + &key.serialize_pem())
 }
 
-/// Writes a file that only its owner can read, so that after a crash it is there whole or not at all.
-fn store(directory: &Path, path: &Path, pem: &str) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    let temporary = path.with_extension("new");
-    if let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::super::{FilesError, Reloadable, check_files};

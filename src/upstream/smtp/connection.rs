@@ -14,6 +14,7 @@ use super::assurance::{Assurance, Lack};
 use super::exchange::{After, Content, Ended, Exchange, Step, Task};
 use super::outgoing::{Message, Outgoing, Rules, unreadable};
 use super::pacing::{Pace, Pacing};
+use super::portion::{Named, Portion};
 use super::settings::Timeouts;
 use super::wire::{AnySocket, ReplyWanted, Wire};
 
@@ -30,6 +31,8 @@ pub(super) struct Connection {
     /// What is known of the server.
     assurance: Assurance,
     allowed: Use,
+    /// The domains of recipients, where their number is limited.
+    named: Named,
     /// What its answers mean, before what everybody's mean.
     pub(super) known: &'static [Answer],
     /// Transactions so far.
@@ -84,6 +87,7 @@ impl Connection {
             host: Box::default(),
             assurance: Assurance::Unproved,
             allowed: Use::Any,
+            named: Named::default(),
             known: &[],
             messages: 0,
             idle_since: now,
@@ -110,6 +114,20 @@ impl Connection {
     /// Returns what it lacks for messages with REQUIRETLS.
     pub(super) fn lack(&self) -> Option<Lack> {
         Lack::of(self.assurance, self.extensions.require_tls)
+    }
+
+    /// Returns whether its next transaction may be for at least one of these recipients.
+    pub(super) fn admits(&self, transfer: &Transfer<'_>) -> bool {
+        let limits = self.extensions.limits;
+        let first = transfer.recipients.first();
+        first.is_none_or(|first| self.named.admits(limits, transfer.envelope, *first))
+    }
+
+    /// Divides recipients into those of its next transaction and those of later ones.
+    pub(super) fn divide<'a>(&mut self, transfer: &Transfer<'a>) -> Portion<'a> {
+        let limits = self.extensions.limits;
+        self.named
+            .divide(limits, transfer.envelope, transfer.recipients)
     }
 
     /// Runs one transaction.
@@ -219,7 +237,9 @@ impl Connection {
 
     /// Returns whether it is good for another transaction.
     pub(super) fn is_reusable(&self) -> bool {
-        self.after != After::Close && self.allowed == Use::Any
+        let is_used_up = |most| self.messages >= most;
+        let is_over = self.extensions.limits.mails.is_some_and(is_used_up);
+        self.after != After::Close && self.allowed == Use::Any && !is_over
     }
 
     /// Returns whether it is still open and silent. Does not wait.

@@ -1,7 +1,7 @@
 //! Upstreams that speak SMTP or SMTPS.
 //!
 //! `exchange` holds one mail transaction without sockets; `connect` leads from a name to a connection that is logged
-//! in, and `probe` goes that way without a message; `pool` keeps connections; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
+//! in, and `probe` goes that way without a message; `pool` keeps connections; `portion` says which recipients one transaction may be for; `pacing` shares the bandwidth between them; `upstream` puts them together. Replies are judged by
 //! [`classify`](super::classify).
 //!
 //! `outgoing` is what a message goes through last, once it is known what the upstream takes: what it cannot take is
@@ -19,6 +19,7 @@ mod outgoing;
 mod pacing;
 mod parameter;
 mod pool;
+mod portion;
 mod probe;
 mod settings;
 mod tls_problem;

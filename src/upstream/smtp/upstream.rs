@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::identity::UpstreamName;
-use crate::mail::{Attempt, Channel, Health, Via};
+use crate::mail::{Attempt, Cause, Channel, Failure, Health, Outcome, RecipientIndex, Stage, Via};
 use crate::mta_sts::Policies;
 use crate::oauth::TokenSource;
 use crate::tls::client::{ClientTlsError, PeerCertificate};
@@ -95,7 +95,7 @@ impl SmtpUpstream {
                 };
             }
         };
-        let transfer = Transfer {
+        let mut transfer = Transfer {
             envelope: order.envelope,
             envelope_sender: self.settings().envelope_sender.as_ref(),
             recipients: order.recipients,
@@ -103,37 +103,62 @@ impl SmtpUpstream {
             now: self.clock.now(),
             rules: Rules::of(self.settings()),
         };
-        self.transact(transfer, &mut message, observer.as_ref())
-            .await
+        let observer = observer.as_ref();
+        let (mut attempt, mut left) = self.transact(transfer, &mut message, observer).await;
+        // The upstream takes fewer recipients at once.
+        while !left.is_empty() && attempt.health == Health::Good {
+            let recipients = left;
+            transfer.now = self.clock.now();
+            let next = Transfer {
+                recipients: &recipients,
+                ..transfer
+            };
+            let (next, rest) = self.transact(next, &mut message, observer).await;
+            attempt = joined(attempt, next);
+            left = rest;
+        }
+        attempt.outcomes.extend(left.into_iter().map(unasked));
+        attempt
     }
 
-    /// Runs one transaction, over a kept connection or a new one.
+    /// Runs one transaction, over a kept connection or a new one. Returns the recipients too that it was not for, since the
+    /// upstream takes no more at once.
     async fn transact(
         &self,
         transfer: Transfer<'_>,
         message: &mut Message,
         observer: Option<&Observer>,
-    ) -> Attempt {
+    ) -> (Attempt, Vec<RecipientIndex>) {
         let need = Need::of(transfer.envelope);
-        let does = |connection: &Connection| need != Need::Verified || connection.lack().is_none();
-        if observer.is_none()
-            && let Some(mut connection) = self.pool.take(does).await
-        {
-            let ended = connection.transact(transfer, message).await;
-            // An upstream may close an idle connection at any time, and sometimes that shows only now.
-            if !ended.is_stale {
-                let attempt = attempt_over(&connection, ended);
-                self.put_back(connection).await;
-                return attempt;
+        let does = |connection: &Connection| {
+            (need != Need::Verified || connection.lack().is_none()) && connection.admits(&transfer)
+        };
+        if observer.is_none() {
+            if let Some(mut connection) = self.pool.take(does).await {
+                let (ended, left) = divided(&mut connection, transfer, message).await;
+                // An upstream may close an idle connection at any time, and sometimes that shows only now.
+                if !ended.is_stale {
+                    let attempt = attempt_over(&connection, ended);
+                    self.put_back(connection).await;
+                    return (attempt, left);
+                }
+            }
+            if let Some(other) = self.pool.take(|connection| !does(connection)).await {
+                // There are never more connections than permits, so one that does not do makes room.
+                other.quit(ReplyWanted::No).await;
             }
         }
-        if observer.is_none()
-            && need == Need::Verified
-            && let Some(other) = self.pool.take(|_| true).await
-        {
-            // There are never more connections than permits, so one that does not do makes room.
-            other.quit(ReplyWanted::No).await;
-        }
+        self.transact_anew(transfer, message, observer).await
+    }
+
+    /// Runs one transaction over a new connection, as [`SmtpUpstream::transact`] does.
+    async fn transact_anew(
+        &self,
+        transfer: Transfer<'_>,
+        message: &mut Message,
+        observer: Option<&Observer>,
+    ) -> (Attempt, Vec<RecipientIndex>) {
+        let need = Need::of(transfer.envelope);
         let silent = Observer::default();
         match self
             .connector
@@ -141,20 +166,20 @@ impl SmtpUpstream {
             .await
         {
             Ok(mut connection) => {
-                let ended = connection.transact(transfer, message).await;
+                let (ended, left) = divided(&mut connection, transfer, message).await;
                 let attempt = attempt_over(&connection, ended);
                 if observer.is_some() {
                     connection.quit(ReplyWanted::Yes).await;
                 } else {
                     self.put_back(connection).await;
                 }
-                attempt
+                (attempt, left)
             }
             Err(Unconnected {
                 judgement, address, ..
             }) => {
                 let outcome = |&index| (index, judgement.outcome.clone());
-                Attempt {
+                let attempt = Attempt {
                     outcomes: transfer.recipients.iter().map(outcome).collect(),
                     health: judgement.health,
                     host: Some(self.settings().host.as_str().into()),
@@ -162,7 +187,8 @@ impl SmtpUpstream {
                         address,
                         channel: Channel::Failed,
                     }),
-                }
+                };
+                (attempt, Vec::new())
             }
         }
     }
@@ -202,6 +228,37 @@ impl Upstream for SmtpUpstream {
     fn certificate(&self) -> Option<Arc<PeerCertificate>> {
         self.connector.certificate()
     }
+}
+
+/// Runs a transaction for as many recipients as a connection takes; returns the others.
+async fn divided(
+    connection: &mut Connection,
+    transfer: Transfer<'_>,
+    message: &mut Message,
+) -> (Ended, Vec<RecipientIndex>) {
+    let portion = connection.divide(&transfer);
+    let recipients = &*portion.taken;
+    let part = Transfer {
+        recipients,
+        ..transfer
+    };
+    (connection.transact(part, message).await, portion.left)
+}
+
+/// What two transactions of one attempt came to. The second was made since the first left the upstream in good health.
+fn joined(mut first: Attempt, second: Attempt) -> Attempt {
+    first.outcomes.extend(second.outcomes);
+    Attempt {
+        outcomes: first.outcomes,
+        ..second
+    }
+}
+
+/// What becomes of a recipient that the upstream was not asked about any more.
+fn unasked(recipient: RecipientIndex) -> (RecipientIndex, Outcome) {
+    let text = "the upstream takes fewer recipients at once, and was not asked about this one";
+    let failure = Failure::new(Stage::Recipient, Cause::Broken(text.into()));
+    (recipient, Outcome::Deferred(failure))
 }
 
 /// What came of a transaction on this connection.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::Write as _;
 
 use crate::mail::{
-    BodyType, Cause, DeliverByMode, Failure, Mailbox, MtPriority, Outcome, Priority, Recipient,
-    Stage, TlsRequest,
+    BodyType, Cause, DeliverByMode, Failure, Mailbox, MtPriority, Outcome, Recipient, Stage,
+    TlsRequest,
 };
 use crate::smtp::timing::By;
 use crate::upstream::smtp::assurance::{Lack, Need};
@@ -108,12 +108,10 @@ impl Exchange<'_> {
         self.offer.dsn && !is_replaced
     }
 
-    /// Returns what is said with MT-PRIORITY (RFC 6710 §4.2): what was asked for, else what this relay made of it, where
-    /// that is not what silence means.
-    fn mt_priority(&self) -> Option<MtPriority> {
-        let own = Some(self.task.priority).filter(|priority| *priority != Priority::Normal);
+    /// Returns what is said with MT-PRIORITY (RFC 6710 §4.2): what was asked for, else what this relay made of it.
+    fn mt_priority(&self) -> MtPriority {
         let asked = self.task.envelope.mt_priority;
-        asked.or_else(|| own.map(MtPriority::from))
+        asked.unwrap_or_else(|| self.task.priority.into())
     }
 
     /// Returns whether BODY=8BITMIME is said: where the client said it, or the message shows that it should have.
@@ -161,10 +159,8 @@ impl Exchange<'_> {
                 format_args!(" BY={}", By::left(deliver_by, self.task.now)),
             );
         }
-        if offer.mt_priority
-            && let Some(priority) = self.mt_priority()
-        {
-            put(out, format_args!(" MT-PRIORITY={priority}"));
+        if offer.mt_priority {
+            put(out, format_args!(" MT-PRIORITY={}", self.mt_priority()));
         }
         if envelope.tls == TlsRequest::Required && self.lack().is_none() {
             put(out, format_args!(" REQUIRETLS"));

@@ -479,6 +479,22 @@ fn any_scene() -> impl Strategy<Value = Scene> {
 const TAKEN: [&str; 4] = ["250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 taken\r\n"];
 
 #[test]
+fn a_code_that_is_not_known_counts_by_its_first_digit() {
+    let replies = [
+        "210 ok\r\n",
+        "251 will forward\r\n",
+        "399 go\r\n",
+        "299 taken\r\n",
+    ];
+    let played = Scene::default().play(&replies);
+    assert_eq!(played.outcomes(), ["relayed 299"]);
+    let refused = Scene::default().play(&["599 never\r\n"]);
+    assert_eq!(refused.outcomes(), ["rejected Sender 599"]);
+    let deferred = Scene::default().play(&["499 later\r\n"]);
+    assert_eq!(deferred.outcomes(), ["deferred Sender 499"]);
+}
+
+#[test]
 fn what_is_left_of_a_deadline_is_passed_on() {
     let scene = Scene::default().offering_deliver_by(0);
     let played = scene.clone().by(90_999, DeliverByMode::Return).play(&TAKEN);
@@ -543,7 +559,7 @@ fn an_mt_priority_is_passed_on_as_it_was_asked_for() {
         said(MtPriority::new(0)),
         format!("{mail} MT-PRIORITY=0\r\n")
     );
-    assert_eq!(said(None), format!("{mail}\r\n"));
+    assert_eq!(said(None), format!("{mail} MT-PRIORITY=0\r\n"));
 }
 
 /// Plays a transaction with another reverse-path, and returns what is sent first and who answers for reports.

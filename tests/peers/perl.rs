@@ -1,0 +1,40 @@
+//! Perl's `Net::SMTP`, which scripts of many years send with.
+
+use std::io;
+use std::process::{Command, Stdio};
+
+use crate::stage::{Client, Mechanism, RECIPIENTS, SENDER, Security, Submission, message};
+use crate::support::peer::{missing_program, run_client};
+
+submits_in_every_way!(CLIENT);
+
+pub(crate) const CLIENT: Client = Client {
+    missing: || {
+        let program = missing_program("perl").into_iter();
+        program.chain(missing_libraries()).collect()
+    },
+    submit,
+};
+
+fn missing_libraries() -> Option<String> {
+    let status = Command::new("perl")
+        .args(["-MAuthen::SASL", "-MIO::Socket::SSL", "-e1"])
+        .stderr(Stdio::null())
+        .status();
+    (!status.is_ok_and(|status| status.success()))
+        .then(|| "libauthen-sasl-perl or libio-socket-ssl-perl is not installed".to_owned())
+}
+
+fn submit(to: &Submission<'_>) -> io::Result<Vec<u8>> {
+    let content = message("");
+    let file = to.message_file(&content)?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/clients/submit.pl");
+    let mut command = Command::new("perl");
+    to.environment(command.arg(script));
+    command
+        .env("PEER_MESSAGE", file)
+        .env("PEER_FROM", SENDER)
+        .env("PEER_TO", RECIPIENTS.join(","));
+    run_client(&mut command, to.directory)?;
+    Ok(content)
+}
