@@ -14,7 +14,7 @@ use super::cache::{Cache, Digest};
 use super::decoys::Decoys;
 use super::evidence::Evidence;
 use super::password::PasswordHash;
-use super::pool::{Pool, Refused};
+use super::pool::{Pool, Refused, Turn};
 use super::scram::ScramVerifier;
 use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
@@ -150,6 +150,12 @@ impl Authenticator {
         self.throttle.set(settings);
     }
 
+    /// Returns whether somebody has logged in from the network of this address within a week: in a crowd, such clients come
+    /// before those of whom nothing is known.
+    pub fn is_familiar(&self, peer: IpAddr) -> bool {
+        self.throttle.is_familiar(peer, self.clock.instant())
+    }
+
     /// Returns whose logins are refused now.
     pub fn blocks(&self) -> Vec<Block> {
         self.throttle.blocks(self.clock.instant())
@@ -198,7 +204,9 @@ impl Authenticator {
         let name = accounts.own_name(name);
         let (now, chance) = (self.clock.now(), self.decoys.chance(name));
         let challenge = accounts.challenge(name, password, now, chance);
-        let found = self.compare(name, password, challenge).await;
+        let found = self
+            .compare((name, password), challenge, leave.turn())
+            .await;
         let now = self.clock.instant();
         match found {
             Ok(Some((identity, evidence))) => {
@@ -250,9 +258,9 @@ impl Authenticator {
     /// Returns who the client is, where the password is one of those it may be.
     async fn compare(
         &self,
-        name: &str,
-        password: &Secret,
+        (name, password): (&str, &Secret),
         challenge: Challenge,
+        turn: Turn,
     ) -> Result<Option<(Identity, Evidence)>, Refused> {
         let (identity, candidates) = match challenge {
             Challenge::Known {
@@ -261,7 +269,7 @@ impl Authenticator {
             } => (identity, candidates),
             Challenge::Unknown { decoy } => {
                 if let Some(decoy) = decoy {
-                    self.check(name, &decoy, password).await?;
+                    self.check((name, password), &decoy, turn).await?;
                 }
                 return Ok(None);
             }
@@ -269,7 +277,7 @@ impl Authenticator {
         for evidence in candidates {
             let is_right = match &evidence {
                 Evidence::AppPassword(_, hash) | Evidence::Password(hash) => {
-                    self.check(name, hash, password).await?
+                    self.check((name, password), hash, turn).await?
                 }
                 Evidence::Scram(_) => false,
             };
@@ -311,16 +319,16 @@ impl Authenticator {
 
     async fn check(
         &self,
-        name: &str,
+        (name, password): (&str, &Secret),
         hash: &PasswordHash,
-        password: &Secret,
+        turn: Turn,
     ) -> Result<bool, Refused> {
         let digest = self.cache.digest(&folded(name), hash, password);
         if self.cache.has(&digest, self.clock.instant()) {
             return Ok(true);
         }
         let flight = Flight::join(self, digest);
-        let check = || self.pool.check(hash.clone(), password.clone());
+        let check = || self.pool.check(hash.clone(), password.clone(), turn);
         let is_right = *flight.outcome.get_or_try_init(check).await?;
         if is_right {
             self.cache.insert(digest, self.clock.instant());

@@ -25,6 +25,7 @@ use super::intake::{Complete, Intake, Origin, Part, Refusal};
 use super::parts::ServerParts;
 use super::quota;
 use super::story::{Grounds, Story};
+use super::stream::Stream;
 use super::terms::terms;
 use super::unauthorized::Notice;
 
@@ -73,10 +74,16 @@ impl Decider {
         self.committed
     }
 
-    pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
+    /// Answers a question of the session; `client` is its connection, where it has one.
+    pub(super) async fn answer(
+        &mut self,
+        question: Question,
+        session: &mut Session,
+        client: Option<&Stream>,
+    ) {
         match question {
-            Question::Credentials(ask) => self.credentials(ask, session).await,
-            Question::Scram(ask) => self.scram(ask, session).await,
+            Question::Credentials(ask) => self.credentials(ask, session, client).await,
+            Question::Scram(ask) => self.scram(ask, session, client).await,
             Question::Sender(ask) => self.sender(ask, session),
             Question::Recipient(ask) => self.recipient(ask, session),
             Question::Message(ask) => self.message(ask, session).await,

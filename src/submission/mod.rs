@@ -18,13 +18,16 @@ mod local;
 mod login;
 mod mistakes;
 mod parts;
+mod places;
 mod quota;
 mod senders;
 mod settings;
+mod standing;
 mod story;
 mod stream;
 mod terms;
 mod token;
+mod turns;
 mod unauthorized;
 
 pub use binding::{BindError, Binding, Bound, Skipped, bind};
