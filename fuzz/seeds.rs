@@ -46,6 +46,16 @@ fn main() -> io::Result<()> {
             &[&[1, 7][..], octets.as_bytes()].concat(),
         )?;
     }
+    for (number, octets) in PROXY.iter().enumerate() {
+        seeds.put("proxy", &format!("proxy-{number}"), octets)?;
+    }
+    for (number, (flags, lines)) in SASL.iter().enumerate() {
+        let octets = [&[*flags][..], lines.as_bytes()].concat();
+        seeds.put("sasl", &format!("sasl-{number}"), &octets)?;
+    }
+    for (number, text) in TOKENS.iter().enumerate() {
+        seeds.put("token", &format!("token-{number}"), text.as_bytes())?;
+    }
     seeds.put("record", "empty", &[])
 }
 
@@ -162,4 +172,51 @@ const MIME: &[&str] = &[
      Content-Transfer-Encoding: 8bit\r\n\r\n\u{fc}ber\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\n\u{e4}\r\n--b--\r\n",
     "MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n\u{1}\u{ff}\r\n",
     "Subject: \u{e4}\r\n\r\nbody\r\n",
+];
+
+const PROXY: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 587\r\nEHLO x\r\n",
+    b"PROXY TCP6 2001:db8::1 2001:db8::2 65535 0\r\n",
+    b"PROXY UNKNOWN ffff:f...f:ffff\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\x02\x4b",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0EHLO x\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\x02\x4b\x04\0\x01x",
+];
+
+/// Flags (the mechanism, the binding), and the lines of a client or its messages in plain text.
+const SASL: &[(u8, &str)] = &[
+    (0, "AGFsaWNlAHNlY3JldA=="),
+    (1, "YWxpY2U=\nc2VjcmV0"),
+    (2, "dXNlcj1hbGljZQFhdXRoPUJlYXJlciBhYmMuZGVmLmdoaQEB"),
+    (3, "bixhPWFsaWNlLAFhdXRoPUJlYXJlciBhYmMuZGVmLmdoaQEB"),
+    (
+        4,
+        "biwsbj11c2VyLHI9ck9wck5HZndFYmVSV2diTkVrcU8=\n\
+         Yz1iaXdzLHI9ck9wck5HZndFYmVSV2diTkVrcU8laHZZRHBXVWEyUmFUQ0FmdXhGSWxqKWhObEYkazAscD1kSHpiWmFwV0lrNGpVaE4rVXRlOXl0YWc5empmTUhnc3FtbWl6N0FuZFZRPQ==",
+    ),
+    (
+        0x24,
+        "n,,n=user,r=rOprNGfwEbeRWgbNEkqO\n\
+         c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+    ),
+    (
+        0x15,
+        "p=tls-exporter,a=us=3Der,n=us=3Der,r=abc\nc=x,r=y,p=z",
+    ),
+    (0x25, "y,,n=user,r=abc"),
+    (3, "alice=,b\nabc.def.ghi"),
+];
+
+const TOKENS: &[&str] = &[
+    // RFC 7515 Appendix A.3.
+    "eyJhbGciOiJFUzI1NiJ9.\
+     eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.\
+     DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+    "{\"alg\":\"none\",\"typ\":\"JWT\"}\0{\"iss\":\"joe\",\"exp\":1300819380}\0",
+    "{\"alg\":\"ES256\",\"kid\":\"a\",\"crit\":[]}\0{\"iss\":\"joe\",\"aud\":[\"a\"],\"nbf\":1,\"exp\":1300819380}\0sig",
+    "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"use\":\"sig\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\
+     \"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}",
+    "{\"keys\":[{\"kty\":\"RSA\",\"alg\":\"RS256\",\"n\":\"AQAB\",\"e\":\"AQAB\"},{\"kty\":\"oct\",\"k\":\"AA\"},{\"kty\":\"OKP\",\
+     \"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
+    "{\"active\":true,\"aud\":[\"posthouse\"],\"email\":\"alice\",\"email_verified\":true,\"exp\":1300819380.5,\"scope\":\"a b\"}",
 ];

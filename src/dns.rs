@@ -12,7 +12,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use dnssec::Validating;
 use services::offered;
@@ -48,6 +48,14 @@ pub trait Resolver: Send + Sync {
     /// # Errors
     /// [`ResolveError::NotFound`] where there is none; [`ResolveError::Temporary`].
     async fn texts(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError>;
+
+    /// Does what [`Resolver::texts`] does, and takes no answer that was kept: somebody has just changed the record.
+    ///
+    /// # Errors
+    /// As there.
+    async fn texts_anew(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        self.texts(name).await
+    }
 
     /// Returns whether anything can be proved: whether the name servers pass DNSSEC signatures on.
     ///
@@ -330,6 +338,12 @@ impl Resolver for SystemResolver {
             Some(String::from_utf8_lossy(&octets).into())
         });
         Ok(texts.collect())
+    }
+
+    async fn texts_anew(&self, name: &str) -> Result<Vec<Box<str>>, ResolveError> {
+        let kept = format!("{name}.");
+        self.resolver.clear_lookup_cache(kept, RecordType::TXT);
+        self.texts(name).await
     }
 
     async fn can_prove(&self) -> Result<bool, ResolveError> {

@@ -2,7 +2,7 @@
 //!
 //! The modules, from values to assembly; `docs/architecture.md` says which may use which:
 //!
-//! - values: [`clock`], [`identity`], [`mail`], [`secret`]
+//! - values: [`clock`], [`identity`], [`mail`], [`secret`]; [`panics`], which contains them
 //! - pure logic: [`smtp`], [`proxy_protocol`], [`policy`], [`message`], [`mime`], [`dkim`], [`route`], [`schedule`]
 //! - ports and adapters: [`alert`], [`auth`], [`body`], [`dial`], [`dns`], [`http`], [`journal`], [`mta_sts`],
 //!   [`oauth`], [`port`], [`quota`], [`spool`], [`telemetry`], [`tls`], [`token`], [`upstream`],
@@ -31,6 +31,7 @@ pub mod message;
 pub mod mime;
 pub mod mta_sts;
 pub mod oauth;
+pub mod panics;
 pub mod policy;
 pub mod port;
 pub mod proxy_protocol;

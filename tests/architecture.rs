@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("durable", &[]),
     ("identity", &[]),
+    ("panics", &[]),
     ("port", &[]),
     ("secret", &[]),
     ("mail", &["clock", "identity"]),
@@ -33,7 +34,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["clock", "durable", "identity", "schedule", "telemetry"],
     ),
     ("alert", &["clock", "durable", "identity", "mail", "secret"]),
-    ("auth", &["clock", "durable", "identity", "secret"]),
+    (
+        "auth",
+        &["clock", "durable", "identity", "panics", "secret"],
+    ),
     ("dial", &["dns", "secret", "telemetry"]),
     ("dns", &[]),
     ("http", &["clock", "dial", "telemetry", "tls"]),
@@ -53,7 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "oauth",
         &["clock", "durable", "http", "secret", "telemetry", "tls"],
     ),
-    ("journal", &["clock", "mail"]),
+    ("journal", &["clock", "mail", "panics"]),
     (
         "spool",
         &["body", "clock", "identity", "mail", "schedule", "telemetry"],
@@ -68,7 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "verification",
         &["clock", "durable", "identity", "mail", "policy"],
     ),
-    ("web", &["mail", "port", "tls"]),
+    ("web", &["mail", "panics", "port", "tls"]),
     (
         "token",
         &[
@@ -113,6 +117,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "mail",
             "message",
             "mime",
+            "panics",
             "policy",
             "port",
             "proxy_protocol",
@@ -135,6 +140,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "identity",
             "journal",
             "mail",
+            "panics",
             "route",
             "schedule",
             "spool",

@@ -151,10 +151,11 @@ fn prepare(kind: &str) -> tempfile::TempDir {
     for entry in fs::read_dir(root().join("tests/data/config").join(kind)).unwrap() {
         let from = entry.unwrap().path();
         let name = from.file_name().unwrap().to_string_lossy();
-        let mode = if name.contains("readable_by_others") {
-            0o644
-        } else {
-            0o600
+        let mode = match &*name {
+            "writable_by_others.accounts.toml" => 0o660,
+            "writable_by_others.toml" => 0o622,
+            name if name.contains("readable_by_others") => 0o644,
+            _ => 0o600,
         };
         put(
             &folder.path().join(&*name),

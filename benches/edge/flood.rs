@@ -1,178 +1,326 @@
-//! Good clients, alone and beside a flood of wrong passwords.
+//! Good clients, alone and beside attackers.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::cell::Cell;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum as _;
 use posthouse::clock::{Clock as _, SystemClock};
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustls::ClientConfig;
 
-use crate::options::Flood;
-use crate::server::{LOGIN, Server, spread};
-use crate::usage;
+use crate::client::{Client, login};
+use crate::common::configuration::{LOGIN, PASSWORD};
+use crate::common::figures::{Times, decimal};
+use crate::common::server::Server;
+use crate::common::tls;
+use crate::common::usage;
+use crate::options::{Flood, Kind};
+use crate::server;
 
-/// Measures what the command line asks for and prints it.
+/// How long an attack lasts before good clients are timed beside it.
+const LEAD: Duration = Duration::from_secs(1);
+
+/// Measures what the command line asks for and prints rows of a table.
+///
+/// # Errors
+/// Something cannot be started, or a good client is not served while nobody attacks.
 pub(crate) fn perform(shape: &Flood) -> io::Result<()> {
-    let server = Server::start(&shape.place)?;
-    // So that the password is known.
-    good_sessions(shape, server.plain, 100)?;
-    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
-    for _ in 0..shape.runs {
-        quiet.push(good_sessions(shape, server.plain, shape.count)?);
-        let flooded = beside_flood(shape, &server);
-        loud.push(flooded.map_err(|error| server.explain(&error))?);
-    }
-    report("alone", &quiet);
-    report("beside the flood", &loud);
-    let p99 = |runs: &[Vec<f64>]| {
-        let mut all: Vec<f64> = runs.iter().map(|run| at(run, 0.99)).collect();
-        all.sort_by(f64::total_cmp);
-        at(&all, 0.5)
+    let stage = Stage::set(shape)?;
+    let kinds = if shape.attack.is_empty() {
+        Kind::value_variants()
+    } else {
+        &shape.attack
     };
-    println!("99 %: {:.2} times as long", p99(&loud) / p99(&quiet));
-    server.stop()
-}
-
-fn report(name: &str, runs: &[Vec<f64>]) {
-    let of = |share| spread(&runs.iter().map(|run| at(run, share)).collect::<Vec<_>>());
     println!(
-        "{name:<17} µs for a session: median {}, 99 % {}, most {}",
-        of(0.5),
-        of(0.99),
-        of(1.0)
+        "| attack | attackers' connections/s, answers/s | posthouse, CPU | alone: median, 99 %, µs | beside it | ratio of 99 % \
+         | beside the same on an empty port | a password checked: median, most, ms, alone; beside it | lost |"
     );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let mut turn = 0;
+    for kind in kinds {
+        let result = stage.rounds(*kind, &mut turn);
+        result.map_err(|error| stage.server.explain(&error))?;
+    }
+    stage.server.stop()
 }
 
-fn beside_flood(shape: &Flood, server: &Server) -> io::Result<Vec<f64>> {
-    let (stop, tries) = (AtomicBool::new(false), AtomicU64::new(0));
-    let before = (usage::cpu(server.id()), SystemClock.instant());
-    let times = thread::scope(|scope| {
-        for number in 0..shape.attackers {
-            let (stop, tries) = (&stop, &tries);
-            let address = server.plain;
-            scope.spawn(move || attack(shape, (number, address), stop, tries));
-        }
-        let times = good_sessions(shape, server.plain, shape.count);
-        stop.store(true, Ordering::Relaxed);
-        times
-    });
-    let spent = usage::cpu(server.id()).saturating_sub(before.0);
-    println!(
-        "the flood: {} tries in {:.1} s; posthouse {:.1} s of processor time",
-        tries.load(Ordering::Relaxed),
-        before.1.elapsed().as_secs_f64(),
-        spent.as_secs_f64()
-    );
-    times
+/// What is attacked, and who looks on.
+struct Stage<'a> {
+    shape: &'a Flood,
+    server: Server,
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+    /// How often there have been new hashes.
+    hashes: Cell<u64>,
 }
 
-/// Connects, guesses and connects again, as fast as it is answered.
-fn attack(
-    shape: &Flood,
-    (number, server): (u16, SocketAddr),
-    stop: &AtomicBool,
-    tries: &AtomicU64,
-) {
-    let mut turn = number;
-    while !stop.load(Ordering::Relaxed) {
-        turn = turn.wrapping_add(shape.attackers);
-        let [high, low] = (turn % shape.addresses + 2).to_be_bytes();
-        let source = Ipv4Addr::new(127, 1, high, low);
-        // What a server does to it is the server's business.
-        let _refused = guess(server, source, turn, tries);
+/// What the rounds of an attack have shown.
+#[derive(Default)]
+struct Seen {
+    quiet: Good,
+    loud: Good,
+    empty: Good,
+    connections: u64,
+    answers: u64,
+    /// Seconds that it lasted, and of posthouse's processor time meanwhile.
+    lasted: f64,
+    spent: f64,
+}
+
+/// What good clients have seen.
+#[derive(Default)]
+struct Good {
+    /// Of whole sessions, in milliseconds.
+    times: Vec<f64>,
+    /// Until a login is answered whose password has to be checked, in milliseconds.
+    checks: Vec<f64>,
+    /// Sessions that were not served.
+    lost: u64,
+    /// Of the last one of those.
+    why: Option<io::Error>,
+}
+
+impl Good {
+    fn lose(&mut self, why: io::Error) {
+        self.lost += 1;
+        self.why = Some(why);
     }
 }
 
-fn guess(server: SocketAddr, source: Ipv4Addr, turn: u16, tries: &AtomicU64) -> io::Result<()> {
-    let stream = connect(server, source)?;
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let mut client = Client(BufReader::new(stream));
-    client.reply()?;
-    client.say("EHLO flood.example\r\n")?;
-    loop {
-        let secret = STANDARD.encode(format!("\0{}\0guess {turn}", LOGIN.0));
-        tries.fetch_add(1, Ordering::Relaxed);
-        if client.say(&format!("AUTH PLAIN {secret}\r\n"))? == 421 {
+impl<'a> Stage<'a> {
+    fn set(shape: &'a Flood) -> io::Result<Self> {
+        let processors = sched_getaffinity(None)?;
+        let ours: Vec<usize> = (0..CpuSet::MAX_CPU)
+            .filter(|number| processors.is_set(*number))
+            .collect();
+        let server = if shape.together || ours.len() < 2 {
+            server::usual(&shape.place)?
+        } else {
+            // Children have the processor of whoever starts them.
+            stay_on(&ours[..1])?;
+            let server = server::usual(&shape.place)?;
+            stay_on(&ours[1..])?;
+            server
+        };
+        Ok(Self {
+            shape,
+            address: server.listener("plain")?,
+            server,
+            config: tls::client()?,
+            hashes: Cell::new(0),
+        })
+    }
+
+    fn rounds(&self, kind: Kind, turn: &mut u32) -> io::Result<()> {
+        let mut seen = Seen::default();
+        // So that the password is known, and the address.
+        self.time(kind, Duration::from_millis(200), &mut Good::default())?;
+        let slice = Duration::from_millis(self.shape.slice);
+        for _ in 0..self.shape.rounds {
+            self.time(kind, slice, &mut seen.quiet)?;
+            if let Some(why) = seen.quiet.why.take() {
+                return Err(why);
+            }
+            let rate = self.beside(kind, *turn, &mut seen)?;
+            self.beside_nothing(kind, *turn, rate, &mut seen.empty)?;
+            *turn += 1;
+        }
+        report(kind, seen);
+        Ok(())
+    }
+
+    /// Times good sessions beside the attack; returns connections a second.
+    fn beside(&self, kind: Kind, turn: u32, seen: &mut Seen) -> io::Result<f64> {
+        let before = (usage::cpu(self.server.id()), SystemClock.instant());
+        let attack = self.attack(kind, self.address, turn, None)?;
+        thread::sleep(LEAD);
+        self.time(
+            kind,
+            Duration::from_millis(self.shape.slice),
+            &mut seen.loud,
+        )?;
+        let (connections, answers) = end(attack)?;
+        let lasted = before.1.elapsed().as_secs_f64();
+        seen.spent += (usage::cpu(self.server.id()).saturating_sub(before.0)).as_secs_f64();
+        seen.lasted += lasted;
+        seen.connections += connections;
+        seen.answers += answers;
+        // What is left of it must not be in the next part.
+        thread::sleep(LEAD);
+        Ok(decimal(connections) / lasted)
+    }
+
+    /// Times good sessions while the same attack goes where nothing is.
+    fn beside_nothing(&self, kind: Kind, turn: u32, rate: f64, good: &mut Good) -> io::Result<()> {
+        if kind == Kind::BotnetTls {
             return Ok(());
         }
-    }
-}
-
-/// Returns how long each session took, in microseconds, in ascending order.
-fn good_sessions(shape: &Flood, server: SocketAddr, count: u64) -> io::Result<Vec<f64>> {
-    let mut times = Vec::new();
-    for _ in 0..count {
-        let begun = SystemClock.instant();
-        good_session(server)?;
-        times.push(begun.elapsed().as_secs_f64() * 1e6);
-        thread::sleep(Duration::from_millis(shape.pace));
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times)
-}
-
-fn good_session(server: SocketAddr) -> io::Result<()> {
-    let mut client = Client(BufReader::new(connect(server, Ipv4Addr::LOCALHOST)?));
-    let secret = STANDARD.encode(format!("\0{}\0{}", LOGIN.0, LOGIN.1));
-    let mut codes = vec![client.reply()?];
-    for line in [
-        "EHLO load.example\r\n",
-        &format!("AUTH PLAIN {secret}\r\n"),
-        "MAIL FROM:<load@example.com>\r\n",
-        "RCPT TO:<to@example.net>\r\n",
-        "DATA\r\n",
-        "From: load@example.com\r\nSubject: load\r\n\r\ntext\r\n.\r\n",
-        "QUIT\r\n",
-    ] {
-        codes.push(client.say(line)?);
-    }
-    if codes == [220, 250, 235, 250, 250, 354, 250, 221] {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("a good client heard {codes:?}")))
-}
-
-fn connect(server: SocketAddr, source: Ipv4Addr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
-    socket.connect(&server.into())?;
-    socket.set_tcp_nodelay(true)?;
-    Ok(socket.into())
-}
-
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn say(&mut self, line: &str) -> io::Result<u16> {
-        self.0.get_mut().write_all(line.as_bytes())?;
-        self.reply()
+        let mut decoy = program(&["decoy"])?.spawn()?;
+        let mut line = String::new();
+        if let Some(output) = decoy.stdout.take() {
+            BufReader::new(output).read_line(&mut line)?;
+        }
+        let address = line.trim().parse().map_err(io::Error::other)?;
+        let attack = self.attack(kind, address, turn, Some(rate))?;
+        thread::sleep(LEAD);
+        self.time(kind, Duration::from_millis(self.shape.slice), good)?;
+        end(attack)?;
+        drop(decoy.stdin.take());
+        decoy.wait().map(drop)
     }
 
-    fn reply(&mut self) -> io::Result<u16> {
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line)?;
-            let code = line.get(..3).and_then(|code| code.parse().ok());
-            match (code, line.as_bytes().get(3)) {
-                (Some(_), Some(b'-')) => {}
-                (Some(code), _) => return Ok(code),
-                (None, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
+    fn attack(
+        &self,
+        kind: Kind,
+        server: SocketAddr,
+        turn: u32,
+        rate: Option<f64>,
+    ) -> io::Result<Child> {
+        let name = kind.to_possible_value();
+        let name = name.as_ref().map_or("", |value| value.get_name());
+        let connections = self.shape.connections.unwrap_or(match kind {
+            Kind::Account | Kind::Address | Kind::Botnet | Kind::BotnetTls => 1_000,
+            Kind::Silent => 12_000,
+        });
+        let mut command = program(&[
+            "attack",
+            name,
+            &server.to_string(),
+            &turn.to_string(),
+            &connections.to_string(),
+            &self.shape.patience.to_string(),
+        ])?;
+        if let Some(rate) = rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
+        command.spawn()
+    }
+
+    fn time(&self, kind: Kind, slice: Duration, good: &mut Good) -> io::Result<()> {
+        self.hashes.set(self.hashes.get() + 1);
+        let accounts = server::accounts(self.hashes.get())?;
+        self.server.replace_accounts(&accounts)?;
+        for number in 0..server::CHECKED {
+            let begun = SystemClock.instant();
+            match self.check(&server::checked(number)) {
+                Ok(()) => good.checks.push(begun.elapsed().as_secs_f64() * 1e3),
+                Err(error) => good.lose(error),
+            }
+        }
+        let end = SystemClock.instant() + slice;
+        while SystemClock.instant() < end {
+            let begun = SystemClock.instant();
+            match self.session(kind) {
+                Ok(()) => good.times.push(begun.elapsed().as_secs_f64() * 1e3),
+                Err(error) => good.lose(error),
+            }
+            thread::sleep(Duration::from_millis(self.shape.pace));
+        }
+        Ok(())
+    }
+
+    /// Logs in.
+    fn check(&self, name: &str) -> io::Result<()> {
+        let mut client = Client::connect(self.address, Ipv4Addr::LOCALHOST)?;
+        client.hear(220)?;
+        client.must("EHLO load.example", 250)?;
+        client.must(&login(name, PASSWORD), 235)
+    }
+
+    /// Logs in, sends one message and leaves.
+    fn session(&self, kind: Kind) -> io::Result<()> {
+        let mut client = Client::connect(self.address, Ipv4Addr::LOCALHOST)?;
+        client.hear(220)?;
+        client.must("EHLO load.example", 250)?;
+        match kind {
+            Kind::Account | Kind::Address | Kind::Botnet | Kind::Silent => send(client),
+            Kind::BotnetTls => {
+                client.must("STARTTLS", 220)?;
+                let mut client = client.encrypt(&self.config)?;
+                client.must("EHLO load.example", 250)?;
+                send(client)
             }
         }
     }
 }
 
-fn at(sorted: &[f64], share: f64) -> f64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "an index into a list that fits in memory"
-    )]
-    let index = (sorted.len().saturating_sub(1) as f64 * share) as usize;
-    sorted.get(index).copied().unwrap_or(f64::NAN)
+fn send<S: io::Read + io::Write>(mut client: Client<S>) -> io::Result<()> {
+    let content = "From: load@example.com\r\nSubject: load\r\n\r\ntext\r\n.";
+    client.must(&login(LOGIN.0, LOGIN.1), 235)?;
+    client.must("MAIL FROM:<load@example.com>", 250)?;
+    client.must("RCPT TO:<to@example.net>", 250)?;
+    client.must("DATA", 354)?;
+    client.must(content, 250)?;
+    client.must("QUIT", 221)
+}
+
+/// Lets this process, and those that it starts, run on these processors only.
+fn stay_on(processors: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for number in processors {
+        set.set(*number);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// This program once more, as a process of its own.
+fn program(arguments: &[&str]) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+/// Ends an attack; returns its connections and the answers it got.
+fn end(mut attack: Child) -> io::Result<(u64, u64)> {
+    drop(attack.stdin.take());
+    let mut text = String::new();
+    if let Some(mut output) = attack.stdout.take() {
+        output.read_to_string(&mut text)?;
+    }
+    attack.wait()?;
+    let numbers = text.trim().split_once(' ');
+    let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    numbers.ok_or_else(|| io::Error::other(format!("the attack failed: {text}")))
+}
+
+fn report(kind: Kind, seen: Seen) {
+    let [quiet, loud, empty] =
+        [&seen.quiet, &seen.loud, &seen.empty].map(|good| Times::from_millis(&good.times));
+    let name = kind.to_possible_value();
+    let both = |times: &Times| format!("{:.0}, {:.0}", times.median() * 1e3, times.at_99() * 1e3);
+    println!(
+        "| `{}` | {:.0}, {:.0} | {:.0} % | {} | {} | {:.2} | {} | {}; {} | {} of {} |",
+        name.as_ref().map_or("", |value| value.get_name()),
+        decimal(seen.connections) / seen.lasted,
+        decimal(seen.answers) / seen.lasted,
+        100.0 * seen.spent / seen.lasted,
+        both(&quiet),
+        both(&loud),
+        loud.at_99() / quiet.at_99(),
+        if seen.empty.times.is_empty() {
+            "–".to_owned()
+        } else {
+            both(&empty)
+        },
+        checks(&seen.quiet),
+        checks(&seen.loud),
+        seen.loud.lost,
+        seen.loud.times.len() as u64 + seen.loud.lost
+    );
+    if let Some(why) = seen.loud.why {
+        println!("the last that was lost: {why}");
+    }
+}
+
+fn checks(good: &Good) -> String {
+    let times = Times::from_millis(&good.checks);
+    format!("{:.0}, {:.0}", times.median(), times.at(1.0))
 }

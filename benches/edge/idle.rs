@@ -1,32 +1,26 @@
 //! Connections that do nothing, held by processes of their own.
 
+use std::any::Any;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
 
 use posthouse::clock::{Clock as _, SystemClock};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::client::Client;
+use crate::common::figures::mebibytes;
+use crate::common::tls;
+use crate::common::usage;
 use crate::options::{Crowd, Idle};
-use crate::server::Server;
-use crate::tls;
-use crate::usage;
+use crate::server;
 
 /// Connections of one process.
 const CROWD: u32 = 5_000;
 
 /// Measures what the command line asks for and prints it.
 pub(crate) fn perform(shape: &Idle) -> io::Result<()> {
-    let server = Server::start(&shape.place)?;
-    let address = if shape.tls {
-        server.implicit
-    } else {
-        server.plain
-    };
+    let server = server::unbounded(&shape.place)?;
+    let address = server.listener(if shape.tls { "implicit" } else { "plain" })?;
     // So that what is made once is there before.
     let warm = Crowd {
         server: address,
@@ -56,8 +50,8 @@ pub(crate) fn perform(shape: &Idle) -> io::Result<()> {
         "{} idle connections {}: {:.1} KiB each, {:.1} MiB in all, connected in {:.1} s",
         shape.count,
         if shape.tls { "inside TLS" } else { "plain" },
-        kibibytes(after.saturating_sub(before)) / f64::from(shape.count),
-        kibibytes(after) / 1024.0,
+        mebibytes(after.saturating_sub(before)) * 1024.0 / f64::from(shape.count),
+        mebibytes(after),
         taken.as_secs_f64()
     );
     // Whoever comes now is served as if they were not there.
@@ -71,14 +65,6 @@ pub(crate) fn perform(shape: &Idle) -> io::Result<()> {
         end(crowd)?;
     }
     server.stop()
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "memory sizes are far below 2^52"
-)]
-fn kibibytes(octets: u64) -> f64 {
-    octets as f64 / 1024.0
 }
 
 /// Starts a process that holds connections; returns when it has them all.
@@ -120,56 +106,21 @@ const READY: &str = "ready";
 /// Connects, greets, says so, and holds the connections until its input ends.
 pub(crate) fn hold(crowd: &Crowd) -> io::Result<()> {
     let config = tls::client()?;
-    let mut held: Vec<Box<dyn Read>> = Vec::new();
+    let mut held: Vec<Box<dyn Any>> = Vec::new();
     for _ in 0..crowd.count {
-        let stream = connect(crowd.server, crowd.source)?;
+        let client = Client::connect(crowd.server, crowd.source)?;
         if crowd.tls {
-            held.push(Box::new(greet(encrypt(stream, &config)?)?));
+            held.push(Box::new(greet(client.encrypt(&config)?)?));
         } else {
-            held.push(Box::new(greet(stream)?));
+            held.push(Box::new(greet(client)?));
         }
     }
     println!("{READY}");
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }
 
-fn connect(server: SocketAddr, source: Ipv4Addr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
-    socket.connect(&server.into())?;
-    socket.set_tcp_nodelay(true)?;
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    Ok(socket.into())
-}
-
-fn encrypt(
-    stream: TcpStream,
-    config: &Arc<ClientConfig>,
-) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-    let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-    Ok(StreamOwned::new(tls, stream))
-}
-
-fn greet<S: Read + Write>(mut stream: S) -> io::Result<S> {
-    until(&mut stream, b"220 ")?;
-    stream.write_all(b"EHLO idle.example\r\n")?;
-    until(&mut stream, b"250 ")?;
-    Ok(stream)
-}
-
-/// Reads up to the end of the reply that begins with this.
-fn until(stream: &mut impl Read, code: &[u8]) -> io::Result<()> {
-    let mut input = Vec::new();
-    let mut piece = [0; 1024];
-    loop {
-        let last = input.split(|octet| *octet == b'\n').rev().nth(1);
-        if input.ends_with(b"\n") && last.is_some_and(|line: &[u8]| line.starts_with(code)) {
-            return Ok(());
-        }
-        match stream.read(&mut piece)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => input.extend_from_slice(&piece[..count]),
-        }
-    }
+fn greet<S: Read + Write>(mut client: Client<S>) -> io::Result<Client<S>> {
+    client.hear(220)?;
+    client.must("EHLO idle.example", 250)?;
+    Ok(client)
 }

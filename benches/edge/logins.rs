@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use posthouse::clock::{Clock as _, SystemClock};
 
-use crate::generator;
-use crate::generator::{Flow, Load, Reuse, Security};
-use crate::ledger::Ledger;
+use crate::common::configuration::LOGIN;
+use crate::common::figures::{decimal, spread};
+use crate::common::generator;
+use crate::common::generator::{Flow, Load, Reuse, Security};
+use crate::common::ledger::Ledger;
+use crate::common::tls;
+use crate::common::usage;
 use crate::options::Logins;
-use crate::server::{LOGIN, Server, spread};
-use crate::tls;
-use crate::usage;
+use crate::server;
 
 /// Measures what the command line asks for and prints it.
 pub(crate) fn perform(shape: &Logins) -> io::Result<()> {
-    let server = Server::start(&shape.place)?;
+    let server = server::unbounded(&shape.place)?;
     let runs = u64::from(shape.runs);
     let warm_up = (shape.count / 10).max(1);
     let ledger = Arc::new(Ledger::new(warm_up + runs * shape.count));
     let mut load = Load {
-        address: server.plain,
+        address: server.listener("plain")?,
         sessions: usize::from(shape.sessions),
         count: warm_up,
         first: 0,
@@ -36,7 +38,7 @@ pub(crate) fn perform(shape: &Logins) -> io::Result<()> {
         reuse: Reuse::PerMessage,
         pace: None,
         priority: None,
-        limit: Duration::from_mins(2),
+        limit: shape.place.limit(),
     };
     generator::run(&load, &ledger).map_err(|error| server.explain(&error))?;
     let (mut rates, mut cpu, mut machine) = (Vec::new(), Vec::new(), Vec::new());
@@ -46,7 +48,7 @@ pub(crate) fn perform(shape: &Logins) -> io::Result<()> {
         let before = (usage::cpu(server.id()), usage::machine()?);
         let begun = SystemClock.instant();
         generator::run(&load, &ledger).map_err(|error| server.explain(&error))?;
-        let sessions = per(shape.count);
+        let sessions = decimal(shape.count);
         rates.push(sessions / begun.elapsed().as_secs_f64());
         let micros =
             |after: Duration, before| after.saturating_sub(before).as_secs_f64() * 1e6 / sessions;
@@ -57,17 +59,9 @@ pub(crate) fn perform(shape: &Logins) -> io::Result<()> {
         "{} sessions at once, {}: sessions/s {}, CPU µs/session {}, machine µs/session {}",
         shape.sessions,
         if shape.tls { "STARTTLS" } else { "plain" },
-        spread(&rates),
-        spread(&cpu),
-        spread(&machine)
+        spread(&rates, 0),
+        spread(&cpu, 0),
+        spread(&machine, 0)
     );
     server.stop()
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of sessions are far below 2^52"
-)]
-fn per(count: u64) -> f64 {
-    count as f64
 }

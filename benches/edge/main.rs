@@ -10,28 +10,29 @@
     reason = "a measuring program: its table is its output, and a bug in it ends the run"
 )]
 
+mod attack;
+mod client;
+mod decoy;
 mod flood;
-#[path = "../relay/generator.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod generator;
 mod idle;
-#[path = "../relay/ledger.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod ledger;
 mod logins;
-#[path = "../relay/message.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod message;
 mod options;
 mod server;
-#[path = "../relay/tls.rs"]
-mod tls;
-#[path = "../relay/usage.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod usage;
-#[path = "../relay/wire.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod wire;
+
+#[path = "../common"]
+#[allow(dead_code, reason = "the other benches use more of it")]
+mod common {
+    pub(crate) mod command_line;
+    pub(crate) mod configuration;
+    pub(crate) mod figures;
+    pub(crate) mod generator;
+    pub(crate) mod ledger;
+    pub(crate) mod message;
+    pub(crate) mod server;
+    pub(crate) mod tls;
+    pub(crate) mod usage;
+    pub(crate) mod wire;
+}
 
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -39,32 +40,19 @@ mod support {
     pub(crate) mod process;
 }
 
-use std::io;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::options::{Mode, Options};
+use crate::options::Mode;
 
 fn main() -> ExitCode {
-    match perform(Options::parse().mode) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("failed: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::command_line::perform("edge", ABOUT, |mode| match mode {
+        Mode::Attack(order) => attack::make(&order),
+        Mode::Decoy => decoy::answer(),
+        Mode::Flood(shape) => flood::perform(&shape),
+        Mode::Hold(shape) => idle::hold(&shape),
+        Mode::Idle(shape) => idle::perform(&shape),
+        Mode::Logins(shape) => logins::perform(&shape),
+    })
 }
 
-fn perform(mode: Option<Mode>) -> io::Result<()> {
-    match mode {
-        None => {
-            println!("nothing measured: give a mode, see `cargo bench --bench edge -- --help`");
-            Ok(())
-        }
-        Some(Mode::Flood(shape)) => flood::perform(&shape),
-        Some(Mode::Hold(crowd)) => idle::hold(&crowd),
-        Some(Mode::Idle(shape)) => idle::perform(&shape),
-        Some(Mode::Logins(shape)) => logins::perform(&shape),
-    }
-}
+const ABOUT: &str = "Measures the edge of posthouse, all on loopback.";

@@ -1,25 +1,21 @@
 //! What the command line says.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-/// Measures the edge of posthouse, all on loopback.
-#[derive(Debug, Parser)]
-#[command(bin_name = "cargo bench --bench edge --")]
-pub(crate) struct Options {
-    #[command(subcommand)]
-    pub(crate) mode: Option<Mode>,
-    /// Given by `cargo bench` to every bench target; means nothing here.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) bench: bool,
-}
+use crate::common::command_line::Place;
 
 /// What is measured.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Mode {
-    /// Time of whole sessions of good clients, alone and beside a flood of wrong passwords.
+    /// Attacks until its input ends; `flood` starts it.
+    #[command(hide = true)]
+    Attack(Attack),
+    /// Answers attackers without looking at what they say, until its input ends; `flood` starts it.
+    #[command(hide = true)]
+    Decoy,
+    /// Time of whole sessions of good clients, alone and beside attackers.
     Flood(Flood),
     /// Holds connections until its input ends; `idle` starts it.
     #[command(hide = true)]
@@ -55,23 +51,63 @@ pub(crate) struct Logins {
 /// Good clients beside bad ones.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Flood {
-    /// Sessions of the good clients in a run, one at a time.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
-    pub(crate) count: u64,
-    /// Milliseconds between two of them.
+    /// What the attackers do; everything, one after the other, where nothing is said.
+    #[arg(long, value_enum)]
+    pub(crate) attack: Vec<Kind>,
+    /// Rounds of each: without the attack, beside it, and beside the same attack on a port where nothing is.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(crate) rounds: u32,
+    /// Milliseconds that good clients are timed for in each part of a round.
+    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    pub(crate) slice: u64,
+    /// Milliseconds between two good sessions.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub(crate) pace: u64,
-    /// Connections of the flood at once.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=2000))]
-    pub(crate) attackers: u16,
-    /// Addresses that the flood comes from.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=250))]
-    pub(crate) addresses: u16,
-    /// Measured runs of each kind.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
-    pub(crate) runs: u32,
+    /// Connections of the attackers at once; 1,000 unless said, 12,000 where they are silent.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=19_000))]
+    pub(crate) connections: Option<u16>,
+    /// Milliseconds after which an attacker that gets no answer goes on with another connection.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) patience: u64,
+    /// Let attackers and posthouse share all processors. Otherwise posthouse has one, and all clients another.
+    #[arg(long)]
+    pub(crate) together: bool,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+/// What attackers do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Guess the passwords of one known account, from 2,000 addresses.
+    Account,
+    /// Guess names and passwords, from one address.
+    Address,
+    /// Guess names and passwords, from 2,000 addresses.
+    Botnet,
+    /// The same after STARTTLS, each time with a full handshake.
+    BotnetTls,
+    /// Connect from 2,000 addresses and say nothing.
+    Silent,
+}
+
+/// An attack, made by a process of its own.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Attack {
+    /// What they do.
+    #[arg(value_enum)]
+    pub(crate) kind: Kind,
+    /// Where they connect.
+    pub(crate) server: SocketAddr,
+    /// How often there has been an attack before this one; each has addresses of its own.
+    pub(crate) turn: u32,
+    /// Connections at once.
+    pub(crate) connections: u16,
+    /// Milliseconds that an answer is waited for.
+    pub(crate) patience: u64,
+    /// Connections a second at most.
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
 }
 
 /// Connections that do nothing.
@@ -99,15 +135,4 @@ pub(crate) struct Crowd {
     /// Inside TLS.
     #[arg(long)]
     pub(crate) tls: bool,
-}
-
-/// Where the relay keeps its spool.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Place {
-    /// A directory on a real disk; a temporary one below it is used.
-    #[arg(long, default_value = "/var/tmp")]
-    pub(crate) directory: PathBuf,
-    /// The program that is measured.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_posthouse"))]
-    pub(crate) binary: PathBuf,
 }

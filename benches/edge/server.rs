@@ -1,116 +1,69 @@
-//! What is measured: a relay that sends nothing on, as a process of its own.
+//! What is measured: a relay that sends nothing on.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use tempfile::TempDir;
+use posthouse::auth::hash_password;
+use posthouse::secret::Secret;
 
-use crate::options::Place;
-use crate::support::process::{Posthouse, write_configuration};
+use crate::common::command_line::Place;
+use crate::common::configuration::{
+    IMPLICIT, LOGIN, PASSWORD, PLAIN, account, account_with, base, upstream,
+};
+use crate::common::server::Server;
 
-/// User name and password of the good clients.
-pub(crate) const LOGIN: (&str, &str) = ("load", "correct horse battery staple");
-
-/// A running relay.
-pub(crate) struct Server {
-    pub(crate) plain: SocketAddr,
-    pub(crate) implicit: SocketAddr,
-    process: Posthouse,
-    // Removed last.
-    _directory: TempDir,
-}
-
-impl Server {
-    /// Starts it with a self-signed certificate (P-256).
-    ///
-    /// # Errors
-    /// It does not become ready.
-    pub(crate) fn start(place: &Place) -> io::Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("posthouse-bench-")
-            .tempdir_in(&place.directory)?;
-        write_configuration(directory.path(), CONFIGURATION, ACCOUNTS)?;
-        let process = Posthouse::start(&place.binary, directory.path())?;
-        Ok(Self {
-            plain: process.listener("plain")?,
-            implicit: process.listener("implicit")?,
-            process,
-            _directory: directory,
-        })
-    }
-
-    /// Returns its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// Adds the end of its log to an error.
-    pub(crate) fn explain(&self, error: &io::Error) -> io::Error {
-        io::Error::other(format!("{error}\n{}", self.process.log_tail()))
-    }
-
-    /// Ends it in good order.
-    pub(crate) fn stop(self) -> io::Result<()> {
-        self.process.stop()
-    }
-}
-
-/// Idle connections must not be ended while they are counted.
-const CONFIGURATION: &str = r#"[server]
-hostname = "relay.example.com"
-data_dir = "DIRECTORY/data"
-connections = 1000000
-connections_per_address = 1000000
-connections_per_prefix = 1000000
-
-[log]
-level = "info"
-
-[[listener]]
-name = "plain"
-address = ["127.0.0.1"]
-ports = ["0"]
-tls = "starttls"
-auth = "always"
-
-[[listener]]
-name = "implicit"
-address = ["127.0.0.1"]
-ports = ["0"]
-tls = "implicit"
-
-[session.timeouts]
-before_auth = "10m"
-command = "10m"
-
-[tls.self_signed]
-
-[relay]
-upstream = ["nobody"]
-
-[upstream.nobody.smtp]
-host = "127.0.0.1"
-port = 9
-tls = "disabled"
-
-[accounts]
-file = "accounts.toml"
-"#;
-
-const ACCOUNTS: &str = r#"[account.load]
-password = "$argon2id$v=19$m=19456,t=2,p=1$XdfpkE2IKLTsGSey29+60A$yvuiJ4mPQNuN6irsdV0HGIZ3gYrz3gjo49xpj6wmwaM"
-active = true
-"#;
-
-/// `median (least–most)`.
-pub(crate) fn spread(values: &[f64]) -> String {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-    format!(
-        "{:.0} ({:.0}–{:.0})",
-        at(values.len() / 2),
-        at(0),
-        at(values.len().saturating_sub(1))
+/// Starts it. No bound on connections but that of the system, and idle ones are not ended while they are counted.
+///
+/// # Errors
+/// It does not become ready.
+pub(crate) fn unbounded(place: &Place) -> io::Result<Server> {
+    let bounds = "connections = 1000000\nconnections_per_address = 1000000\nconnections_per_prefix = 1000000";
+    start(
+        place,
+        bounds,
+        "[session.timeouts]\nbefore_auth = \"10m\"\ncommand = \"10m\"\n",
     )
 }
+
+/// Starts it with the bounds that it has where nothing is configured.
+///
+/// # Errors
+/// It does not become ready.
+pub(crate) fn usual(place: &Place) -> io::Result<Server> {
+    start(place, "", "")
+}
+
+fn start(place: &Place, keys: &str, more: &str) -> io::Result<Server> {
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let config = [
+        base(keys, "nobody"),
+        PLAIN.to_owned(),
+        IMPLICIT.to_owned(),
+        upstream("nobody", nowhere, "tls = \"disabled\""),
+        more.to_owned(),
+    ];
+    Server::start(place, &config.concat(), &accounts(0)?)
+}
+
+/// The account of [`LOGIN`], and those of [`checked`] with hashes that are new each turn, so that no login is remembered.
+///
+/// # Errors
+/// There is not enough memory to hash.
+pub(crate) fn accounts(turn: u64) -> io::Result<String> {
+    let mut accounts = account(LOGIN.0, "");
+    for number in 0..CHECKED {
+        let salt = (u128::from(turn) * u128::from(CHECKED) + u128::from(number)).to_be_bytes();
+        let hash = hash_password(&Secret::new(PASSWORD.to_owned()), salt);
+        let hash = hash.map_err(io::Error::other)?;
+        accounts += &account_with(&checked(number), hash.as_str(), "");
+    }
+    Ok(accounts)
+}
+
+/// The name of an account whose password is checked.
+pub(crate) fn checked(number: u32) -> String {
+    format!("checked{number}")
+}
+
+/// How many of them there are.
+pub(crate) const CHECKED: u32 = 5;

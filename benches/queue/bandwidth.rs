@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use posthouse::clock::{Clock, SystemClock};
 
-use crate::figure::{at_most, decimal};
-use crate::generator::Pace;
+use crate::common::figures::{at_most, decimal};
+use crate::common::generator::Pace;
 use crate::options::Bandwidth;
 use crate::relay::BULK;
 use crate::stage::{Batch, Stage};

@@ -8,14 +8,14 @@ use std::time::Duration;
 use posthouse::clock::{Clock, SystemClock};
 use rustix::fs::Advice;
 
-use crate::figure::{at_least, at_most, decimal, median, spread};
-use crate::ledger::Ledger;
+use crate::common::figures::{at_least, at_most, decimal, median, spread};
+use crate::common::ledger::Ledger;
+use crate::common::run::Measurement;
+use crate::common::usage;
 use crate::options::Million;
 use crate::relay::{BULK, STORED};
-use crate::run::Measurement;
 use crate::stage::{Batch, Stage};
 use crate::support::process::wait_for;
-use crate::usage;
 
 /// Measures memory, start, list and rates.
 pub(crate) fn measure(shape: &Million) -> io::Result<()> {
@@ -68,9 +68,9 @@ fn starts(mut stage: Stage) -> io::Result<Stage> {
     let (mut warm, mut cold) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         stage = stage.restart(|_| Ok(()))?;
-        warm.push(stage.relay.posthouse().ready_after().as_secs_f64());
+        warm.push(stage.relay.process().ready_after().as_secs_f64());
         stage = stage.restart(forget)?;
-        cold.push(stage.relay.posthouse().ready_after().as_secs_f64());
+        cold.push(stage.relay.process().ready_after().as_secs_f64());
     }
     for (what, times) in [("warm", warm), ("read from the disk", cold)] {
         let verdict = at_most(median(&times), 10.0, "median");
@@ -181,7 +181,7 @@ fn settled_memory(stage: &Stage) -> io::Result<u64> {
     wait_for(SETTLE * 2, || {
         Ok((SystemClock.instant() > settled).then_some(()))
     })?;
-    Ok(usage::resident_memory(stage.relay.posthouse().id()))
+    Ok(usage::resident_memory(stage.relay.id()))
 }
 
 /// Octets that the spool and the relay add to a message, about.

@@ -1,20 +1,10 @@
 //! What the command line says.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand};
 
-/// Measures the queue of posthouse between a load generator and an upstream sink, all on loopback.
-#[derive(Debug, Parser)]
-#[command(bin_name = "cargo bench --bench queue --")]
-pub(crate) struct Options {
-    #[command(subcommand)]
-    pub(crate) mode: Option<Mode>,
-    /// Given by `cargo bench` to every bench target; means nothing here.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) bench: bool,
-}
+use crate::common::command_line::Place;
 
 /// What is measured.
 #[derive(Clone, Debug, Subcommand)]
@@ -118,26 +108,5 @@ impl Upstream {
     /// How long it takes for each message.
     pub(crate) fn delay(&self) -> Duration {
         Duration::from_millis(self.takes)
-    }
-}
-
-/// Where the relay keeps its spool.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Place {
-    /// A directory on a real disk; a temporary one below it is used.
-    #[arg(long, default_value = env!("CARGO_TARGET_TMPDIR"))]
-    pub(crate) directory: PathBuf,
-    /// The program that is measured.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_posthouse"))]
-    pub(crate) binary: PathBuf,
-    /// Seconds after which a load is given up.
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) limit: u64,
-}
-
-impl Place {
-    /// When a load is given up.
-    pub(crate) fn limit(&self) -> Duration {
-        Duration::from_secs(self.limit)
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use posthouse::clock::{Clock, SystemClock};
 
-use crate::figure::{Times, at_most, decimal};
-use crate::generator::Pace;
-use crate::options::{Neighbour, Place, Upstream, Urgent};
+use crate::common::command_line::Place;
+use crate::common::figures::{Times, at_most, decimal};
+use crate::common::generator::Pace;
+use crate::options::{Neighbour, Upstream, Urgent};
 use crate::relay::{BULK, OTHER};
 use crate::stage::{Batch, Stage};
 

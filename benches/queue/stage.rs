@@ -9,22 +9,25 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::figure::Times;
-use crate::generator;
-use crate::generator::{Flow, Load, Pace, Reuse, Security};
-use crate::ledger::Ledger;
-use crate::options::Place;
-use crate::relay::{BULK, PASSWORD, Relay, Upstreams};
-use crate::run;
-use crate::run::Measurement;
-use crate::sink::Sink;
+use crate::common::command_line::Place;
+use crate::common::configuration::PASSWORD;
+use crate::common::figures::Times;
+use crate::common::generator;
+use crate::common::generator::{Flow, Load, Pace, Reuse, Security};
+use crate::common::ledger::Ledger;
+use crate::common::run;
+use crate::common::run::Measurement;
+use crate::common::server::Server;
+use crate::common::sink::Sink;
+use crate::relay;
+use crate::relay::{BULK, Upstreams};
 use crate::support::process::wait_for;
 
 /// A relay in front of a sink.
 pub(crate) struct Stage {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sink: Sink,
-    pub(crate) relay: Relay,
+    pub(crate) relay: Server,
     limit: Duration,
     /// Bound, so that nobody else is, and not listening.
     _nowhere: Socket,
@@ -51,7 +54,7 @@ impl Stage {
             sink: sink.address(),
             nowhere: address,
         };
-        let relay = Relay::start(place, upstreams, keys)?;
+        let relay = relay::start(place, upstreams, keys)?;
         Ok(Self {
             ledger,
             sink,
@@ -102,7 +105,7 @@ impl Stage {
 
     /// Submits a batch, waits until it has arrived, and says how fast it went.
     pub(crate) fn measure(&self, batch: &Batch) -> io::Result<Measurement> {
-        let id = self.relay.posthouse().id();
+        let id = self.relay.id();
         let measured = run::measure(&self.load(batch)?, &self.ledger, Some(id));
         measured.map_err(|error| self.relay.explain(&error))
     }
@@ -121,7 +124,7 @@ impl Stage {
 
     fn load(&self, batch: &Batch) -> io::Result<Load> {
         Ok(Load {
-            address: self.relay.address()?,
+            address: self.relay.listener("plain")?,
             sessions: batch.sessions,
             count: batch.numbers.end - batch.numbers.start,
             first: batch.numbers.start,

@@ -10,20 +10,27 @@
     reason = "a measuring program: its table is its output, and a bug in it ends the run"
 )]
 
-mod generator;
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod ledger;
-mod message;
 mod modes;
 mod options;
-mod report;
-mod run;
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod sink;
 mod target;
-mod tls;
-mod usage;
-mod wire;
+
+#[path = "../common"]
+#[allow(dead_code, reason = "the other benches use more of it")]
+mod common {
+    pub(crate) mod command_line;
+    pub(crate) mod configuration;
+    pub(crate) mod figures;
+    pub(crate) mod generator;
+    pub(crate) mod ledger;
+    pub(crate) mod message;
+    pub(crate) mod report;
+    pub(crate) mod run;
+    pub(crate) mod server;
+    pub(crate) mod sink;
+    pub(crate) mod tls;
+    pub(crate) mod usage;
+    pub(crate) mod wire;
+}
 
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -34,17 +41,9 @@ mod support {
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::options::Options;
-
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match modes::perform(options.mode) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("failed: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::command_line::perform("relay", ABOUT, modes::perform)
 }
+
+const ABOUT: &str =
+    "Measures a relay between a load generator and an upstream sink, all on loopback.";

@@ -1,43 +1,42 @@
 //! The modes of the command line.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use posthouse::clock::{Clock, SystemClock};
 
-use crate::generator::{Flow, Load, Pace, Reuse, Security};
-use crate::ledger::Ledger;
-use crate::options::{Encryption, Large, Mode, Place, Shape};
-use crate::report;
-use crate::run;
-use crate::run::Measurement;
-use crate::sink::Sink;
+use crate::common::command_line::Place;
+use crate::common::configuration::{LOGIN, base, upstream};
+use crate::common::figures::mebibytes;
+use crate::common::generator::{Flow, Load, Pace, Reuse, Security};
+use crate::common::ledger::Ledger;
+use crate::common::report;
+use crate::common::run;
+use crate::common::run::Measurement;
+use crate::common::server::Server;
+use crate::common::sink::Sink;
+use crate::common::tls;
+use crate::common::usage;
+use crate::options::{Encryption, Large, Mode, Shape};
 use crate::support::postfix::Postfix;
-use crate::support::process::{Posthouse, wait_for, write_configuration};
-use crate::target;
-use crate::target::{LOGIN, Target};
-use crate::tls;
-use crate::usage;
+use crate::support::process::wait_for;
+use crate::target::Target;
 
-/// Does what the command line asks for; with nothing asked, says what can be asked.
+/// Does what the command line asks for.
 ///
 /// # Errors
 ///
 /// What the mode fails with.
-pub(crate) fn perform(mode: Option<Mode>) -> io::Result<()> {
+pub(crate) fn perform(mode: Mode) -> io::Result<()> {
     match mode {
-        None => {
-            println!("nothing measured: give a mode, see `cargo bench --bench relay -- --help`");
-            Ok(())
-        }
-        Some(Mode::Throughput(shape)) => throughput(&shape),
-        Some(Mode::Peer(shape)) => peer(&shape),
-        Some(Mode::Direct(shape)) => direct(&shape),
-        Some(Mode::Latency(shape)) => latency(&shape),
-        Some(Mode::Idle(place)) => idle(&place),
-        Some(Mode::Large(large)) => many_large(&large),
+        Mode::Throughput(shape) => throughput(&shape),
+        Mode::Peer(shape) => peer(&shape),
+        Mode::Direct(shape) => direct(&shape),
+        Mode::Latency(shape) => latency(&shape),
+        Mode::Idle(place) => idle(&place),
+        Mode::Large(large) => many_large(&large),
     }
 }
 
@@ -91,7 +90,7 @@ impl Series {
             reuse: shape.reuse(),
             pace: None,
             priority: None,
-            limit: shape.limit(),
+            limit: shape.place.limit(),
         })
     }
 
@@ -125,8 +124,11 @@ impl Series {
     }
 
     fn explain(&self, error: &io::Error) -> io::Error {
-        let log = self.target.as_ref().map(Target::log_tail);
-        io::Error::other(format!("{error}\n{}", log.unwrap_or_default()))
+        let target = self.target.as_ref();
+        target.map_or_else(
+            || io::Error::other(error.to_string()),
+            |target| target.explain(error),
+        )
     }
 }
 
@@ -234,11 +236,15 @@ fn latency(shape: &Shape) -> io::Result<()> {
 }
 
 fn idle(place: &Place) -> io::Result<()> {
-    let directory = target::temporary(place)?;
-    write_configuration(directory.path(), WHOLE_RANGE, IDLE_ACCOUNTS)?;
-    let posthouse = Posthouse::start(&place.binary, directory.path())?;
-    let ports = posthouse.listeners().len();
-    let milliseconds = posthouse.ready_after().as_millis();
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let config = [
+        base("", "nowhere"),
+        WHOLE_RANGE.to_owned(),
+        upstream("nowhere", nowhere, "tls = \"disabled\""),
+    ];
+    let posthouse = Server::start(place, &config.concat(), IDLE_ACCOUNTS)?;
+    let ports = posthouse.process().listeners().len();
+    let milliseconds = posthouse.process().ready_after().as_millis();
     println!("{ports} listeners ready {milliseconds} ms after the start of the process");
     // What only the start needed is given back soon after it.
     let settled = SystemClock.instant() + Duration::from_secs(2);
@@ -247,9 +253,9 @@ fn idle(place: &Place) -> io::Result<()> {
     })?;
     println!(
         "memory: {:.1} MiB resident, {:.1} MiB proportional, {:.1} MiB at most",
-        report::mebibytes(usage::resident_memory(posthouse.id())),
-        report::mebibytes(usage::proportional_memory(posthouse.id())),
-        report::mebibytes(usage::peak_memory(posthouse.id()))
+        mebibytes(usage::resident_memory(posthouse.id())),
+        mebibytes(usage::proportional_memory(posthouse.id())),
+        mebibytes(usage::peak_memory(posthouse.id()))
     );
     posthouse.stop()
 }
@@ -284,10 +290,10 @@ fn many_large(large: &Large) -> io::Result<()> {
         reuse: Reuse::Keep,
         pace: None,
         priority: None,
-        limit: Duration::from_secs(large.limit),
+        limit: large.place.limit(),
     };
     let measurement = series.run(&load)?;
-    let peak = report::mebibytes(usage::peak_memory(id));
+    let peak = mebibytes(usage::peak_memory(id));
     series.finish()?;
     report::head();
     report::row("posthouse", load.sessions, load.size, &[measurement]);
@@ -308,30 +314,13 @@ fn all_messages(shape: &Shape) -> u64 {
     warm_up_count(shape) + shape.count * u64::from(shape.runs)
 }
 
-const WHOLE_RANGE: &str = r#"[server]
-hostname = "relay.example.com"
-data_dir = "DIRECTORY/data"
-
-[[listener]]
+const WHOLE_RANGE: &str = r#"[[listener]]
 name = "range"
 address = ["[::]"]
 ports = ["1025-5000"]
 tls = "starttls"
 auth = "after-tls"
 
-[tls.self_signed]
-
-[relay]
-enabled = true
-upstream = ["nowhere"]
-
-[upstream.nowhere.smtp]
-host = "127.0.0.1"
-port = 9
-tls = "disabled"
-
-[accounts]
-file = "accounts.toml"
 "#;
 
 const IDLE_ACCOUNTS: &str = "[account.nobody]\nactive = true\nnetworks = [\"192.0.2.1/32\"]\n";

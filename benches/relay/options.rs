@@ -1,22 +1,9 @@
 //! What the command line says.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use clap::{Args, Subcommand, ValueEnum};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::generator::{Flow, Reuse};
-
-/// Measures a relay between a load generator and an upstream sink, all on loopback.
-#[derive(Debug, Parser)]
-#[command(bin_name = "cargo bench --bench relay --")]
-pub(crate) struct Options {
-    #[command(subcommand)]
-    pub(crate) mode: Option<Mode>,
-    /// Given by `cargo bench` to every bench target; means nothing here.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) bench: bool,
-}
+use crate::common::command_line::Place;
+use crate::common::generator::{Flow, Reuse};
 
 /// What is measured.
 #[derive(Clone, Debug, Subcommand)]
@@ -68,9 +55,6 @@ pub(crate) struct Shape {
     /// Milliseconds between two messages of a session, in mode `latency`.
     #[arg(long, default_value_t = 5)]
     pub(crate) pace: u64,
-    /// Seconds after which a run is given up.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) limit: u64,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -84,22 +68,6 @@ impl Shape {
             Reuse::Keep
         }
     }
-
-    /// When a run is given up.
-    pub(crate) fn limit(&self) -> Duration {
-        Duration::from_secs(self.limit)
-    }
-}
-
-/// Where the relay keeps its spool.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Place {
-    /// A directory on a real disk; a temporary one below it is used.
-    #[arg(long, default_value = "/var/tmp")]
-    pub(crate) directory: PathBuf,
-    /// The program that is measured.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_posthouse"))]
-    pub(crate) binary: PathBuf,
 }
 
 /// Many large messages at once.
@@ -114,9 +82,6 @@ pub(crate) struct Large {
     /// Connections from the relay to the sink.
     #[arg(long, default_value_t = 20)]
     pub(crate) connections: usize,
-    /// Seconds after which it is given up.
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) limit: u64,
     #[command(flatten)]
     pub(crate) place: Place,
 }

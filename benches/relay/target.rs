@@ -2,15 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 
-use crate::options::{Encryption, Place};
+use crate::common::command_line::Place;
+use crate::common::configuration::{BY_ADDRESS, IMPLICIT, LOGIN, PLAIN, account, base, upstream};
+use crate::common::server::{Server, temporary};
+use crate::options::Encryption;
 use crate::support::postfix;
 use crate::support::postfix::Postfix;
-use crate::support::process::{Posthouse, write_configuration, write_file};
+use crate::support::process::write_file;
 
 /// A running relay.
 pub(crate) struct Target {
@@ -19,17 +22,13 @@ pub(crate) struct Target {
     plain: SocketAddr,
     implicit: SocketAddr,
     process: Process,
-    // Removed last.
-    _directory: TempDir,
 }
 
 enum Process {
-    Postfix(Postfix),
-    Posthouse(Posthouse),
+    // The directory is removed last.
+    Postfix(Postfix, TempDir),
+    Posthouse(Server),
 }
-
-/// User name and password of loads that log in.
-pub(crate) const LOGIN: (&str, &str) = ("load", "correct horse battery staple");
 
 impl Target {
     /// Starts posthouse with one upstream: the sink.
@@ -38,17 +37,20 @@ impl Target {
         sink: SocketAddr,
         connections: usize,
     ) -> io::Result<Self> {
-        let directory = temporary(place)?;
-        let config = configuration(sink, connections);
-        write_configuration(directory.path(), &config, ACCOUNTS)?;
-        let posthouse = Posthouse::start(&place.binary, directory.path())?;
+        let keys = format!("tls = \"disabled\"\nconnections = {connections}");
+        let config = [
+            base("connections_per_address = 10000", "sink"),
+            PLAIN.to_owned(),
+            IMPLICIT.to_owned(),
+            upstream("sink", sink, &keys),
+        ];
+        let posthouse = Server::start(place, &config.concat(), &account("load", BY_ADDRESS))?;
         Ok(Self {
             name: "posthouse",
             id: posthouse.id(),
             plain: posthouse.listener("plain")?,
             implicit: posthouse.listener("implicit")?,
             process: Process::Posthouse(posthouse),
-            _directory: directory,
         })
     }
 
@@ -76,8 +78,7 @@ impl Target {
             id: postfix.id()?,
             plain: postfix.plain(),
             implicit: postfix.implicit(),
-            process: Process::Postfix(postfix),
-            _directory: directory,
+            process: Process::Postfix(postfix, directory),
         })
     }
 
@@ -89,19 +90,22 @@ impl Target {
         }
     }
 
-    /// The end of its log, for a run that failed.
-    pub(crate) fn log_tail(&self) -> String {
+    /// Adds the end of its log to an error.
+    pub(crate) fn explain(&self, error: &io::Error) -> io::Error {
         match &self.process {
-            Process::Postfix(postfix) => postfix.log_tail(),
-            Process::Posthouse(posthouse) => posthouse.log_tail(),
+            Process::Postfix(postfix, _) => {
+                io::Error::other(format!("{error}\n{}", postfix.log_tail()))
+            }
+            Process::Posthouse(posthouse) => posthouse.explain(error),
         }
     }
 
     /// Ends it in good order.
     pub(crate) fn stop(self) -> io::Result<()> {
         match self.process {
-            Process::Postfix(postfix) => {
+            Process::Postfix(postfix, directory) => {
                 drop(postfix);
+                drop(directory);
                 Ok(())
             }
             Process::Posthouse(posthouse) => posthouse.stop(),
@@ -109,64 +113,10 @@ impl Target {
     }
 }
 
-/// A directory of this run only.
-pub(crate) fn temporary(place: &Place) -> io::Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("posthouse-bench-")
-        .tempdir_in(&place.directory)
-}
-
-fn configuration(sink: SocketAddr, connections: usize) -> String {
-    format!(
-        r#"[server]
-hostname = "relay.example.com"
-data_dir = "DIRECTORY/data"
-connections_per_address = 10000
-
-[[listener]]
-name = "plain"
-address = ["127.0.0.1"]
-ports = ["0"]
-tls = "starttls"
-auth = "always"
-
-[[listener]]
-name = "implicit"
-address = ["127.0.0.1"]
-ports = ["0"]
-tls = "implicit"
-
-[tls.self_signed]
-
-[relay]
-enabled = true
-upstream = ["sink"]
-
-[upstream.sink.smtp]
-host = "{}"
-port = {}
-tls = "disabled"
-connections = {connections}
-
-[accounts]
-file = "accounts.toml"
-"#,
-        sink.ip(),
-        sink.port()
-    )
-}
-
-fn self_signed(directory: &Path) -> io::Result<(std::path::PathBuf, std::path::PathBuf)> {
+fn self_signed(directory: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let made = generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
     let (certificate, key) = (directory.join("server.pem"), directory.join("server.key"));
     write_file(&certificate, made.cert.pem().as_bytes())?;
     write_file(&key, made.signing_key.serialize_pem().as_bytes())?;
     Ok((certificate, key))
 }
-
-/// The account of every load: known by its address, or by the password of [`LOGIN`].
-const ACCOUNTS: &str = r#"[account.load]
-password = "$argon2id$v=19$m=19456,t=2,p=1$XdfpkE2IKLTsGSey29+60A$yvuiJ4mPQNuN6irsdV0HGIZ3gYrz3gjo49xpj6wmwaM"
-active = true
-networks = ["127.0.0.0/8"]
-"#;

@@ -1,7 +1,7 @@
 //! Measures the way to upstreams: what TLS costs when connections are kept, and how many tokens logins take.
 //!
 //! `cargo bench --bench upstreams -- --help` lists the modes; `docs/performance.md` says how to read the figures. Load
-//! generator and upstream sink are those of `benches/relay`. Graph has a bench of its own.
+//! generator and upstream sink are those of `benches/common`. Graph has a bench of its own.
 
 #![expect(
     clippy::indexing_slicing,
@@ -9,32 +9,28 @@
     reason = "a measuring program: its table is its output, and a bug in it ends the run"
 )]
 
-#[path = "../relay/generator.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod generator;
-#[path = "../relay/ledger.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod ledger;
-#[path = "../relay/message.rs"]
-mod message;
 mod options;
-#[path = "../relay/report.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod report;
-#[path = "../relay/run.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod run;
 mod series;
-#[path = "../relay/sink.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod sink;
 mod tls;
 mod token;
-#[path = "../relay/usage.rs"]
-#[allow(dead_code, reason = "the other bench uses more of it")]
-mod usage;
-#[path = "../relay/wire.rs"]
-mod wire;
+
+#[path = "../common"]
+#[allow(dead_code, reason = "the other benches use more of it")]
+mod common {
+    pub(crate) mod command_line;
+    pub(crate) mod configuration;
+    pub(crate) mod figures;
+    pub(crate) mod generator;
+    pub(crate) mod ledger;
+    pub(crate) mod message;
+    pub(crate) mod report;
+    pub(crate) mod run;
+    pub(crate) mod server;
+    pub(crate) mod sink;
+    pub(crate) mod tls;
+    pub(crate) mod usage;
+    pub(crate) mod wire;
+}
 
 #[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -44,33 +40,15 @@ mod support {
     pub(crate) mod token_server;
 }
 
-use std::io;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::options::{Mode, Options};
+use crate::options::Mode;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match perform(options.mode) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("failed: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::command_line::perform("upstreams", ABOUT, |mode| match mode {
+        Mode::Tls(shape) => tls::measure(&shape),
+        Mode::Token(shape) => token::measure(&shape),
+    })
 }
 
-fn perform(mode: Option<Mode>) -> io::Result<()> {
-    match mode {
-        None => {
-            println!(
-                "nothing measured: give a mode, see `cargo bench --bench upstreams -- --help`"
-            );
-            Ok(())
-        }
-        Some(Mode::Tls(shape)) => tls::measure(&shape),
-        Some(Mode::Token(shape)) => token::measure(&shape),
-    }
-}
+const ABOUT: &str = "Measures the way from posthouse to upstreams, all on loopback.";

@@ -1,20 +1,8 @@
 //! What the command line says.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use clap::{Args, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
-/// Measures the way from posthouse to upstreams, all on loopback.
-#[derive(Debug, Parser)]
-#[command(bin_name = "cargo bench --bench upstreams --")]
-pub(crate) struct Options {
-    #[command(subcommand)]
-    pub(crate) mode: Option<Mode>,
-    /// Given by `cargo bench` to every bench target; means nothing here.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) bench: bool,
-}
+use crate::common::command_line::Place;
 
 /// What is measured.
 #[derive(Clone, Debug, Subcommand)]
@@ -43,23 +31,11 @@ pub(crate) struct Shape {
     /// Connections from the relay to the sink.
     #[arg(long, default_value_t = 20)]
     pub(crate) connections: usize,
-    /// Seconds after which a run is given up.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) limit: u64,
-    /// A directory on a real disk; a temporary one below it is used.
-    #[arg(long, default_value = "/var/tmp")]
-    pub(crate) directory: PathBuf,
-    /// The program that is measured.
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_posthouse"))]
-    pub(crate) binary: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 impl Shape {
-    /// When a run is given up.
-    pub(crate) fn limit(&self) -> Duration {
-        Duration::from_secs(self.limit)
-    }
-
     /// Messages of the run that is not counted.
     pub(crate) fn warm_up(&self) -> u64 {
         (self.count / 10).max(100)

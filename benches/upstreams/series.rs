@@ -8,34 +8,31 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tempfile::TempDir;
 
-use crate::generator::{Flow, Load, Reuse, Security};
-use crate::ledger::Ledger;
+use crate::common::configuration::{BY_ADDRESS, PLAIN, account, base, upstream};
+use crate::common::generator::{Flow, Load, Reuse, Security};
+use crate::common::ledger::Ledger;
+use crate::common::run;
+use crate::common::run::Measurement;
+use crate::common::server::{Server, temporary};
+use crate::common::sink::{Manner, Sink};
 use crate::options::Shape;
-use crate::run;
-use crate::run::Measurement;
-use crate::sink::{Manner, Sink};
-use crate::support::process::{Posthouse, write_configuration, write_file};
+use crate::support::process::write_file;
 
 /// A relay in front of a sink.
 pub(crate) struct Series {
     ledger: Arc<Ledger>,
     sink: Sink,
-    posthouse: Posthouse,
+    server: Server,
     next: u64,
     pub(crate) runs: Vec<Measurement>,
-    // Removed last.
-    directory: TempDir,
 }
 
 impl Series {
-    /// Starts both. `keys` are more of the sink's `[upstream.sink.smtp]` and tables behind it; `DIRECTORY` in them stands for
-    /// that of the run, where the sink's certificate is `sink.pem`.
+    /// Starts both. `keys` are more of the upstream's table and tables behind it; `DIRECTORY` in them stands for that of the
+    /// run, where the sink's certificate is `sink.pem`.
     pub(crate) fn start(shape: &Shape, is_encrypted: bool, keys: &str) -> io::Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("posthouse-bench-")
-            .tempdir_in(&shape.directory)?;
+        let directory = temporary(&shape.place)?;
         let ledger = Arc::new(Ledger::new(shape.all()));
         let (config, _) = certificate(directory.path())?;
         let manner = Manner {
@@ -43,25 +40,26 @@ impl Series {
             ..Manner::default()
         };
         let sink = Sink::start_as(Arc::clone(&ledger), manner)?;
-        let text = CONFIGURATION
-            .replace("PORT", &sink.address().port().to_string())
-            .replace("CONNECTIONS", &shape.connections.to_string())
-            .replace("KEYS", keys);
-        write_configuration(directory.path(), &text, ACCOUNTS)?;
+        let keys = format!("connections = {}\n{keys}", shape.connections);
+        let config = [
+            base("connections_per_address = 10000", "sink"),
+            PLAIN.to_owned(),
+            upstream("sink", sink.address(), &keys),
+        ];
+        let accounts = account("load", BY_ADDRESS);
         Ok(Self {
             ledger,
-            posthouse: Posthouse::start(&shape.binary, directory.path())?,
+            server: Server::start_in(directory, &shape.place, &config.concat(), &accounts)?,
             sink,
             next: 0,
             runs: Vec::new(),
-            directory,
         })
     }
 
     /// Runs so many messages; returns what that showed.
     pub(crate) fn run(&mut self, shape: &Shape, count: u64) -> io::Result<Measurement> {
         let load = Load {
-            address: self.posthouse.listener("plain")?,
+            address: self.server.listener("plain")?,
             sessions: shape.sessions,
             count,
             first: self.next,
@@ -72,12 +70,11 @@ impl Series {
             reuse: Reuse::Keep,
             pace: None,
             priority: None,
-            limit: shape.limit(),
+            limit: shape.place.limit(),
         };
         self.next += count;
-        let measured = run::measure(&load, &self.ledger, Some(self.posthouse.id()));
-        measured
-            .map_err(|error| io::Error::other(format!("{error}\n{}", self.posthouse.log_tail())))
+        let measured = run::measure(&load, &self.ledger, Some(self.server.id()));
+        measured.map_err(|error| self.server.explain(&error))
     }
 
     /// Returns how many connections the relay has made so far.
@@ -87,10 +84,9 @@ impl Series {
 
     /// Stops the relay first, so that a late copy is still counted, then compares.
     pub(crate) fn finish(self) -> io::Result<Vec<Measurement>> {
-        self.posthouse.stop()?;
+        self.server.stop()?;
         self.sink.stop()?;
         run::check(self.ledger.balance(), true)?;
-        drop(self.directory);
         Ok(self.runs)
     }
 }
@@ -113,32 +109,3 @@ fn certificate(directory: &Path) -> io::Result<(Arc<ServerConfig>, PathBuf)> {
         .map_err(io::Error::other)?;
     Ok((Arc::new(config), path))
 }
-
-const CONFIGURATION: &str = r#"[server]
-hostname = "relay.example.com"
-data_dir = "DIRECTORY/data"
-connections_per_address = 10000
-
-[[listener]]
-name = "plain"
-address = ["127.0.0.1"]
-ports = ["0"]
-tls = "off"
-auth = "always"
-
-[relay]
-enabled = true
-upstream = ["sink"]
-
-[accounts]
-file = "accounts.toml"
-
-[upstream.sink.smtp]
-host = "127.0.0.1"
-port = PORT
-connections = CONNECTIONS
-KEYS
-"#;
-
-/// Known by its address.
-const ACCOUNTS: &str = "[account.load]\nactive = true\nnetworks = [\"127.0.0.0/8\"]\n";

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use crate::common::report;
+use crate::common::run::Measurement;
 use crate::options::Shape;
-use crate::report;
-use crate::run::Measurement;
 use crate::series::Series;
 
 /// The most handshakes that 10,000 messages may take.

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use crate::common::report;
 use crate::options::Shape;
-use crate::report;
 use crate::series::Series;
 use crate::support::token_server::{CLIENT_ID, Registration, SECRET, TokenServer};
 

@@ -16,8 +16,8 @@ use crate::config::{self, Checked};
 use crate::control;
 use crate::dns::{Resolver, SystemResolver};
 use crate::journal::Journal;
-use crate::mta_sts::Policies;
 use crate::oauth;
+use crate::panics::{contain, contained};
 use crate::quota::{Keeper, Quotas};
 use crate::relay::Relay;
 use crate::spool::embedded::EmbeddedSpool;
@@ -31,6 +31,7 @@ use super::build;
 use super::challenges::{self, Doors, OpenDoors};
 use super::error::AppError;
 use super::expiry;
+use super::faults;
 use super::operator::ServerOperator;
 use super::privileges;
 use super::public;
@@ -38,6 +39,7 @@ use super::register::Register;
 use super::reload::{Fixed, Kept, Reloader};
 use super::sandbox::{self, Folders, Sandbox};
 use super::senders;
+use super::tended;
 
 /// Threads for large bodies and other work that waits for the disk.
 const BLOCKING_THREADS: usize = 32;
@@ -77,6 +79,9 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let sandbox = confine(&config)?;
     let logging =
         telemetry::start(&build::log_settings(config.log)).map_err(runtime_part("log"))?;
+    // From the first thread on.
+    let (alerts, raised) = Alerts::new(ALERTS);
+    faults::raise_panics(alerts.clone());
     report_start(&config, &binding);
     sandbox.report();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -95,6 +100,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let journal = Journal::open(config.journal.clone(), Arc::clone(&clock));
     let journal = Arc::new(journal.map_err(runtime_part("journal"))?);
     let all = Parts {
+        alerts,
         quotas,
         sandbox,
         connections: fit(config.server.connections, room),
@@ -110,7 +116,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         public,
         doors,
     };
-    let served = runtime.block_on(run(all, bound, options.config.clone(), signals));
+    let served = runtime.block_on(run(all, bound, options.config.clone(), (signals, raised)));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     journal.close();
@@ -119,6 +125,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
 }
 
 struct Parts {
+    alerts: Alerts,
     quotas: Arc<Quotas>,
     sandbox: Sandbox,
     connections: ConnectionLimits,
@@ -194,11 +201,10 @@ async fn run(
     parts: Parts,
     bound: AllBound,
     config_file: PathBuf,
-    mut signals: Signals,
+    (mut signals, raised): (Signals, mpsc::Receiver<Alert>),
 ) -> Result<(), AppError> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new()?);
-    let (alerts, raised) = Alerts::new(ALERTS);
-    let reloader = Arc::new(parts.assemble(resolver, config_file, alerts)?);
+    let reloader = Arc::new(parts.assemble(resolver, config_file)?);
     let Parts {
         config,
         journal,
@@ -209,19 +215,16 @@ async fn run(
     } = parts;
     let alerts = alert_keeper(&reloader, &config, raised);
     let stop_alerts = CancellationToken::new();
-    let alerting = JoinSet::from_iter([alerts.run(stop_alerts.clone())]);
-    let keeper = Keeper::new(quotas, build::quota_file(&config));
+    let alerting = JoinSet::from_iter([tended::alerts(alerts, stop_alerts.clone())]);
     let stop_keeper = CancellationToken::new();
-    let keeping = keep(keeper, Arc::clone(&reloader.policies), stop_keeper.clone());
-    let mut keeping = JoinSet::from_iter([keeping]);
-    let uses = reloader.parts.authenticator.uses();
-    keeping.spawn(uses.keep(build::uses_file(&config), stop_keeper.clone()));
+    let keeping = keep(&reloader, quotas, &config, &stop_keeper);
     let lanes = reloader.lanes(&config)?;
     reloader.route(lanes, &config).await;
     let operator = ServerOperator::new(&config, Arc::clone(&reloader), clock.now());
     let control = control::server::Server::bind(&config.server.data_dir)?;
     let stop_control = CancellationToken::new();
-    let controlling = control.run(
+    let controlling = tended::control(
+        control,
         (Arc::clone(&spool) as _, journal),
         Arc::new(operator),
         stop_control.clone(),
@@ -268,9 +271,8 @@ impl CertificateTask {
     fn start(reloader: &Arc<Reloader>, doors: Doors) -> Result<Self, AppError> {
         let doors = doors.open(reloader.keeper.answers());
         let doors = doors.map_err(runtime_part("ports of [tls.acme]"))?;
-        let (reloader, stop) = (Arc::clone(reloader), CancellationToken::new());
-        let stopped = stop.clone();
-        let keep = async move { reloader.keeper.run(&*reloader, stopped).await };
+        let stop = CancellationToken::new();
+        let keep = tended::certificates(Arc::clone(reloader), stop.clone());
         Ok(Self {
             doors,
             task: JoinSet::from_iter([keep]),
@@ -285,9 +287,21 @@ impl CertificateTask {
     }
 }
 
-/// Keeps the counts of quotas on the disk, and the policies of domains fresh.
-async fn keep(keeper: Keeper, policies: Arc<Policies>, stop: CancellationToken) {
-    tokio::join!(keeper.run(stop.clone()), policies.keep_fresh(stop));
+/// Keeps on the disk, or fresh, what is known beside the mail.
+fn keep(
+    reloader: &Reloader,
+    quotas: Arc<Quotas>,
+    config: &Checked,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let keeper = Keeper::new(quotas, build::quota_file(config));
+    let mut keeping = JoinSet::from_iter([tended::counts(keeper, stop.clone())]);
+    let policies = Arc::clone(&reloader.policies);
+    keeping.spawn(tended::policies(policies, stop.clone()));
+    let uses = reloader.parts.authenticator.uses();
+    let file = build::uses_file(config);
+    keeping.spawn(tended::uses(uses, file, stop.clone()));
+    keeping
 }
 
 /// Waits for the relay to end, and keeps what it has learnt.
@@ -373,8 +387,8 @@ impl Parts {
         &self,
         resolver: Arc<dyn Resolver>,
         config_file: PathBuf,
-        alerts: Alerts,
     ) -> Result<Reloader, AppError> {
+        let alerts = self.alerts.clone();
         let register = register(&self.config.server.data_dir);
         let ledger = senders::ledger(&self.config);
         let relay = Relay::new(
@@ -483,7 +497,8 @@ impl Signals {
         })
     }
 
-    /// Reloads at each SIGHUP; returns at SIGTERM or SIGINT.
+    /// Reloads at each SIGHUP, and looks after what has to be looked after from time to time; returns at SIGTERM or SIGINT.
+    /// What panics is done again the next time; the hook has told of it.
     async fn serve_until_stop(&mut self, reloader: &Reloader) {
         let mut orphans = tokio::time::interval(ADOPT_EVERY);
         let mut expiries = tokio::time::interval(expiry::LOOK_EVERY);
@@ -491,15 +506,20 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // It has logged what came of it; there is nobody else to tell.
-                    let _told = reloader.reload().await;
+                    let _told = contained(reloader.reload()).await;
                 }
                 _ = orphans.tick() => {
-                    reloader.adopt_orphans().await;
+                    let adopt = contained(reloader.adopt_orphans());
+                    let _adopted = adopt.await;
                     // Where it could not be written before.
-                    reloader.keep_histories().await;
+                    let _kept = contained(reloader.keep_histories()).await;
                 }
-                _ = expiries.tick() => reloader.watch_expiries(),
-                () = reloader.relay.parkings_changed() => reloader.keep_histories().await,
+                _ = expiries.tick() => {
+                    let _watched = contain(|| reloader.watch_expiries());
+                }
+                () = reloader.relay.parkings_changed() => {
+                    let _kept = contained(reloader.keep_histories()).await;
+                }
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
             }

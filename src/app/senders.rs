@@ -328,7 +328,7 @@ impl Reloader {
             let message = "nobody has asked for its record; `posthouse sender delete` and `add` do";
             return Err(SenderError::Refused(message.to_owned()));
         };
-        let texts = match self.resolver.texts(&name).await {
+        let texts = match self.resolver.texts_anew(&name).await {
             Ok(texts) => texts,
             Err(error @ ResolveError::Temporary { .. }) => {
                 let message = format!("{error}; nothing has changed");

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::app_password::{AppPassword, Prefix};
 use super::certificate::CertificateId;
+use super::costs::Costs;
 use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::scram::ScramVerifier;
@@ -107,7 +108,7 @@ pub struct Accounts {
     /// The longest prefixes first, so that the first that contains an address is the most specific one.
     by_network: Vec<(IpNet, usize)>,
     by_certificate: HashMap<CertificateId, usize>,
-    decoy: Option<PasswordHash>,
+    costs: Costs,
 }
 
 impl Accounts {
@@ -147,13 +148,13 @@ impl Accounts {
         }
         let mut by_network: Vec<_> = networks.into_iter().collect();
         by_network.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
-        let decoy = decoy(&accounts);
+        let costs = Costs::new(&accounts);
         Ok(Self {
             list: accounts,
             by_name,
             by_network,
             by_certificate,
-            decoy,
+            costs,
         })
     }
 
@@ -240,25 +241,20 @@ impl Accounts {
         Some((account.identity(Proof::Password), verifier))
     }
 
-    /// Returns how often most verifiers hash, so that those of names that cannot log in look like them.
+    /// Returns how often a verifier hashes that is shown for a name that cannot log in.
     pub(super) fn usual_iterations(&self) -> Option<u32> {
-        let mut counts: HashMap<u32, usize> = HashMap::new();
-        let verifiers = self
-            .list
-            .iter()
-            .filter_map(|account| account.scram.as_ref());
-        for verifier in verifiers {
-            *counts.entry(verifier.iterations()).or_default() += 1;
-        }
-        let most = counts
-            .into_iter()
-            .max_by_key(|(iterations, count)| (*count, *iterations));
-        most.map(|(iterations, _)| iterations)
+        self.costs.iterations()
     }
 
     /// Returns what to check a password against for this name at `now`, and who it would be. For a name that cannot log
-    /// in this is a hash nobody has the password of, at the same cost.
-    pub(super) fn challenge(&self, name: &str, password: &Secret, now: Timestamp) -> Challenge {
+    /// in this is a hash nobody has the password of, at the cost of one; `chance` is the name's own, see [`Costs`].
+    pub(super) fn challenge(
+        &self,
+        name: &str,
+        password: &Secret,
+        now: Timestamp,
+        chance: u64,
+    ) -> Challenge {
         let account = self.find(name).filter(|account| account.active);
         let candidates = account.map(|account| account.candidates(password, now));
         match (account, candidates) {
@@ -267,7 +263,7 @@ impl Accounts {
                 candidates,
             },
             (Some(_) | None, _) => Challenge::Unknown {
-                decoy: self.decoy.clone(),
+                decoy: self.costs.hash(chance).cloned(),
             },
         }
     }
@@ -290,7 +286,7 @@ impl Default for Accounts {
             by_name: HashMap::new(),
             by_network: Vec::new(),
             by_certificate: HashMap::new(),
-            decoy: None,
+            costs: Costs::default(),
         }
     }
 }
@@ -309,23 +305,6 @@ pub(super) enum Challenge {
         /// A hash at the usual cost; `None` only where no account has a password at all.
         decoy: Option<PasswordHash>,
     },
-}
-
-/// Makes the hash for names that cannot log in as costly as that of most accounts, so that the time of an answer
-/// does not tell which names exist.
-fn decoy<'a>(accounts: &'a [Account]) -> Option<PasswordHash> {
-    let mut counts: HashMap<_, (usize, &PasswordHash)> = HashMap::new();
-    let further = |account: &'a Account| account.app_passwords.iter().map(|own| &own.hash);
-    for hash in accounts
-        .iter()
-        .flat_map(|account| account.password.iter().chain(further(account)))
-    {
-        counts.entry(hash.cost()).or_insert((0, hash)).0 += 1;
-    }
-    counts
-        .into_iter()
-        .max_by_key(|(cost, (count, _))| (*count, *cost))
-        .map(|(_, (_, hash))| hash.decoy())
 }
 
 #[cfg(test)]
@@ -511,7 +490,7 @@ mod tests {
     /// Returns how many hashes a login would be checked against, and whether it could succeed.
     fn cost(account: &Account, password: &str) -> (usize, bool) {
         let accounts = Accounts::new(vec![account.clone()]).unwrap();
-        match accounts.challenge("alice", &Secret::new(password.to_owned()), NOW) {
+        match accounts.challenge("alice", &Secret::new(password.to_owned()), NOW, 7) {
             Challenge::Known { candidates, .. } => (candidates.len(), true),
             Challenge::Unknown { decoy } => (usize::from(decoy.is_some()), false),
         }

@@ -14,7 +14,7 @@ use super::cache::{Cache, Digest};
 use super::decoys::Decoys;
 use super::evidence::Evidence;
 use super::password::PasswordHash;
-use super::pool::{Pool, Refused};
+use super::pool::{Pool, Refused, Turn};
 use super::scram::ScramVerifier;
 use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
@@ -150,6 +150,12 @@ impl Authenticator {
         self.throttle.set(settings);
     }
 
+    /// Returns whether somebody has logged in from the network of this address within a week: in a crowd, such clients come
+    /// before those of whom nothing is known.
+    pub fn is_familiar(&self, peer: IpAddr) -> bool {
+        self.throttle.is_familiar(peer, self.clock.instant())
+    }
+
     /// Returns whose logins are refused now.
     pub fn blocks(&self) -> Vec<Block> {
         self.throttle.blocks(self.clock.instant())
@@ -186,8 +192,9 @@ impl Authenticator {
     /// Checks a name and a password for a client at `peer`.
     ///
     /// Takes 12 to 30 ms of CPU on another thread, but none for a login that succeeded lately. An unknown name, an
-    /// inactive account and a wrong password cost the same. Logins that are the same and come at once are checked
-    /// once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
+    /// inactive account, one without a password and a wrong password cost the same: one hash, however many application
+    /// passwords there are. Twice that costs a wrong one whose first five letters are those of an application password: who
+    /// guesses them, of 33 million, knows 25 of its 100 bits. Logins that are the same and come at once are checked once. Cancel safe: a login that is given up counts neither as a success nor as a failure.
     pub async fn verify(&self, name: &str, password: &Secret, peer: IpAddr) -> Verdict {
         let accounts = self.accounts();
         let leave = match self.leave((&accounts, name), peer) {
@@ -195,8 +202,11 @@ impl Authenticator {
             Err(retry_after) => return Verdict::Throttled { retry_after },
         };
         let name = accounts.own_name(name);
-        let challenge = accounts.challenge(name, password, self.clock.now());
-        let found = self.compare(name, password, challenge).await;
+        let (now, chance) = (self.clock.now(), self.decoys.chance(name));
+        let challenge = accounts.challenge(name, password, now, chance);
+        let found = self
+            .compare((name, password), challenge, leave.turn())
+            .await;
         let now = self.clock.instant();
         match found {
             Ok(Some((identity, evidence))) => {
@@ -220,8 +230,10 @@ impl Authenticator {
     pub fn scram(&self, name: &str, peer: IpAddr) -> Result<ScramVerifier, Duration> {
         let accounts = self.accounts();
         drop(self.leave((&accounts, name), peer)?);
+        // Made for every name, so that none takes longer.
+        let decoy = self.decoys.verifier(name, accounts.usual_iterations());
         let known = accounts.scram(name).map(|(_, verifier)| verifier);
-        Ok(known.unwrap_or_else(|| self.decoys.verifier(name, accounts.usual_iterations())))
+        Ok(known.unwrap_or(decoy))
     }
 
     /// Takes the end of a login by SCRAM: `verifier` is the one that was proved to, `None` where the proof was wrong.
@@ -246,9 +258,9 @@ impl Authenticator {
     /// Returns who the client is, where the password is one of those it may be.
     async fn compare(
         &self,
-        name: &str,
-        password: &Secret,
+        (name, password): (&str, &Secret),
         challenge: Challenge,
+        turn: Turn,
     ) -> Result<Option<(Identity, Evidence)>, Refused> {
         let (identity, candidates) = match challenge {
             Challenge::Known {
@@ -257,7 +269,7 @@ impl Authenticator {
             } => (identity, candidates),
             Challenge::Unknown { decoy } => {
                 if let Some(decoy) = decoy {
-                    self.check(name, &decoy, password).await?;
+                    self.check((name, password), &decoy, turn).await?;
                 }
                 return Ok(None);
             }
@@ -265,7 +277,7 @@ impl Authenticator {
         for evidence in candidates {
             let is_right = match &evidence {
                 Evidence::AppPassword(_, hash) | Evidence::Password(hash) => {
-                    self.check(name, hash, password).await?
+                    self.check((name, password), hash, turn).await?
                 }
                 Evidence::Scram(_) => false,
             };
@@ -307,16 +319,16 @@ impl Authenticator {
 
     async fn check(
         &self,
-        name: &str,
+        (name, password): (&str, &Secret),
         hash: &PasswordHash,
-        password: &Secret,
+        turn: Turn,
     ) -> Result<bool, Refused> {
         let digest = self.cache.digest(&folded(name), hash, password);
         if self.cache.has(&digest, self.clock.instant()) {
             return Ok(true);
         }
         let flight = Flight::join(self, digest);
-        let check = || self.pool.check(hash.clone(), password.clone());
+        let check = || self.pool.check(hash.clone(), password.clone(), turn);
         let is_right = *flight.outcome.get_or_try_init(check).await?;
         if is_right {
             self.cache.insert(digest, self.clock.instant());
@@ -451,7 +463,7 @@ mod tests {
     async fn an_unknown_name_is_checked_against_a_hash_of_the_same_cost() {
         let accounts = Accounts::new(vec![account("alice", "secret")]).unwrap();
         let known = accounts.find("alice").unwrap().password.clone().unwrap();
-        let unknown = accounts.challenge("bob", &secret("secret"), Timestamp::default());
+        let unknown = accounts.challenge("bob", &secret("secret"), Timestamp::default(), 7);
         let Challenge::Unknown { decoy } = unknown else {
             panic!("bob is known");
         };
@@ -492,6 +504,117 @@ mod tests {
         let used = authenticator.uses().last(&identity.account, &label);
         let at = clock.now();
         assert_eq!(used, Some(Use { at, from: PEER }));
+    }
+
+    fn app_password(label: &str, password: &str) -> AppPassword {
+        AppPassword {
+            label: Label::parse(label).unwrap(),
+            prefix: Prefix::of(password).unwrap(),
+            hash: hash_password(&secret(password), [9; 16]).unwrap(),
+            active: true,
+            created: None,
+            expires: None,
+        }
+    }
+
+    /// Accounts of all kinds; the password of each is `right`, unless it has none.
+    fn all_kinds() -> Vec<Account> {
+        let phones = || {
+            (0..3).map(|number| app_password(&format!("a{number}"), &format!("abcd{number}-right")))
+        };
+        let name = |name| AccountName::parse(name).unwrap();
+        let verifier = ScramVerifier::of(&secret("right"), [3; 16]).unwrap();
+        vec![
+            Account {
+                aliases: vec![name("a")],
+                scram: Some(verifier.clone()),
+                ..account("alice", "right")
+            },
+            Account {
+                active: false,
+                scram: Some(verifier),
+                ..account("gone", "right")
+            },
+            Account::new(name("bare")),
+            Account {
+                app_passwords: phones().collect(),
+                ..account("many", "right")
+            },
+            Account {
+                app_passwords: phones().collect(),
+                ..Account::new(name("apps"))
+            },
+            Account {
+                app_passwords: phones()
+                    .map(|password| AppPassword {
+                        expires: Some(Timestamp::default()),
+                        ..password
+                    })
+                    .collect(),
+                ..Account::new(name("ended"))
+            },
+        ]
+    }
+
+    /// The costs of all checks so far. One test counts, or they would count one another's.
+    static CHECKED: Mutex<Vec<(u32, u32, u32)>> = Mutex::new(Vec::new());
+
+    #[tokio::test]
+    async fn every_login_that_fails_is_the_same_work() {
+        let (mut authenticator, _) = authenticator(all_kinds(), 0);
+        let counted = Pool::start_with(1, 8, |hash, password, memory| {
+            CHECKED.lock().unwrap().push(hash.cost());
+            hash.matches(password, memory)
+        });
+        authenticator.pool = counted.unwrap();
+        let cost = hash_password(&secret("x"), [3; 16]).unwrap().cost();
+        let mut peers = (1..).map(|number| IpAddr::from([192, 0, 2, number]));
+        let mut fail = async |name: &'static str, password: &'static str| {
+            let peer = peers.next().unwrap();
+            let verdict = authenticator.verify(name, &secret(password), peer).await;
+            let expected = Verdict::WrongPassword {
+                delay: Duration::ZERO,
+                blocks: Vec::new(),
+            };
+            assert_eq!(verdict, expected, "{name} with {password}");
+            std::mem::take(&mut *CHECKED.lock().unwrap())
+        };
+        for (name, password) in [
+            ("alice", "wrong"),
+            ("ALICE", "Wrong"),
+            ("a", "wrong!"),
+            ("nobody", "wrong"),
+            ("", "wrong"),
+            ("gone", "wrong"),
+            ("gone", "right"),
+            ("bare", "wrong"),
+            ("bare", ""),
+            ("many", "wrong"),
+            ("many", "wrong-but-long-enough"),
+            ("apps", "right"),
+            ("ended", "abcd1-right"),
+        ] {
+            assert_eq!(fail(name, password).await, [cost], "{name} with {password}");
+        }
+        // Never more than two, however many there are.
+        assert_eq!(fail("many", "abcd1-wrong").await, [cost, cost]);
+        assert_eq!(fail("apps", "abcd2-wrong").await, [cost]);
+        assert_eq!(fail("nobody", "abcd1-wrong").await, [cost]);
+    }
+
+    #[tokio::test]
+    async fn a_question_for_scram_does_not_tell_who_has_an_answer() {
+        let (authenticator, _) = authenticator(all_kinds(), 0);
+        let ask = |name| authenticator.scram(name, PEER).unwrap();
+        let known = ask("alice");
+        for name in ["alice", "gone", "bare", "nobody", ""] {
+            let (asked, again) = (ask(name), ask(name));
+            assert_eq!(asked.iterations(), known.iterations(), "{name}");
+            assert_eq!(asked.salt().len(), known.salt().len(), "{name}");
+            assert_eq!(asked.salt(), again.salt(), "{name}");
+        }
+        assert_ne!(ask("gone").salt(), [3; 16], "not even by its own salt");
+        assert_ne!(ask("nobody").salt(), ask("gone").salt());
     }
 
     #[tokio::test]

@@ -71,6 +71,14 @@ impl Decoys {
     pub(super) fn verifier(&self, name: &str, iterations: Option<u32>) -> ScramVerifier {
         ScramVerifier::decoy(&folded(name), &self.0, iterations)
     }
+
+    /// Returns a number that a name keeps, in any letter case, and nobody else can compute; see
+    /// [`Costs`](super::costs::Costs).
+    pub(super) fn chance(&self, name: &str) -> u64 {
+        let signed = hmac::sign(&self.0, format!("cost of {}", folded(name)).as_bytes());
+        let octets = signed.as_ref().first_chunk();
+        octets.copied().map_or(0, u64::from_be_bytes)
+    }
 }
 
 /// Octets of the secret.

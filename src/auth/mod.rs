@@ -9,6 +9,7 @@ mod app_password;
 mod authenticator;
 mod cache;
 mod certificate;
+mod costs;
 mod decoys;
 mod evidence;
 mod password;

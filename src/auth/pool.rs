@@ -12,6 +12,7 @@ use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 use super::password::{PasswordError, PasswordHash};
+use crate::panics::contain;
 use crate::secret::Secret;
 
 /// How long an idle thread keeps its memory (19 MiB with the default parameters).
@@ -29,6 +30,15 @@ pub(super) enum Refused {
     Full,
 }
 
+/// Whose check comes first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    /// That of an account from where it has logged in before.
+    First,
+    /// Anybody else's: a flood of guesses waits by itself.
+    Last,
+}
+
 /// A fixed number of threads behind a queue of fixed length.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -36,17 +46,46 @@ pub(super) struct Pool {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// How a password is compared with a hash, in memory that can be used again.
+pub(super) type Compare =
+    fn(&PasswordHash, &Secret, &mut Vec<Block>) -> Result<bool, PasswordError>;
+
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     longest: usize,
+    compare: Compare,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
+    first: VecDeque<Job>,
+    last: VecDeque<Job>,
     is_closed: bool,
+}
+
+impl Queue {
+    /// Puts a job where it belongs. Where as many wait as may, one that is to come first takes the place of the latest that is
+    /// to come last.
+    fn push(&mut self, job: Job, turn: Turn, longest: usize) -> Result<(), Refused> {
+        let is_full = self.first.len() + self.last.len() >= longest;
+        match turn {
+            Turn::First => {
+                if is_full {
+                    self.last.pop_back().ok_or(Refused::Full)?;
+                }
+                self.first.push_back(job);
+            }
+            Turn::Last if is_full => return Err(Refused::Full),
+            Turn::Last => self.last.push_back(job),
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        self.first.pop_front().or_else(|| self.last.pop_front())
+    }
 }
 
 #[derive(Debug)]
@@ -62,10 +101,16 @@ impl Pool {
     /// # Errors
     /// The operating system starts no more threads.
     pub(super) fn start(threads: usize, longest: usize) -> io::Result<Self> {
+        Self::start_with(threads, longest, PasswordHash::matches)
+    }
+
+    /// As [`Pool::start`], with another way to compare.
+    pub(super) fn start_with(threads: usize, longest: usize, compare: Compare) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
             longest,
+            compare,
         });
         let mut pool = Self {
             shared,
@@ -86,13 +131,15 @@ impl Pool {
         &self,
         hash: PasswordHash,
         password: Secret,
+        turn: Turn,
     ) -> Result<bool, Refused> {
         let (answer, verdict) = oneshot::channel();
-        self.shared.push(Job {
+        let job = Job {
             hash,
             password,
             answer,
-        })?;
+        };
+        self.shared.push(job, turn)?;
         match verdict.await {
             Ok(Ok(is_right)) => Ok(is_right),
             Ok(Err(_)) | Err(_) => Err(Refused::Failed),
@@ -106,11 +153,11 @@ impl Drop for Pool {
         {
             let mut queue = self.shared.lock();
             queue.is_closed = true;
-            queue.jobs.clear();
+            queue.first.clear();
+            queue.last.clear();
         }
         self.shared.work.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has dropped its job, whose caller has been told.
             let _ended = thread.join();
         }
     }
@@ -121,15 +168,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, job: Job) -> Result<(), Refused> {
+    fn push(&self, job: Job, turn: Turn) -> Result<(), Refused> {
         let mut queue = self.lock();
         if queue.is_closed {
             return Err(Refused::Failed);
         }
-        if queue.jobs.len() >= self.longest {
-            return Err(Refused::Full);
-        }
-        queue.jobs.push_back(job);
+        queue.push(job, turn, self.longest)?;
         drop(queue);
         self.work.notify_one();
         Ok(())
@@ -140,10 +184,16 @@ impl Shared {
         let _as_before = setpriority_process(Some(gettid()), NICE);
         let mut memory = Vec::new();
         while let Some(job) = self.next(&mut memory) {
-            if !job.answer.is_closed() {
-                let verdict = job.hash.matches(&job.password, &mut memory);
-                // The session may have gone away meanwhile; nobody wants the answer then.
+            if job.answer.is_closed() {
+                // The session has gone away; nobody wants the answer.
+                continue;
+            }
+            let compared = contain(|| (self.compare)(&job.hash, &job.password, &mut memory));
+            if let Ok(verdict) = compared {
                 let _heard = job.answer.send(verdict);
+            } else {
+                // Whoever waits learns it from the answer that is dropped. The thread goes on, or soon there were none.
+                memory = Vec::new();
             }
         }
     }
@@ -155,7 +205,7 @@ impl Shared {
             if queue.is_closed {
                 return None;
             }
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = queue.pop() {
                 return Some(job);
             }
             queue = if memory.is_empty() {
@@ -189,34 +239,80 @@ mod tests {
     async fn a_pool_tells_right_from_wrong() {
         let pool = Pool::start(1, 4).unwrap();
         let hash = hash_password(&secret("right"), [1; 16]).unwrap();
-        assert_eq!(pool.check(hash.clone(), secret("right")).await, Ok(true));
-        assert_eq!(pool.check(hash, secret("wrong")).await, Ok(false));
+        let right = pool.check(hash.clone(), secret("right"), Turn::Last);
+        assert_eq!(right.await, Ok(true));
+        let wrong = pool.check(hash, secret("wrong"), Turn::First);
+        assert_eq!(wrong.await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_answer_and_no_thread() {
+        let pool = Pool::start_with(1, 4, |hash, password, memory| {
+            assert!(password.expose() != "odd", "as a test wants it");
+            hash.matches(password, memory)
+        });
+        let pool = pool.unwrap();
+        let hash = hash_password(&secret("right"), [1; 16]).unwrap();
+        for _ in 0..2 {
+            let odd = pool.check(hash.clone(), secret("odd"), Turn::First).await;
+            assert_eq!(odd, Err(Refused::Failed));
+            assert_eq!(
+                pool.check(hash.clone(), secret("right"), Turn::First).await,
+                Ok(true)
+            );
+        }
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses() {
         let pool = Pool::start(0, 1).unwrap();
         let hash = hash_password(&secret("right"), [1; 16]).unwrap();
-        let waiting = pool.check(hash.clone(), secret("right"));
+        let waiting = pool.check(hash.clone(), secret("right"), Turn::First);
         tokio::pin!(waiting);
-        let first = futures_poll(&mut waiting).await;
-        assert!(first.is_none());
-        assert_eq!(pool.check(hash, secret("right")).await, Err(Refused::Full));
+        assert!(futures_poll(&mut waiting).await.is_none());
+        for turn in [Turn::First, Turn::Last] {
+            let refused = pool.check(hash.clone(), secret("right"), turn).await;
+            assert_eq!(refused, Err(Refused::Full));
+        }
+    }
+
+    /// A job, told apart by its password, and where its answer comes.
+    fn job(password: &str) -> (Job, oneshot::Receiver<Result<bool, PasswordError>>) {
+        let (answer, verdict) = oneshot::channel();
+        let job = Job {
+            hash: hash_password(&secret("right"), [1; 16]).unwrap(),
+            password: secret(password),
+            answer,
+        };
+        (job, verdict)
+    }
+
+    #[test]
+    fn who_is_known_overtakes_a_flood_and_takes_the_place_of_its_latest_where_none_is_left() {
+        let mut queue = Queue::default();
+        let (one, mut first_guess) = job("guess 1");
+        let (two, mut second_guess) = job("guess 2");
+        queue.push(one, Turn::Last, 2).unwrap();
+        queue.push(two, Turn::Last, 2).unwrap();
+        assert_eq!(
+            queue.push(job("guess 3").0, Turn::Last, 2),
+            Err(Refused::Full)
+        );
+        queue.push(job("known").0, Turn::First, 2).unwrap();
+        let closed = oneshot::error::TryRecvError::Closed;
+        assert_eq!(second_guess.try_recv().unwrap_err(), closed);
+        let empty = oneshot::error::TryRecvError::Empty;
+        assert_eq!(first_guess.try_recv().unwrap_err(), empty);
+        let order = std::iter::from_fn(|| queue.pop());
+        let order: Vec<_> = order.map(|job| job.password.expose().to_owned()).collect();
+        assert_eq!(order, ["known", "guess 1"]);
     }
 
     #[tokio::test]
     async fn a_pool_that_ends_answers_those_who_wait() {
         let pool = Pool::start(0, 1).unwrap();
-        let (answer, verdict) = oneshot::channel();
-        let hash = hash_password(&secret("right"), [1; 16]).unwrap();
-        let password = secret("right");
-        pool.shared
-            .push(Job {
-                hash,
-                password,
-                answer,
-            })
-            .unwrap();
+        let (job, verdict) = job("right");
+        pool.shared.push(job, Turn::Last).unwrap();
         drop(pool);
         assert!(verdict.await.is_err());
     }

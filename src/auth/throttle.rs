@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
+use super::pool::Turn;
 use crate::identity::folded;
 
 use blocks::Blocks;
@@ -170,6 +171,13 @@ impl Throttle {
         })
     }
 
+    /// Returns whether anybody has logged in from the network of this address lately, or nobody is refused there.
+    pub(super) fn is_familiar(&self, peer: IpAddr, now: Instant) -> bool {
+        let table = self.lock();
+        let network = table.settings.network_of(peer);
+        table.settings.allows(peer) || table.known.has(self.hasher.hash_one(network), now)
+    }
+
     /// Returns who is refused now.
     pub(super) fn blocks(&self, now: Instant) -> Vec<Block> {
         self.lock().blocks.list(now)
@@ -235,9 +243,18 @@ impl Leave<'_> {
     /// Records that the password was right.
     pub(super) fn succeeded(self, now: Instant) {
         let mut table = self.throttle.lock();
-        let pair = self.login.keys.pair;
-        table.clear(&[pair]);
-        table.known.note(pair, now);
+        let keys = self.login.keys;
+        table.clear(&[keys.pair]);
+        table.known.note(keys.pair, now);
+        table.known.note(keys.network, now);
+    }
+
+    /// Returns whose check comes first.
+    pub(super) fn turn(&self) -> Turn {
+        match self.login.standing {
+            Standing::Allowed | Standing::Known => Turn::First,
+            Standing::Stranger => Turn::Last,
+        }
     }
 
     /// Records that the password was wrong; returns how long the answer is to be held back, and who is refused now.

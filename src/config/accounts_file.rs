@@ -5,22 +5,24 @@
 
 mod app_passwords;
 mod certificates;
+mod keys;
 
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use super::diagnostic::{Report, Source};
 use super::{raw, read};
 use crate::auth::{CertificateId, PasswordHash, ScramVerifier};
 use crate::durable::{self, Replacement};
-use crate::identity::{AccountName, Label, TenantName, folded};
-use crate::mail::Priority;
+use crate::identity::{AccountName, Label, folded};
 
 pub use app_passwords::NewAppPassword;
+pub use keys::{AccountKey, AccountValue, KeyChange};
 
 /// Why an edit was not made. The file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,7 @@ pub enum AccountsFileError {
     },
 }
 
-/// What an account begins with. Everything else has its default and is edited by hand.
+/// What an account begins with.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
     /// Its name.
@@ -75,18 +77,8 @@ pub struct NewAccount {
     pub password: Option<PasswordHash>,
     /// What is kept of it for SCRAM.
     pub scram: Option<ScramVerifier>,
-    /// The tenant it belongs to.
-    pub tenant: Option<TenantName>,
-    /// Its priority.
-    pub priority: Option<Priority>,
-    /// A note for people.
-    pub note: Option<String>,
-    /// The certificates of its clients.
-    pub certificates: Vec<CertificateId>,
-    /// What it may send as: domains.
-    pub authorized_domains: Vec<String>,
-    /// What it may send as: addresses.
-    pub authorized_senders: Vec<String>,
+    /// Everything else, in the order in which it is written. What is not among it has its default.
+    pub keys: Vec<(AccountKey, AccountValue)>,
 }
 
 /// The accounts file. Every edit blocks on the disk, and is durable when it returns.
@@ -168,6 +160,17 @@ impl AccountsFile {
         &self,
         change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
     ) -> Result<(), AccountsFileError> {
+        match self.edit_if(change, || Ok::<(), Infallible>(()))? {
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Makes an edit, and takes it back where `accept` refuses what has come out. Other edits wait meanwhile.
+    fn edit_if<R>(
+        &self,
+        change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
+        accept: impl FnOnce() -> Result<(), R>,
+    ) -> Result<Result<(), R>, AccountsFileError> {
         // Through a symbolic link, so that the file it points to is exchanged and not the link.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let unwritable = |source| AccountsFileError::Write {
@@ -177,17 +180,32 @@ impl AccountsFile {
         // The folder is locked, since the file itself is another one after every edit.
         let folder = durable::lock_folder_of(&path).map_err(unwritable)?;
         let text = self.read(&path)?;
-        let mut document = self.parse(&text)?;
+        let edited = self.edited(&text, change)?;
+        replace(&folder, &path, &edited).map_err(unwritable)?;
+        let accepted = accept();
+        if accepted.is_err() {
+            replace(&folder, &path, &text).map_err(unwritable)?;
+        }
+        Ok(accepted)
+    }
+
+    /// Returns a text with an edit.
+    fn edited(
+        &self,
+        text: &str,
+        change: impl FnOnce(&mut dyn TableLike) -> Result<(), AccountsFileError>,
+    ) -> Result<String, AccountsFileError> {
+        let mut document = self.parse(text)?;
         let accounts = document
             .entry("account")
             .or_insert_with(|| Item::Table(implicit_table()));
         match accounts.as_table_like_mut() {
             Some(accounts) => change(accounts)?,
-            None => return Err(self.invalid(&text)),
+            None => return Err(self.invalid(text)),
         }
         let edited = document.to_string();
         self.parse(&edited)?;
-        replace(folder, &path, &edited).map_err(unwritable)
+        Ok(edited)
     }
 
     fn read(&self, path: &Path) -> Result<String, AccountsFileError> {
@@ -285,41 +303,25 @@ fn table_of(account: &NewAccount) -> Table {
             table.insert(key, Item::Value(value));
         }
     };
-    let list = |entries: &[String]| {
-        let entries: Array = entries.iter().map(String::as_str).collect();
-        (!entries.is_empty()).then_some(Value::Array(entries))
-    };
     let hash = account.password.as_ref();
     put("password", hash.map(|hash| hash.as_str().into()));
     let scram = account.scram.as_ref();
     put("scram", scram.map(|scram| scram.as_str().into()));
-    let certificates: Vec<_> = account
-        .certificates
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    put("certificates", list(&certificates));
     put("active", Some(true.into()));
-    put(
-        "tenant",
-        account.tenant.as_ref().map(|name| name.as_str().into()),
-    );
-    let priority = account.priority.map(Priority::number);
-    put("priority", priority.map(|number| i64::from(number).into()));
-    put("note", account.note.as_deref().map(Value::from));
-    put("authorized_domains", list(&account.authorized_domains));
-    put("authorized_senders", list(&account.authorized_senders));
+    for (key, value) in &account.keys {
+        put(key.as_str(), Some(value.into()));
+    }
     table
 }
 
-/// Puts a new file in the place of the old one, in a locked folder, with its mode and owner.
-fn replace(folder: File, path: &Path, text: &str) -> io::Result<()> {
+/// Puts a new file in the place of the old one, in a locked folder, with its mode and owner. It stays locked.
+fn replace(folder: &File, path: &Path, text: &str) -> io::Result<()> {
     let old = match fs::metadata(path) {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let mut file = Replacement::begin_under(folder, path)?;
+    let mut file = Replacement::begin_under(folder.try_clone()?, path)?;
     file.write_all(text.as_bytes())?;
     if let Some(old) = old {
         keep(file.file(), &old)?;

@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::check::{self, CheckedAccounts, Context};
+use super::check::{self, CheckedAccounts, Context, Names};
 use super::checked::{Checked, Log, LogFormat, Server, Upstream};
 use super::diagnostic::{Diagnostic, Report, Severity, Source};
 use super::expiry::Expiry;
 use super::{raw, read};
+use crate::alert;
 use crate::auth::Accounts;
 use crate::dkim::Signers;
 use crate::identity::UpstreamName;
 use crate::mail::Domain;
+use crate::quota;
+use crate::route::Table;
 use crate::smtp::server;
 
 /// The largest file, in octets: some 100,000 accounts.
@@ -69,7 +72,6 @@ enum Missing {
     IsError,
 }
 
-#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 fn check_root(
     root: &raw::Root,
     context: &mut Context,
@@ -85,35 +87,17 @@ fn check_root(
     let retry = check::plan(context, &raw::OwnRetry::default(), &root.relay.retry);
     let (upstreams, dkim) = upstreams(context, root, &hostname);
     let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
-    let (mut routes, names) = check::relay(context, root, names);
-    let accounts_file = context.path(root.accounts.file.get_ref());
-    let defaults = &root.accounts.defaults;
-    let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
-    let senders = check::senders(context, defaults, &root.tenant);
-    let mut alerts = check::alerts(context, root, &names.upstreams);
-    let tables = check::Tables {
-        names: &names,
-        routes: &mut routes,
-        quotas: &mut quotas,
-        limits,
-        senders,
-        alerts: &mut alerts,
-    };
-    let (accounts, expiries, mut files) = accounts(&accounts_file, defaults, tables, found);
-    if let Some(all) = &accounts {
-        check_names(context, root, all, (found, &accounts_file));
-        check::check_scram(context, &root.listener, &all.accounts);
-        check::check_client_certificates(context, root, &all.accounts);
-    }
+    let (routes, names) = check::relay(context, root, names);
+    let users = users(context, root, (&names, routes), found);
     check::check_tokens(context, root);
     let tokens = check::login(context, &root.login, &names.tenants);
     let system_mail = check::system_mail(context, &root.system_mail, &hostname);
     let server = server?;
     let throttle = check::throttle(context, &root.auth.throttle);
     let certificates = check::certificates(context, &root.tls, &server)?;
-    files.append(&mut context.take_named());
-    let all = accounts?;
-    let expiries = [context.take_expiries(), expiries].concat();
+    let files = users.files.into_iter().chain(context.take_named());
+    let files = files.collect();
+    let all = users.accounts?;
     Some(Checked {
         log: log(&root.log),
         listeners,
@@ -127,9 +111,9 @@ fn check_root(
         notes: all.notes,
         verified_senders: all.verified,
         sources: all.sources,
-        accounts_file,
-        quotas,
-        routes,
+        accounts_file: users.file,
+        quotas: users.quotas,
+        routes: users.routes,
         upstreams: usable(upstreams)?,
         dkim: dkim?,
         retry: retry?,
@@ -137,13 +121,64 @@ fn check_root(
         spool: check::spool(&root.spool, &server),
         journal: check::journal(&root.journal, &server),
         system_mail: system_mail?,
-        alerts,
+        alerts: users.alerts,
         public,
-        expiries,
+        expiries: [context.take_expiries(), users.expiries].concat(),
         files,
         warnings: Vec::new(),
         server,
     })
+}
+
+/// The accounts, and what has to do with each of them.
+struct Users {
+    file: PathBuf,
+    /// `None` where the file cannot be read.
+    accounts: Option<CheckedAccounts>,
+    routes: Table,
+    quotas: quota::Table,
+    alerts: alert::Settings,
+    /// What of theirs comes to an end.
+    expiries: Vec<Expiry>,
+    /// The files that they name.
+    files: BTreeSet<PathBuf>,
+}
+
+/// Reads and checks the accounts, and adds them to routes, quotas and alerts.
+fn users(
+    context: &mut Context,
+    root: &raw::Root,
+    (names, mut routes): (&Names, Table),
+    found: &mut Vec<Diagnostic>,
+) -> Users {
+    let file = context.path(root.accounts.file.get_ref());
+    let defaults = &root.accounts.defaults;
+    let (mut quotas, limits) = check::quotas(context, &root.tenant, defaults);
+    let senders = check::senders(context, defaults, &root.tenant);
+    let mut alerts = check::alerts(context, root, &names.upstreams);
+    let tables = check::Tables {
+        names,
+        routes: &mut routes,
+        quotas: &mut quotas,
+        limits,
+        senders,
+        alerts: &mut alerts,
+    };
+    let (accounts, expiries, files) = accounts(&file, defaults, tables, found);
+    if let Some(all) = &accounts {
+        check_names(context, root, all, (found, &file));
+        check::check_scram(context, &root.listener, &all.accounts);
+        check::check_client_certificates(context, root, &all.accounts);
+    }
+    Users {
+        file,
+        accounts,
+        routes,
+        quotas,
+        alerts,
+        expiries,
+        files,
+    }
 }
 
 /// Returns what all sessions have in common. Tokens are offered where anybody's count.
@@ -251,10 +286,10 @@ fn open<T: DeserializeOwned + Default>(
     missing: Missing,
     found: &mut Vec<Diagnostic>,
 ) -> Option<(T, Context)> {
-    let (text, is_readable_by_others) = match text_of(path) {
+    let (text, mode) = match text_of(path) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::IsEmpty => {
-            (String::new(), false)
+            (String::new(), 0)
         }
         Err(error) => {
             let source = Source::new(path, String::new());
@@ -269,11 +304,28 @@ fn open<T: DeserializeOwned + Default>(
     if !reading.is_toml {
         return None;
     }
-    let context = Context::new(&source, reading.removed, is_readable_by_others);
+    let mut context = Context::new(&source, reading.removed, mode & 0o004 != 0);
+    warn_of_writers(&mut context, path, mode);
     Some((reading.raw, context))
 }
 
-fn text_of(path: &Path) -> io::Result<(String, bool)> {
+/// Whoever can write these files decides who may send as whom, and which programs are run.
+fn warn_of_writers(context: &mut Context, path: &Path, mode: u32) {
+    let who = match mode & 0o022 {
+        0 => return,
+        0o020 => "its group",
+        _ => "everybody",
+    };
+    let message = format!("{who} can write this file (mode {:03o})", mode & 0o777);
+    let hint = format!(
+        "who writes it decides who may send as whom: chmod go-w {}",
+        path.display()
+    );
+    context.warning(0..0, message, hint);
+}
+
+/// Returns the text of a file, and its mode.
+fn text_of(path: &Path) -> io::Result<(String, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     let mut text = String::new();
@@ -281,7 +333,7 @@ fn text_of(path: &Path) -> io::Result<(String, bool)> {
     if read as u64 > MAX_FILE {
         return Err(io::Error::other("it is larger than 64 MiB"));
     }
-    Ok((text, mode & 0o004 != 0))
+    Ok((text, mode))
 }
 
 #[cfg(test)]

@@ -19,7 +19,10 @@ mod secret;
 mod sources;
 mod units;
 
-pub use accounts_file::{AccountsFile, AccountsFileError, NewAccount, NewAppPassword};
+pub use accounts_file::{
+    AccountKey, AccountValue, AccountsFile, AccountsFileError, KeyChange, NewAccount,
+    NewAppPassword,
+};
 pub use checked::{
     Checked, Engine, Log, LogFormat, SandboxMode, Server, ShownListener, SpoolLimits, SystemMail,
     Upstream, with_verified,

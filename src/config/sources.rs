@@ -36,6 +36,8 @@ pub struct Sources {
     pub plus_addressing: Source,
     /// `on_unauthorized`.
     pub on_unauthorized: Source,
+    /// `verified_senders`.
+    pub verified_senders: Source,
     /// `default_sender`, which only counts where senders are rewritten.
     pub default_sender: Source,
 }

@@ -216,7 +216,7 @@ impl Server {
 
     /// Answers until `stop`; requests that are being answered then may end. Removes the socket.
     pub async fn run(
-        self,
+        &self,
         (spool, journal): (Arc<dyn SpoolAdmin>, Arc<Journal>),
         operator: Arc<dyn Operator>,
         stop: CancellationToken,
@@ -311,10 +311,6 @@ async fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<
 }
 
 impl Services {
-    #[expect(
-        clippy::cognitive_complexity,
-        reason = "one arm for each request, and nothing else"
-    )]
     async fn answer(&self, line: &[u8], by: &str) -> Response {
         let request = match parse(line) {
             Ok(request) => request,
@@ -341,31 +337,36 @@ impl Services {
             Request::EndDrain { upstream } => registered(self.operator.end_drain(&upstream).await),
             Request::Park { upstream, reason } => self.park(&upstream, reason).await,
             Request::Queue(request) => queue::answer(&desk, request).await,
-            Request::Reload => match self.operator.reload().await {
-                Ok(warnings) => Response::Reloaded { warnings },
-                Err(error) => Response::failed(Reason::Configuration, error.to_string()),
-            },
+            Request::Reload => reloaded(self.operator.reload().await),
             Request::Resume { upstream } => self.resume(&upstream).await,
             Request::Submit {
                 account,
                 sender,
                 recipient,
                 content,
-            } => match local_mail((&account, &sender, &recipient), content) {
-                Ok(mail) => submitted(self.operator.submit(mail).await),
-                Err(message) => Response::failed(Reason::Request, message),
-            },
-            Request::Senders(request) => match self.operator.senders(request).await {
-                Ok(senders) => Response::Senders(senders),
-                Err(error) => unsent(&error),
-            },
-            Request::Status => Response::Status(Box::new(StatusView {
-                server: self.operator.describe(),
-                queue: self.spool.stats().await.into(),
-            })),
+            } => {
+                let mail = local_mail((&account, &sender, &recipient), content);
+                self.submit(mail).await
+            }
+            Request::Senders(request) => answered(self.operator.senders(request).await),
+            Request::Status => self.status().await,
             Request::TestAlert { account } => self.test_alert(account.as_deref()),
             Request::Trace { id } => trace::answer(&desk, id.0).await,
         }
+    }
+
+    async fn submit(&self, mail: Result<OperatorMail, String>) -> Response {
+        match mail {
+            Ok(mail) => submitted(self.operator.submit(mail).await),
+            Err(message) => Response::failed(Reason::Request, message),
+        }
+    }
+
+    async fn status(&self) -> Response {
+        Response::Status(Box::new(StatusView {
+            server: self.operator.describe(),
+            queue: self.spool.stats().await.into(),
+        }))
     }
 
     fn test_alert(&self, account: Option<&str>) -> Response {
@@ -439,7 +440,18 @@ fn submitted(result: Result<Submitted, SubmitError>) -> Response {
     }
 }
 
-fn unsent(error: &SenderError) -> Response {
+fn reloaded(result: Result<Vec<String>, ReloadError>) -> Response {
+    match result {
+        Ok(warnings) => Response::Reloaded { warnings },
+        Err(error) => Response::failed(Reason::Configuration, error.to_string()),
+    }
+}
+
+fn answered(result: Result<Vec<SenderView>, SenderError>) -> Response {
+    let error = match result {
+        Ok(senders) => return Response::Senders(senders),
+        Err(error) => error,
+    };
     let reason = match error {
         SenderError::Account(_) => Reason::Account,
         SenderError::Refused(_) => Reason::Sender,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
 use crate::mail::QueueId;
+use crate::panics::contain;
 
 use super::event::{Event, Record};
 use super::files::{self, Part};
@@ -111,7 +112,15 @@ impl Journal {
         journal.shared.lock().is_on = true;
         let shared = Arc::clone(&journal.shared);
         let thread = thread::Builder::new().name("journal".to_owned());
-        let thread = thread.spawn(move || run(&shared, &mut writer))?;
+        let thread = thread.spawn(move || {
+            // Whoever waits for a flush must not wait for a thread that has ended.
+            let _ended = Ended(&shared);
+            while contain(|| run(&shared, &mut writer)).is_err() {
+                // What was in hand is gone, and half of a line may be in the file.
+                writer.current = None;
+                pause(&shared);
+            }
+        })?;
         journal.thread = Mutex::new(Some(thread));
         Ok(journal)
     }
@@ -168,8 +177,7 @@ impl Journal {
         self.shared.arrived.notify_one();
         let thread = self.thread.lock().map(|mut thread| thread.take());
         if let Ok(Some(thread)) = thread {
-            // A panic of the writer has been reported by the panic hook.
-            let _ = thread.join();
+            let _ended = thread.join();
         }
     }
 }
@@ -253,9 +261,8 @@ fn gather(shared: &Shared, spare: Vec<u8>, patience: Duration) -> Batch {
     }
 }
 
+/// Writes until the journal is closed.
 fn run(shared: &Shared, writer: &mut Writer) {
-    // Whoever waits for a flush must not wait for a thread that has ended.
-    let _ended = Ended(shared);
     let mut spare = Vec::new();
     let mut looked = writer.clock.instant();
     let mut dropped = Dropped::default();

@@ -14,6 +14,17 @@ pub enum VerifiedSenders {
     Required,
 }
 
+impl VerifiedSenders {
+    /// Returns the word for it in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Additional => "additional",
+            Self::Off => "off",
+            Self::Required => "required",
+        }
+    }
+}
+
 impl Rules {
     /// Returns these rules with what has been verified. What waits for its proof must not be in `verified`.
     ///

@@ -34,7 +34,7 @@ impl Keeper {
     }
 
     /// Writes at most once a second, until it is stopped; then once more. A write goes on off the runtime's threads.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut pause = EVERY;
         while stop
             .run_until_cancelled(tokio::time::sleep(pause))

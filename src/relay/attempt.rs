@@ -7,7 +7,8 @@ use tracing::Instrument as _;
 
 use crate::body::Body;
 use crate::journal::Event;
-use crate::mail::{Attempt, Cause, Failure, RecipientIndex, ReversePath, Stage};
+use crate::mail::{Attempt, Cause, Failure, Health, Outcome, RecipientIndex, ReversePath, Stage};
+use crate::panics::{Panicked, contained};
 use crate::schedule::RetryPlan;
 use crate::spool::{Fate, Lease, Message, Settlement, SpoolError, Warned};
 use crate::telemetry;
@@ -64,7 +65,8 @@ impl Relay {
         }
     }
 
-    /// Makes the attempt, and extends the lease while it runs.
+    /// Makes the attempt, and extends the lease while it runs. Where it panics, the message is put off like any other: one
+    /// that makes every attempt panic is tried ever less often, and its sender told in the end.
     async fn hand_over(&self, lane: &Lane, lease: &mut Lease, body: Box<dyn Body>) -> Attempt {
         let message = std::sync::Arc::clone(&lease.message);
         let recipients = lease.pending.clone();
@@ -74,10 +76,10 @@ impl Relay {
             priority: message.priority,
             body,
         };
-        let mut attempt = std::pin::pin!(lane.upstream.attempt(order));
+        let mut attempt = std::pin::pin!(contained(lane.upstream.attempt(order)));
         loop {
             if let Ok(attempt) = tokio::time::timeout(LEASE / 2, &mut attempt).await {
-                return attempt;
+                return attempt.unwrap_or_else(|panicked| panicked_attempt(&recipients, panicked));
             }
             let until = self.clock.now().after(LEASE);
             if let Err(error) = self.spool.extend(lease, until).await {
@@ -210,6 +212,19 @@ impl Relay {
 pub(super) enum Recorded {
     No,
     Yes,
+}
+
+/// What became of an attempt that panicked: nobody knows how far it had come, and the upstream is not to blame.
+fn panicked_attempt(recipients: &[RecipientIndex], panicked: Panicked) -> Attempt {
+    let cause = Cause::Broken(panicked.to_string().into());
+    let unknown = Outcome::Unknown(Failure::new(Stage::Content, cause));
+    let outcomes = recipients.iter();
+    Attempt {
+        outcomes: outcomes.map(|index| (*index, unknown.clone())).collect(),
+        health: Health::Good,
+        host: None,
+        via: None,
+    }
 }
 
 /// The span of what happens to a message that nobody attempts.

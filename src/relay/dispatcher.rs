@@ -135,13 +135,13 @@ impl Relay {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                Some(ended) = attempts.join_next() => self.report_panic(&ended),
+                Some(ended) = attempts.join_next() => Self::report_panic(&ended),
                 () = self.changed.notified() => {}
                 () = self.spool.changed() => {}
                 () = tokio::time::sleep_until(until.into()) => {}
             }
             while let Some(ended) = attempts.try_join_next() {
-                self.report_panic(&ended);
+                Self::report_panic(&ended);
             }
         }
         self.wind_up(attempts).await;
@@ -416,17 +416,12 @@ impl Drop for Unused<'_> {
 }
 
 impl Relay {
-    fn report_panic(&self, ended: &Result<(), tokio::task::JoinError>) {
+    /// Tells of a panic that is not the upstream's: those are put off in [`Relay::attempt`]. The hook has raised the alert.
+    fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
         if let Err(error) = ended
             && error.is_panic()
         {
             tracing::error!(alert = FAULT, error = %error, "an attempt panicked; its message is tried again when its lease ends");
-            let text = format!(
-                "An attempt panicked, which is a fault of posthouse; its message is tried again. {error}"
-            );
-            self.settings
-                .alerts
-                .raise(Alert::new(Kind::SystemError, text));
         }
     }
 

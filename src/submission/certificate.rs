@@ -14,8 +14,9 @@ use crate::tls::server::{ClientCertificate, ClientNames, ClientTrust, Standing};
 
 use super::counts::Event;
 use super::decide::Decider;
-use super::login::{hold_back, printable};
+use super::login::{hold_back, pause, printable};
 use super::parts::ServerParts;
+use super::stream::Stream;
 
 /// A certificate whose private key the client has.
 pub(super) struct Certificate {
@@ -149,6 +150,7 @@ impl Decider {
         ask: AskCredentials,
         authzid: Option<String>,
         session: &mut Session,
+        client: Option<&Stream>,
     ) {
         let parts = Arc::clone(&self.parts);
         let accounts = parts.authenticator.accounts();
@@ -176,7 +178,7 @@ impl Decider {
         let admission = match parts.authenticator.admit(&counted, self.peer) {
             Ok(admission) => admission,
             Err(retry_after) => {
-                hold_back(&said, retry_after).await;
+                hold_back(&said, retry_after, client).await;
                 return ask.refuse(session, &replies::AUTH_THROTTLED);
             }
         };
@@ -203,7 +205,7 @@ impl Decider {
                 // The line that fail2ban counts is the same for all logins.
                 tracing::warn!(account = said, "authentication failed");
                 self.note_blocks(&blocks);
-                tokio::time::sleep(delay).await;
+                pause(delay, client).await;
                 ask.refuse(session, &replies::CERTIFICATE_REFUSED);
             }
         }

@@ -1,9 +1,12 @@
 //! One connection: moves octets between the socket and its session, keeps the session's deadlines, and fetches the
 //! answers to its questions.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +18,9 @@ use super::handshake::hint;
 use super::listener::Passes;
 use super::mistakes::{Mistake, Topic};
 use super::parts::ServerParts;
+use super::standing::Standing;
 use super::stream::Stream;
+use super::turns::Turn;
 
 /// The longest time that a client may take to read a reply.
 const WRITE: std::time::Duration = std::time::Duration::from_mins(2);
@@ -57,6 +62,7 @@ pub(super) async fn serve(
     };
     let decider = Decider::new(Arc::clone(&parts), (address, known), session);
     let session = Session::new(Arc::clone(&settings), neighbour, &label, began);
+    let standing = Standing::of(known, &parts.authenticator);
     // On the heap: a future that moves what it holds has room for it twice.
     let mut connection = Box::new(Connection {
         session,
@@ -65,6 +71,8 @@ pub(super) async fn serve(
         decider,
         passes,
         is_known: false,
+        standing,
+        turn: None,
         stop,
     });
     match connection.run(Stream::Plain(stream)).await {
@@ -81,6 +89,9 @@ struct Connection {
     passes: Passes,
     /// Whether the client has shown who it is, so that nobody else gets its place.
     is_known: bool,
+    standing: Standing,
+    /// A stranger's turn to have something computed.
+    turn: Option<Turn>,
     stop: CancellationToken,
 }
 
@@ -95,14 +106,18 @@ impl Connection {
             stream = Box::pin(self.handshake(stream)).await?;
         }
         self.note_identity();
+        self.take_turn().await?;
         loop {
             match self.session.poll(self.parts.clock.instant()) {
                 Step::Ask(question) => {
-                    Box::pin(self.decider.answer(question, &mut self.session)).await;
+                    self.turn = None;
+                    let client = Some(&stream);
+                    Box::pin(self.decider.answer(question, &mut self.session, client)).await;
                     self.note_identity();
                 }
                 Step::Body(octets) => Box::pin(self.decider.body(octets)).await,
                 Step::Close => {
+                    self.turn = None;
                     if let Some(foreign) = self.session.foreign() {
                         self.note(Mistake::Foreign(foreign));
                     }
@@ -110,9 +125,16 @@ impl Connection {
                     return Ok(());
                 }
                 Step::Discard => self.decider.discard(),
-                Step::Read { deadline } => self.read(&mut stream, deadline).await?,
-                Step::StartTls => stream = Box::pin(self.handshake(stream)).await?,
-                Step::Write(octets) => self.in_time(stream.write(&octets)).await??,
+                Step::Read { deadline } => {
+                    self.turn = None;
+                    self.read(&mut stream, deadline).await?;
+                    self.take_turn().await?;
+                }
+                Step::StartTls => {
+                    self.turn = None;
+                    stream = Box::pin(self.handshake(stream)).await?;
+                }
+                Step::Write(octets) => self.write(&mut stream, &octets).await?,
             }
         }
     }
@@ -122,6 +144,36 @@ impl Connection {
             self.is_known = true;
             self.passes.keep();
         }
+    }
+
+    /// Waits for a stranger's turn, unless another client needs its place first.
+    async fn take_turn(&mut self) -> io::Result<()> {
+        if self.is_known || self.standing == Standing::Familiar {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            turn = self.parts.turns.next() => self.turn = turn,
+            () = self.passes.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+        Ok(())
+    }
+
+    /// Writes. Who does not read what is written loses its turn.
+    async fn write(&mut self, stream: &mut Stream, octets: &[u8]) -> io::Result<()> {
+        let mut turn = self.turn.take();
+        let written = {
+            let mut write = pin!(self.in_time(stream.write(octets)));
+            match poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    turn = None;
+                    write.await?
+                }
+            }
+        };
+        self.turn = turn;
+        written
     }
 
     /// Gives a client time to take what is written; none, once another has its place.
@@ -218,7 +270,7 @@ impl Connection {
             CertificateRule::Off => tls.current(),
             CertificateRule::Requested | CertificateRule::Required => tls.asking(),
         };
-        let handshake = stream.start_tls(config, &self.parts.handshakes);
+        let handshake = stream.start_tls(config, (&self.parts.handshakes, self.standing));
         let handshake = tokio::time::timeout(self.settings.timeouts.handshake, handshake);
         let stream = tokio::select! {
             stream = handshake => stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::alert::{Alert, Kind};
 use crate::auth::{Evidence, ScramVerifier};
 use crate::clock::Timestamp;
 use crate::identity::{Identity, Route};
@@ -22,10 +21,12 @@ use crate::token::Grant;
 
 use super::certificate::Certificate;
 use super::counts::Event;
+use super::fault;
 use super::intake::{Complete, Intake, Origin, Part, Refusal};
 use super::parts::ServerParts;
 use super::quota;
 use super::story::{Grounds, Story};
+use super::stream::Stream;
 use super::terms::terms;
 use super::unauthorized::Notice;
 
@@ -77,10 +78,16 @@ impl Decider {
         self.committed
     }
 
-    pub(super) async fn answer(&mut self, question: Question, session: &mut Session) {
+    /// Answers a question of the session; `client` is its connection, where it has one.
+    pub(super) async fn answer(
+        &mut self,
+        question: Question,
+        session: &mut Session,
+        client: Option<&Stream>,
+    ) {
         match question {
-            Question::Credentials(ask) => self.credentials(ask, session).await,
-            Question::Scram(ask) => self.scram(ask, session).await,
+            Question::Credentials(ask) => self.credentials(ask, session, client).await,
+            Question::Scram(ask) => self.scram(ask, session, client).await,
             Question::Sender(ask) => self.sender(ask, session),
             Question::Recipient(ask) => self.recipient(ask, session),
             Question::Message(ask) => self.message(ask, session).await,
@@ -200,7 +207,7 @@ impl Decider {
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot begin a message");
-                self.raise_fault(&error);
+                fault::raise(&error, &*self.parts.spool, &self.parts.alerts);
                 ask.refuse(session, &spool_reply(&error), "");
             }
         }
@@ -303,21 +310,8 @@ impl Decider {
             }
             Err(error) => {
                 tracing::error!(error = telemetry::chain(&error), "cannot store a message");
-                self.raise_fault(&error);
+                fault::raise(&error, &*self.parts.spool, &self.parts.alerts);
                 ask.refuse(session, &spool_reply(&error), "");
-            }
-        }
-    }
-
-    /// Raises an alert where the spool fails. That it is full is told otherwise.
-    fn raise_fault(&self, error: &SpoolError) {
-        match error {
-            SpoolError::Full => {}
-            SpoolError::Corrupt(_) | SpoolError::LeaseLost(_) | SpoolError::Unavailable(_) => {
-                let error = telemetry::chain(error);
-                let text = format!("New mail cannot be stored and is refused with 451: {error}.");
-                let alert = Alert::new(Kind::SystemError, text);
-                self.parts.alerts.raise(alert);
             }
         }
     }

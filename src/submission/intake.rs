@@ -22,9 +22,11 @@ use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::server;
 use crate::spool::{Draft, Message, Spool, SpoolError};
+use crate::telemetry;
 
 use super::counts::Counts;
 use super::decide::spool_reply;
+use super::fault;
 use super::senders::{Judgement, Rewritten, judge};
 use super::settings::Profile;
 use super::story::{self, Claimed, Grounds, Story};
@@ -62,6 +64,15 @@ pub(super) struct Origin {
     pub(super) counts: Arc<Counts>,
     pub(super) alerts: Alerts,
     pub(super) spool: Arc<dyn Spool>,
+}
+
+impl Origin {
+    /// Tells of a draft that takes no more octets; returns what the client hears at the end of the message.
+    fn fault(&self, error: &SpoolError) -> Refusal {
+        tracing::error!(error = telemetry::chain(error), "cannot store a message");
+        fault::raise(error, &*self.spool, &self.alerts);
+        Refusal::of_spool(error)
+    }
 }
 
 /// A message on its way in.
@@ -142,7 +153,8 @@ impl Intake {
         let refused = match &mut self.stage {
             Stage::Body(_) => {
                 self.gauge.push(&octets);
-                write(&mut self.parts, octets).await
+                let written = write(&mut self.parts, octets).await;
+                written.map_err(|error| self.origin.fault(&error))
             }
             Stage::Header(collector) => match collector.push(octets) {
                 Collected::Complete { header, rest } => self.header(&header, rest).await,
@@ -248,10 +260,11 @@ impl Intake {
         for (part, header) in self.parts.iter_mut().zip(headers) {
             self.gauge.push(&header);
             let written = part.draft.write(header).await;
-            written.map_err(|error| Refusal::of_spool(&error))?;
+            written.map_err(|error| self.origin.fault(&error))?;
         }
         self.gauge.push(&rest);
-        write(&mut self.parts, rest).await
+        let written = write(&mut self.parts, rest).await;
+        written.map_err(|error| self.origin.fault(&error))
     }
 
     /// Returns the header of each part as it is stored.
@@ -395,10 +408,9 @@ fn log_allowed(reason: &Reason) {
 }
 
 /// Writes octets to all parts.
-async fn write(parts: &mut [Part], octets: Bytes) -> Result<(), Refusal> {
+async fn write(parts: &mut [Part], octets: Bytes) -> Result<(), SpoolError> {
     for part in parts {
-        let written = part.draft.write(octets.clone()).await;
-        written.map_err(|error| Refusal::of_spool(&error))?;
+        part.draft.write(octets.clone()).await?;
     }
     Ok(())
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::standing::Standing;
+
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ConnectionLimits {
@@ -31,7 +33,7 @@ impl Default for ConnectionLimits {
 }
 
 /// How long a client has to log in before another may take its place. A flood that fills all places in less time finds
-/// them taken; everybody else has as long.
+/// them taken; everybody else has as long. Whoever comes from where somebody has logged in lately takes a place at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the log tells of refused connections; whoever fills it with them would hide the rest.
@@ -81,14 +83,25 @@ impl Gate {
     }
 
     /// Returns whether a connection would be let in, that of a balancer where no address is known. Changes nothing.
-    pub(super) fn would_admit(&self, client: Option<IpAddr>, now: Instant) -> bool {
+    pub(super) fn would_admit(
+        &self,
+        client: Option<IpAddr>,
+        standing: Standing,
+        now: Instant,
+    ) -> bool {
         let counts = self.counts();
         let may_come = client.is_none_or(|at| counts.has_room(Origin::of(at), &self.limits));
-        may_come && (counts.total < self.limits.total || counts.crowds.loiterer(now).is_some())
+        let has_place = counts.total < self.limits.total;
+        may_come && (has_place || counts.crowds.loiterer(standing, now).is_some())
     }
 
     /// Lets a connection in, or not. It is counted until its pass is dropped.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Pass> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        standing: Standing,
+        now: Instant,
+    ) -> Option<Pass> {
         let origin = Origin::of(address);
         let mut counts = self.counts();
         if !counts.has_room(origin, &self.limits) {
@@ -96,7 +109,7 @@ impl Gate {
         }
         let is_full = counts.total >= self.limits.total;
         if is_full {
-            counts.make_room(now)?;
+            counts.make_room(standing, now)?;
         }
         counts.total += 1;
         counts.count(origin);
@@ -118,7 +131,7 @@ impl Gate {
         let mut counts = self.counts();
         let is_full = counts.total >= self.limits.total;
         if is_full {
-            counts.make_room(now)?;
+            counts.make_room(Standing::Stranger, now)?;
         }
         counts.total += 1;
         drop(counts);
@@ -170,10 +183,10 @@ impl Counts {
             && from(&self.by_prefix, &origin.prefix) < limits.per_prefix
     }
 
-    /// Has a client leave that has had time to log in; `None` where there is none.
-    fn make_room(&mut self, now: Instant) -> Option<()> {
+    /// Has a client leave for one of this standing; `None` where there is none to go.
+    fn make_room(&mut self, standing: Standing, now: Instant) -> Option<()> {
         // It is counted out at once: what it holds is gone as soon as its task has run.
-        let loiterer = self.crowds.pick(now)?;
+        let loiterer = self.crowds.pick(standing, now)?;
         self.leave(Some(loiterer.origin));
         loiterer.leave.cancel();
         Some(())
@@ -248,16 +261,21 @@ impl Crowds {
     }
 
     /// Takes out who has to go.
-    fn pick(&mut self, now: Instant) -> Option<Stranger> {
-        let (prefix, number) = self.loiterer(now)?;
+    fn pick(&mut self, newcomer: Standing, now: Instant) -> Option<Stranger> {
+        let (prefix, number) = self.loiterer(newcomer, now)?;
         self.part(prefix, number)
     }
 
-    /// Returns who has to go: the oldest of the largest crowd; of all crowds where that one has just come. A client in a
-    /// crowd of its own is the last to go.
-    fn loiterer(&self, now: Instant) -> Option<(IpAddr, u64)> {
+    /// Returns who has to go for a client of this standing: the oldest of the largest crowd; of all crowds where that one has
+    /// just come. A client in a crowd of its own is the last to go.
+    fn loiterer(&self, newcomer: Standing, now: Instant) -> Option<(IpAddr, u64)> {
+        let patience = match newcomer {
+            // A flood that takes all places faster than anybody could lose them keeps only strangers out.
+            Standing::Familiar => Duration::ZERO,
+            Standing::Stranger => PATIENCE,
+        };
         let has_had_time =
-            |stranger: &Stranger| now.saturating_duration_since(stranger.since) >= PATIENCE;
+            |stranger: &Stranger| now.saturating_duration_since(stranger.since) >= patience;
         let crowds = self.by_size.iter().rev().map(|(_, prefix)| *prefix);
         let oldest_of = |prefix: &IpAddr| self.members.get(prefix).and_then(VecDeque::front);
         let prefix = crowds
@@ -369,6 +387,8 @@ mod tests {
         }
     }
 
+    const STRANGER: Standing = Standing::Stranger;
+
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
@@ -385,7 +405,7 @@ mod tests {
     #[test]
     fn one_address_cannot_take_all_connections() {
         let (gate, now) = gate(3, 2, 3);
-        let come = |text| gate.admit(address(text), now);
+        let come = |text| gate.admit(address(text), STRANGER, now);
         let passes: Vec<_> = (0..3).map(|_| come("192.0.2.1")).collect();
         assert!(passes[1].is_some() && passes[2].is_none());
         assert!(come("192.0.2.2").is_some());
@@ -394,7 +414,7 @@ mod tests {
     #[test]
     fn one_network_cannot_take_all_connections() {
         let (gate, now) = gate(9, 9, 2);
-        let come = |text| gate.admit(address(text), now);
+        let come = |text| gate.admit(address(text), STRANGER, now);
         let _first = come("192.0.2.1").unwrap();
         let _second = come("192.0.2.2").unwrap();
         assert!(come("192.0.2.3").is_none());
@@ -417,11 +437,11 @@ mod tests {
     #[test]
     fn a_closed_connection_makes_room() {
         let (gate, now) = gate(1, 1, 1);
-        let pass = gate.admit(address("192.0.2.1"), now);
-        assert!(gate.admit(address("198.51.100.2"), now).is_none());
+        let pass = gate.admit(address("192.0.2.1"), STRANGER, now);
+        assert!(gate.admit(address("198.51.100.2"), STRANGER, now).is_none());
         drop(pass);
         assert_eq!(gate.open(), 0);
-        assert!(gate.admit(address("198.51.100.2"), now).is_some());
+        assert!(gate.admit(address("198.51.100.2"), STRANGER, now).is_some());
     }
 
     #[test]
@@ -438,13 +458,13 @@ mod tests {
         assert!(passes[2].name(address("192.0.2.2"), now));
         passes.clear();
         assert_eq!(gate.open(), 0);
-        assert!(gate.admit(address("192.0.2.1"), now).is_some());
+        assert!(gate.admit(address("192.0.2.1"), STRANGER, now).is_some());
     }
 
     #[test]
     fn addresses_of_one_network_count_together() {
         let (gate, now) = gate(9, 1, 9);
-        let come = |text| gate.admit(address(text), now);
+        let come = |text| gate.admit(address(text), STRANGER, now);
         let _first = come("2001:db8::1").unwrap();
         assert!(come("2001:db8::2").is_none());
         assert!(come("2001:db8:0:1::2").is_some());
@@ -455,7 +475,7 @@ mod tests {
     #[test]
     fn who_has_had_time_and_not_logged_in_makes_room() {
         let (gate, now) = gate(2, 2, 2);
-        let come = |text, now| gate.admit(address(text), now);
+        let come = |text, now| gate.admit(address(text), STRANGER, now);
         let known = come("192.0.2.1", now).unwrap();
         known.keep();
         let idler = come("198.51.100.1", now).unwrap();
@@ -471,9 +491,25 @@ mod tests {
     }
 
     #[test]
+    fn who_is_familiar_need_not_wait_for_the_flood_to_have_had_time() {
+        let (gate, now) = gate(2, 2, 2);
+        let come = |text, standing| gate.admit(address(text), standing, now);
+        let flood = ["198.51.100.1", "203.0.113.1"].map(|text| come(text, STRANGER).unwrap());
+        assert!(come("192.0.2.1", STRANGER).is_none());
+        let known = come("192.0.2.1", Standing::Familiar).unwrap();
+        known.keep();
+        assert_eq!(flood.iter().filter(|pass| pass.is_lost()).count(), 1);
+        let second = come("192.0.2.1", Standing::Familiar).unwrap();
+        second.keep();
+        assert!(flood.iter().all(Pass::is_lost) && !known.is_lost());
+        assert!(come("192.0.3.1", Standing::Familiar).is_none());
+        assert_eq!(gate.open(), 2);
+    }
+
+    #[test]
     fn the_largest_crowd_makes_room_first() {
         let (gate, now) = gate(4, 9, 9);
-        let come = |text, now| gate.admit(address(text), now).unwrap();
+        let come = |text, now| gate.admit(address(text), STRANGER, now).unwrap();
         let alone = come("192.0.2.1", now);
         let crowd = ["198.51.100.1", "198.51.100.2", "198.51.100.3"].map(|text| come(text, now));
         let soon = now + PATIENCE;
@@ -486,8 +522,10 @@ mod tests {
     #[test]
     fn nothing_is_remembered_of_who_has_gone() {
         let (gate, now) = gate(9, 9, 9);
-        let passes =
-            [1, 2, 3].map(|last| gate.admit(IpAddr::from([192, 0, 2, last]), now).unwrap());
+        let passes = [1, 2, 3].map(|last| {
+            gate.admit(IpAddr::from([192, 0, 2, last]), STRANGER, now)
+                .unwrap()
+        });
         passes[1].keep();
         drop(passes);
         let counts = gate.counts();

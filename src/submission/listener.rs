@@ -11,6 +11,7 @@ use crate::smtp::server::Settings;
 
 use super::limits::{Gate, Pass};
 use super::settings::ListenerSettings;
+use super::standing::Standing;
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -61,15 +62,16 @@ impl Listener {
         &self,
         server: &Arc<Gate>,
         client: Option<IpAddr>,
+        standing: Standing,
         now: Instant,
     ) -> Option<Passes> {
         // Nobody makes room at one of them for a connection that the other refuses.
         let mut gates = std::iter::once(server).chain(&self.gate);
-        if !gates.all(|gate| gate.would_admit(client, now)) {
+        if !gates.all(|gate| gate.would_admit(client, standing, now)) {
             return None;
         }
         let admit = |gate: &Arc<Gate>| match client {
-            Some(address) => gate.admit(address, now),
+            Some(address) => gate.admit(address, standing, now),
             None => gate.admit_unnamed(now),
         };
         let server = admit(server)?;
@@ -131,6 +133,8 @@ mod tests {
         AuthEquals, AuthRule, BareNewlines, CertificateRule, Keywords, Limits, Timeouts, TlsMode,
     };
     use crate::submission::{ConnectionLimits, PortSet};
+
+    const STRANGER: Standing = Standing::Stranger;
 
     impl Passes {
         fn is_lost(&self) -> bool {
@@ -196,15 +200,25 @@ mod tests {
         let server = Gate::new(ConnectionLimits::default());
         let now = SystemClock.instant();
         let address = |text: &str| Some(text.parse().unwrap());
-        let first = listener.admit(&server, address("192.0.2.1"), now).unwrap();
-        assert!(listener.admit(&server, address("192.0.2.1"), now).is_none());
-        let mut second = listener.admit(&server, None, now).unwrap();
-        assert!(listener.admit(&server, None, now).is_none());
+        let first = listener
+            .admit(&server, address("192.0.2.1"), STRANGER, now)
+            .unwrap();
+        assert!(
+            listener
+                .admit(&server, address("192.0.2.1"), STRANGER, now)
+                .is_none()
+        );
+        let mut second = listener.admit(&server, None, STRANGER, now).unwrap();
+        assert!(listener.admit(&server, None, STRANGER, now).is_none());
         assert_eq!(server.open(), 2);
         assert!(!second.name("192.0.2.1".parse().unwrap(), now));
         drop((first, second));
         assert_eq!(server.open(), 0);
-        assert!(listener.admit(&server, address("192.0.2.1"), now).is_some());
+        assert!(
+            listener
+                .admit(&server, address("192.0.2.1"), STRANGER, now)
+                .is_some()
+        );
     }
 
     #[test]
@@ -216,7 +230,7 @@ mod tests {
             per_prefix: 99,
         };
         let come = |listener: &Listener, gate: &Arc<Gate>, text: &str, now| {
-            listener.admit(gate, Some(text.parse().unwrap()), now)
+            listener.admit(gate, Some(text.parse().unwrap()), STRANGER, now)
         };
         // One place for each address at the listener; none is left at the server.
         let (narrow, server) = (listener(Some(bounds(9, 1))), Gate::new(bounds(2, 9)));

@@ -11,11 +11,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alert::{Alert, Kind};
+use crate::panics::contain;
 
 use super::arrival::{self, Arrival};
 use super::binding::Bound;
 use super::listener::Listener;
 use super::parts::ServerParts;
+use super::standing::Standing;
+
+/// How many connections a port accepts before others have their turn.
+const ACCEPTS: u64 = 16;
 
 /// How long a port pauses when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -109,13 +114,22 @@ struct Port {
 
 impl Port {
     async fn accept(self) {
+        let mut in_a_row = 0_u64;
         loop {
+            in_a_row = in_a_row.wrapping_add(1);
+            if in_a_row.is_multiple_of(ACCEPTS) {
+                // Those who are connected already are served between floods of those who are not.
+                tokio::task::yield_now().await;
+            }
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = self.stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, peer),
+                // A port that a panic ended would be deaf for ever. The hook has told of it.
+                Ok((stream, peer)) => {
+                    let _begun = contain(|| self.begin(stream, peer));
+                }
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     // Thousands of ports may say so at once; one of them is heard.
@@ -138,7 +152,9 @@ impl Port {
         let peer = peer.ip().to_canonical();
         let now = self.parts.clock.instant();
         let client = Some(peer).filter(|peer| !self.listener.is_balancer(*peer));
-        let Some(passes) = self.listener.admit(&self.parts.gate, client, now) else {
+        let standing = Standing::of(client, &self.parts.authenticator);
+        let gate = &self.parts.gate;
+        let Some(passes) = self.listener.admit(gate, client, standing, now) else {
             return arrival::refuse(&stream, peer, self.number, &self.parts);
         };
         if passes.took_place()

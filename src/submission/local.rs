@@ -113,7 +113,9 @@ impl Talk {
     async fn run(mut self) -> LocalAnswer {
         loop {
             match self.session.poll(self.parts.clock.instant()) {
-                Step::Ask(question) => self.decider.answer(question, &mut self.session).await,
+                Step::Ask(question) => {
+                    self.decider.answer(question, &mut self.session, None).await;
+                }
                 Step::Body(octets) => self.decider.body(octets).await,
                 Step::Discard => self.decider.discard(),
                 Step::Write(octets) => self.hear(&octets),

@@ -18,25 +18,31 @@ use crate::smtp::server::{AskCredentials, AskScram, Session};
 use super::counts::Event;
 use super::decide::Decider;
 use super::quota;
+use super::stream::Stream;
 
 impl Decider {
-    pub(super) async fn credentials(&mut self, ask: AskCredentials, session: &mut Session) {
+    pub(super) async fn credentials(
+        &mut self,
+        ask: AskCredentials,
+        session: &mut Session,
+        client: Option<&Stream>,
+    ) {
         match ask.credentials() {
             Credentials::Password { name, password } => {
                 let (name, password) = (name.clone(), password.clone());
-                self.password(ask, (name, password), session).await;
+                self.password(ask, (name, password), session, client).await;
             }
             Credentials::Scram { name, proven } => {
                 let (name, proven) = (name.clone(), proven.clone());
-                self.scram_ended(ask, (name, proven), session).await;
+                self.scram_ended(ask, (name, proven), session, client).await;
             }
             Credentials::Certificate { authzid } => {
                 let authzid = authzid.clone();
-                self.external(ask, authzid, session).await;
+                self.external(ask, authzid, session, client).await;
             }
             Credentials::Token { name, token } => {
                 let (name, token) = (name.clone(), token.clone());
-                self.token(ask, (name, token), session).await;
+                self.token(ask, (name, token), session, client).await;
             }
         }
     }
@@ -46,18 +52,29 @@ impl Decider {
         ask: AskCredentials,
         (account, password): (String, Secret),
         session: &mut Session,
+        client: Option<&Stream>,
     ) {
         let authenticator = &self.parts.authenticator;
-        let login = authenticator.verify(&account, &password, self.peer).await;
-        self.ended(ask, (&account, login), session).await;
+        let login = tokio::select! {
+            biased;
+            login = authenticator.verify(&account, &password, self.peer) => login,
+            // Nobody is there to hear the answer; others wait for theirs.
+            () = gone(client) => return ask.refuse(session, &replies::AUTH_UNAVAILABLE),
+        };
+        self.ended(ask, (&account, login), session, client).await;
     }
 
     /// Takes the first message of SCRAM.
-    pub(super) async fn scram(&mut self, ask: AskScram, session: &mut Session) {
+    pub(super) async fn scram(
+        &mut self,
+        ask: AskScram,
+        session: &mut Session,
+        client: Option<&Stream>,
+    ) {
         let verifier = match self.parts.authenticator.scram(ask.name(), self.peer) {
             Ok(verifier) => verifier,
             Err(retry_after) => {
-                hold_back(ask.name(), retry_after).await;
+                hold_back(ask.name(), retry_after, client).await;
                 return ask.refuse(session, &replies::AUTH_THROTTLED);
             }
         };
@@ -80,6 +97,7 @@ impl Decider {
         ask: AskCredentials,
         (account, proven): (String, Proven),
         session: &mut Session,
+        client: Option<&Stream>,
     ) {
         let verifier = self.scram.take();
         let matched = match proven {
@@ -88,7 +106,7 @@ impl Decider {
         };
         let authenticator = &self.parts.authenticator;
         let login = authenticator.scram_ended(&account, matched, self.peer);
-        self.ended(ask, (&account, login), session).await;
+        self.ended(ask, (&account, login), session, client).await;
     }
 
     /// Answers a login.
@@ -97,6 +115,7 @@ impl Decider {
         ask: AskCredentials,
         (account, login): (&str, Login),
         session: &mut Session,
+        client: Option<&Stream>,
     ) {
         match login {
             Login::Accepted { identity, evidence } => {
@@ -109,18 +128,19 @@ impl Decider {
                 ask.accept(session, identity);
             }
             Login::Throttled { retry_after } => {
-                hold_back(account, retry_after).await;
+                hold_back(account, retry_after, client).await;
                 ask.refuse(session, &replies::AUTH_THROTTLED);
             }
             Login::Unavailable => {
                 tracing::warn!(account = printable(account), "authentication unavailable");
+                pause(THROTTLED, client).await;
                 ask.refuse(session, &replies::AUTH_UNAVAILABLE);
             }
             Login::WrongPassword { delay, blocks } => {
                 self.parts.counts.count(Event::FailedLogin);
                 tracing::warn!(account = printable(account), "authentication failed");
                 self.note_blocks(&blocks);
-                tokio::time::sleep(delay).await;
+                pause(delay, client).await;
                 ask.refuse(session, &replies::AUTH_FAILED);
             }
         }
@@ -205,14 +225,27 @@ impl Decider {
 
 /// Tells of a login that is not looked at, and makes its client wait for the refusal: a flood that were answered at once
 /// would take the processor from the others, only by being refused.
-pub(super) async fn hold_back(account: &str, retry_after: Duration) {
+pub(super) async fn hold_back(account: &str, retry_after: Duration, client: Option<&Stream>) {
     let retry_after_s = retry_after.as_secs();
     tracing::warn!(
         account = printable(account),
         retry_after_s,
         "authentication throttled"
     );
-    tokio::time::sleep(retry_after.min(THROTTLED)).await;
+    pause(retry_after.min(THROTTLED), client).await;
+}
+
+/// Waits before a refusal, but not for a client that has gone: its place among the connections is for others.
+pub(super) async fn pause(time: Duration, client: Option<&Stream>) {
+    let _gone = tokio::time::timeout(time, gone(client)).await;
+}
+
+/// Waits until the client has gone; who has no connection stays.
+async fn gone(client: Option<&Stream>) {
+    match client {
+        Some(stream) => stream.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// How long such a refusal is held back at most.

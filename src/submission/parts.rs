@@ -1,9 +1,6 @@
 //! What all connections share.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
-
-use tokio::sync::Semaphore;
 
 use crate::alert::Alerts;
 use crate::auth::Authenticator;
@@ -18,6 +15,8 @@ use super::counts::Counts;
 use super::directory::Directory;
 use super::limits::{ConnectionLimits, Gate};
 use super::mistakes::Mistakes;
+use super::places::Handshakes;
+use super::turns::Turns;
 
 /// What all connections share.
 pub struct ServerParts {
@@ -40,9 +39,8 @@ pub struct ServerParts {
     pub(super) tokens: RwLock<Arc<Verifier>>,
     pub(super) directory: RwLock<Arc<Directory>>,
     pub(super) gate: Arc<Gate>,
-    /// Who may compute the keys of a handshake: half of the processors, so that a flood of handshakes leaves the others to
-    /// the sessions.
-    pub(super) handshakes: Semaphore,
+    pub(super) handshakes: Handshakes,
+    pub(super) turns: Turns,
     pub(super) mistakes: Mistakes,
 }
 
@@ -67,11 +65,8 @@ impl ServerParts {
             counts: Arc::default(),
             directory: RwLock::new(Arc::new(directory)),
             gate: Gate::new(ConnectionLimits::default()),
-            handshakes: Semaphore::new(
-                std::thread::available_parallelism()
-                    .map_or(1, NonZeroUsize::get)
-                    .div_ceil(2),
-            ),
+            handshakes: Handshakes::new(),
+            turns: Turns::new(),
             mistakes: Mistakes::default(),
         }
     }

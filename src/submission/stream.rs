@@ -10,9 +10,8 @@ use std::task::Poll;
 use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
 use rustls::{ProtocolVersion, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroize as _;
@@ -20,6 +19,9 @@ use zeroize::Zeroize as _;
 use crate::smtp::sasl::Mechanism;
 use crate::smtp::sasl::scram::Key;
 use crate::smtp::server::{Session, ShownCertificate, TlsFacts};
+
+use super::places::Handshakes;
+use super::standing::Standing;
 
 /// How much is read at once. The space is on the stack while a read is polled, so a waiting connection holds none.
 const READ: usize = 16 << 10;
@@ -87,17 +89,17 @@ impl Stream {
         }
     }
 
-    /// Does the TLS handshake as the server. `places` is who may compute at once; they take turns in the order of their
-    /// first messages, so whoever sends none waits alone.
+    /// Does the TLS handshake as the server. It takes its turn when the client's first message has come, so whoever sends none
+    /// waits alone.
     pub(super) async fn start_tls(
         self,
         config: Arc<ServerConfig>,
-        places: &Semaphore,
+        (handshakes, standing): (&Handshakes, Standing),
     ) -> io::Result<Self> {
         match self {
             Self::Plain(stream) => {
                 let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-                let place = places.acquire().await.map_err(io::Error::other)?;
+                let place = handshakes.place(standing).await.map_err(io::Error::other)?;
                 let mut accept = hello.into_stream(config);
                 // Keys and signature are computed by the first poll; the rest waits for the client.
                 let first =
@@ -154,11 +156,47 @@ impl Stream {
         })
     }
 
+    /// Waits until the client has ended its side of the connection. What it has sent before stays to be read.
+    pub(super) async fn ended(&self) {
+        let socket = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // Readable would be one that has sent more, too. Nobody sends urgent data, so this is the end.
+        let _ended = socket.ready(Interest::PRIORITY).await;
+    }
+
     /// Closes the sending side, so that the last reply arrives.
     pub(super) async fn close(&mut self) {
         let _gone = match self {
             Self::Plain(stream) => stream.shutdown().await,
             Self::Tls(stream) => stream.shutdown().await,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_has_ended_when_it_closes_not_when_it_says_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        client.write_all(b"NOOP\r\n").await.unwrap();
+        stream.readable().await.unwrap();
+        let stream = Stream::Plain(stream);
+        let soon = Duration::from_millis(20);
+        assert!(timeout(soon, stream.ended()).await.is_err());
+        drop(client);
+        let long = Duration::from_secs(30);
+        assert!(timeout(long, stream.ended()).await.is_ok());
     }
 }

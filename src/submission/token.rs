@@ -10,7 +10,8 @@ use crate::token::{Grant, Verdict};
 
 use super::counts::Event;
 use super::decide::Decider;
-use super::login::{hold_back, printable};
+use super::login::{hold_back, pause, printable};
+use super::stream::Stream;
 
 impl Decider {
     /// Answers a login by `token`; `name` is whom the client wants to act for, where it says so.
@@ -19,6 +20,7 @@ impl Decider {
         ask: AskCredentials,
         (name, token): (Option<String>, Secret),
         session: &mut Session,
+        client: Option<&Stream>,
     ) {
         let said = printable(name.as_deref().unwrap_or_default());
         let parts = std::sync::Arc::clone(&self.parts);
@@ -27,7 +29,7 @@ impl Decider {
         let admission = match parts.authenticator.admit(&counted, self.peer) {
             Ok(admission) => admission,
             Err(retry_after) => {
-                hold_back(&said, retry_after).await;
+                hold_back(&said, retry_after, client).await;
                 return ask.refuse(session, &replies::AUTH_THROTTLED);
             }
         };
@@ -54,7 +56,7 @@ impl Decider {
         tracing::info!(account = said, reason, "access token refused");
         tracing::warn!(account = said, "authentication failed");
         self.note_blocks(&blocks);
-        tokio::time::sleep(delay).await;
+        pause(delay, client).await;
         ask.refuse(session, &replies::TOKEN_REFUSED);
     }
 

@@ -118,7 +118,8 @@ fn directives(level: &str) -> String {
     format!("rustls=error,{level}")
 }
 
-/// A panic ends one session or one attempt. It goes to the log like everything else, as one line.
+/// A panic ends one session, one attempt or one other task. It goes to the log like everything else, as one line, in the span
+/// of what it ends.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
@@ -128,9 +129,16 @@ fn log_panics() {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        tracing::error!(place, error = text.unwrap_or("unknown"), "panicked");
+        let error = text.unwrap_or("unknown");
+        tracing::error!(alert = FAULT, place, error, hint = PANICKED, "panicked");
     }));
 }
+
+/// What the field `alert` says of a line that tells of a fault of the server.
+const FAULT: &str = "system_error";
+
+const PANICKED: &str = "this is a fault of posthouse that ended what the line names and nothing else; please report it with \
+                        this line";
 
 fn write_lines(waiting: &Receiver<Line>, shared: &Shared, output: &mut impl Write) {
     let mut gathered = Vec::with_capacity(GATHER);

@@ -8,6 +8,8 @@
 
 mod answers;
 mod claims;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod inquiry;
 mod issuer;
 mod judge;

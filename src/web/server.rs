@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::panics::contain;
 use crate::port;
 use crate::tls::server::Reloadable;
 
@@ -228,25 +229,28 @@ impl Port {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            let peer = peer.ip().to_canonical();
-            let Some(pass) = self.admission.admit(peer) else {
-                tracing::debug!(%peer, "too many web connections");
-                continue;
-            };
-            let _unset = stream.set_nodelay(true);
-            let serve = connection::serve(
-                stream,
-                peer,
-                self.tls.as_ref().map(|tls| tls.current()),
-                Arc::clone(&self.site),
-                Arc::clone(&self.settings),
-            );
-            let break_off = self.break_off.clone();
-            self.tasks.spawn(async move {
-                let _broken_off = break_off.run_until_cancelled(serve).await;
-                drop(pass);
-            });
+            // A port that a panic ended would be deaf for ever. The hook has told of it.
+            let _begun = contain(|| self.begin(stream, peer.ip().to_canonical()));
         }
+    }
+
+    fn begin(&self, stream: TcpStream, peer: IpAddr) {
+        let Some(pass) = self.admission.admit(peer) else {
+            return tracing::debug!(%peer, "too many web connections");
+        };
+        let _unset = stream.set_nodelay(true);
+        let serve = connection::serve(
+            stream,
+            peer,
+            self.tls.as_ref().map(|tls| tls.current()),
+            Arc::clone(&self.site),
+            Arc::clone(&self.settings),
+        );
+        let break_off = self.break_off.clone();
+        self.tasks.spawn(async move {
+            let _broken_off = break_off.run_until_cancelled(serve).await;
+            drop(pass);
+        });
     }
 }
 

@@ -13,6 +13,7 @@ mod explain;
 mod listener;
 mod program;
 mod queue;
+mod setup;
 mod trial;
 mod upstream;
 mod usage;

@@ -87,7 +87,7 @@ pub(crate) struct Configured {
     folder: TempDir,
 }
 
-const CONFIGURATION: &str = "\
+pub(crate) const CONFIGURATION: &str = "\
 [server]
 hostname = \"relay.example.com\"
 data_dir = \"data\"

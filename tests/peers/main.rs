@@ -68,6 +68,7 @@ mod perl;
 mod phpmailer;
 mod postfix;
 mod ruby;
+mod setup;
 mod smtplib;
 mod stage;
 mod swaks;

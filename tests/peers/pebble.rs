@@ -415,6 +415,41 @@ fn by_a_record_it_is_got_for_all_names_below() {
 }
 
 #[test]
+fn a_hook_sets_the_record_inside_the_sandbox_and_reaches_nothing_outside() {
+    let Some(stage) = Stage::new(STRICT) else {
+        return;
+    };
+    // A hook may use the folders for temporary files, in which this test is; here it may not.
+    let outside = tempfile::tempdir_in("/dev/shm").unwrap();
+    write_file(&outside.path().join("secret"), b"hunter2").unwrap();
+    let (outside, data) = (outside.path().display(), stage.path().join("data"));
+    let first = format!(
+        "if cat {outside}/secret > /dev/null 2>&1; then touch {0}/has-read; fi\n\
+         if (: > {outside}/written) 2> /dev/null; then touch {0}/has-written; fi\n\
+         touch {0}/has-run",
+        data.display()
+    );
+    let hook = stage.hook(&first);
+    let acme = format!("challenge = \"dns-01\"\ndns_hook = \"{}\"", hook.display());
+    stage.configure(&acme, "");
+    let posthouse = stage.start();
+    let is_sandboxed = wait_for(PATIENCE, || {
+        let log = posthouse.log();
+        let mut lines = log.lines().filter(|line| line.contains("sandboxed"));
+        Ok(lines.next().map(|line| !line.contains("not sandboxed")))
+    });
+    let is_missing = is_sandboxed.unwrap() != Some(true);
+    if !is_ready(is_missing.then(|| "the kernel has no Landlock".to_owned())) {
+        return;
+    }
+    stage.issued(&posthouse, "relay.example.com", None);
+    assert!(data.join("has-run").exists());
+    assert!(!data.join("has-read").exists(), "nothing outside is read");
+    assert!(!data.join("has-written").exists(), "nor written");
+    posthouse.stop().expect("posthouse stops in good order");
+}
+
+#[test]
 fn a_renewed_one_is_shown_to_new_sessions_while_old_ones_go_on() {
     let Some(stage) = Stage::new(STRICT) else {
         return;

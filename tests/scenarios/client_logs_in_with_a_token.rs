@@ -267,6 +267,7 @@ fn a_provider_is_asked_about_tokens_that_nobody_can_read() {
     assert!(changed.unwrap().success());
     let table = "login.oauth.corp.introspection";
     let relay = setup
+        .with("account.inactive.active", "false")
         .with(
             &format!("{table}.url"),
             &format!("\"{}/introspect\"", provider.url()),
@@ -283,9 +284,21 @@ fn a_provider_is_asked_about_tokens_that_nobody_can_read() {
     let mut client = relay.secured_stranger();
     client.must(&oauthbearer(ACCOUNT, "opaque-1"), "235");
     assert_eq!(provider.requests("/introspect"), 1);
-    let mut client = relay.secured_stranger();
-    client.must(&xoauth2(ACCOUNT, "opaque-2"), "334 ");
-    client.must("", "535 5.7.8");
+    // A token that does not count is the same question and the same answer, whoever it is said to be for.
+    let mut answers = Vec::new();
+    for (place, name) in [ACCOUNT, "nobody", "inactive"].into_iter().enumerate() {
+        let mut client = relay.secured_stranger();
+        let told = client.must(&xoauth2(name, &format!("unknown-{place}")), "334 ");
+        let refused = client.must("", "535 5.7.8");
+        // The number of the session follows.
+        let refused = refused.split(" (").next().unwrap().to_owned();
+        assert_eq!(provider.requests("/introspect"), 2 + place, "{name}");
+        answers.push((told, refused));
+    }
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
     relay.stop();
 }
 

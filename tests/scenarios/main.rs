@@ -16,6 +16,7 @@
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod support {
     pub(crate) mod dialogue;
+    pub(crate) mod fake_dns;
     pub(crate) mod fake_graph;
     pub(crate) mod fake_upstream;
     pub(crate) mod hook_server;
@@ -50,7 +51,9 @@ mod client_smuggles_a_second_message;
 mod client_speaks_another_protocol;
 mod client_tries_an_open_relay;
 mod clients_ask_for_different_names;
+mod configuration_is_open_to_others;
 mod delivery_is_delayed;
+mod domain_is_verified_by_its_record;
 mod file_descriptors_run_out;
 mod first_upstream_fails_and_comes_back;
 mod lifetime_of_a_message_ends;
@@ -84,6 +87,7 @@ mod sender_is_international;
 mod sender_is_rewritten;
 mod server_is_shut_in;
 mod somebody_confirms_a_sender;
+mod spool_fails;
 mod spool_is_damaged;
 mod spool_is_full;
 mod unauthorized_mail_is_held;

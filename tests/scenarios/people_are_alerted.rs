@@ -241,3 +241,106 @@ fn a_flood_makes_few_mails_and_few_lines() {
     assert!(file.lines().count() < 200, "{file}");
     relay.stop();
 }
+
+/// A configuration with two upstreams, of which mail takes the first and alerts the second, and an owner of the account.
+fn told_elsewhere(mail: &Server, alerts: &Server) -> Setup {
+    Setup::to(mail)
+        .upstream("alerts", alerts.address)
+        .with("relay.upstream", "[\"main\"]")
+        .with("alerts.upstream", "[\"alerts\"]")
+        .with("alerts.mail", &format!("[\"{OPS}\"]"))
+        .with(
+            &format!("account.{ACCOUNT}.alert_mail"),
+            "\"owner@shop.example\"",
+        )
+}
+
+/// Waits for the mails of one alert, to the operator and to the account's owner; returns subject and text.
+#[track_caller]
+fn wait_for_mails(alerts: &Server, before: usize) -> (String, String) {
+    let mails = alerts.wait_for(before + 2).split_off(before);
+    let mut to: Vec<_> = mails.iter().flat_map(|mail| &mail.recipients).collect();
+    to.sort();
+    assert!(
+        to[0].contains(OPS) && to[1].contains("owner@shop.example"),
+        "{to:?}"
+    );
+    let mail = &mails[0];
+    assert!(mail.sender.starts_with("<>"), "{}", mail.sender);
+    let text = String::from_utf8_lossy(&mail.octets);
+    let words: Vec<_> = text.split_whitespace().collect();
+    (field(&mail.octets, "Subject").unwrap(), words.join(" "))
+}
+
+#[test]
+fn a_guesser_is_told_to_operator_and_owner_by_mail() {
+    let (mail, alerts) = (Server::willing(), Server::willing());
+    let setup = told_elsewhere(&mail, &alerts).with("auth.throttle.longest_delay", "\"0s\"");
+    let relay = setup.start();
+    for _ in 0..2 {
+        let mut client = relay.secured_stranger();
+        for _ in 0..3 {
+            client.log_in(ACCOUNT, "guess");
+        }
+    }
+    let (subject, text) = wait_for_mails(&alerts, 0);
+    assert!(
+        subject.ends_with("logins refused: account shop"),
+        "{subject}"
+    );
+    assert!(
+        text.contains("too many logins of shop") && text.contains("127.0.0.1"),
+        "{text}"
+    );
+    assert!(!text.contains("guess"), "{text}");
+    // A name that nobody has blocks itself, and is no matter of a person's.
+    for _ in 0..2 {
+        let mut client = relay.secured_stranger();
+        for _ in 0..3 {
+            client.log_in("nobody", "guess");
+        }
+    }
+    relay.wait_for_log(&["logins are refused", "nobody"]);
+    assert_eq!(listed(&setup, &["--kind", "account_blocked"]).len(), 1);
+    assert_eq!(mail.count_lines("DATA") + mail.count_lines("BDAT"), 0);
+    relay.stop();
+}
+
+#[test]
+fn a_sender_that_is_not_authorized_is_told_by_mail_whatever_becomes_of_the_message() {
+    let (mail, alerts) = (Server::willing(), Server::willing());
+    let other = "ceo@bank.example";
+    let message =
+        crate::stage::message_with(&format!("From: {other}\r\nSubject: odd\r\n"), "Pay.\r\n");
+    // Each is a server of its own: nobody is told twice in an hour of the same.
+    for (outcome, reply, words) in [
+        ("reject", "550 5.7.1", "The message was refused."),
+        ("alert", "250", "The message was relayed all the same."),
+        ("hold", "250", "posthouse queue release"),
+    ] {
+        let before = alerts.count_lines("RCPT TO");
+        let setup = told_elsewhere(&mail, &alerts);
+        let setup = setup.with("account.shop.on_unauthorized", &format!("\"{outcome}\""));
+        let relay = setup.start();
+        let got = relay
+            .neighbour()
+            .submit(crate::stage::SENDER, &[RECIPIENT], &message);
+        assert!(got.starts_with(reply), "{outcome}: {got}");
+        let (subject, text) = wait_for_mails(&alerts, before);
+        assert!(
+            subject.ends_with("sender not authorized: account shop"),
+            "{outcome}: {subject}"
+        );
+        for part in ["shop", other, words] {
+            assert!(text.contains(part), "{outcome}: {part}: {text}");
+        }
+        let alert = wait_for_alert(&setup, &relay, "unauthorized_sender");
+        assert_eq!(alert["account"], ACCOUNT);
+        relay.stop();
+    }
+    assert_eq!(
+        subjects(&mail.wait_for(1)),
+        ["odd"],
+        "only where it is relayed"
+    );
+}

@@ -96,7 +96,8 @@ async fn a_process_that_is_started_again_and_again_does_not_ask_again_and_again(
     assert_eq!(down.asked.load(Ordering::Relaxed), 1);
     assert_eq!(due, [NOW.after(Duration::from_mins(1)); 5]);
     clock.advance(Duration::from_mins(1));
-    let keeper = Keeper::new(Some(settings(folder.path())), down.clone(), clock);
+    let dialer: Arc<dyn Dial> = Arc::<Down>::clone(&down);
+    let keeper = Keeper::new(Some(settings(folder.path())), dialer, clock);
     assert_eq!(
         keeper.look(&Installer::after(0)).await,
         NOW.after(Duration::from_mins(6))
@@ -105,6 +106,7 @@ async fn a_process_that_is_started_again_and_again_does_not_ask_again_and_again(
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "the time is virtual")]
 async fn what_could_not_be_put_in_force_is_put_in_force_later() {
     let clock = Arc::new(ManualClock::new(NOW));
     let keeper = Keeper::new(None, Arc::new(Down::default()), clock);

@@ -1,7 +1,7 @@
 //! Takes in what is raised, stores it, and has it told.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,7 @@ pub(in crate::app) struct Keeper {
     post: Arc<Post>,
     spool: Arc<EmbeddedSpool>,
     clock: Arc<dyn Clock>,
+    path: PathBuf,
     /// `None` while it is being written.
     file: Option<AlertFile>,
     is_failing: bool,
@@ -84,7 +85,8 @@ impl Keeper {
             post,
             spool,
             clock,
-            file: Some(AlertFile::new(data_dir.join(alert::FILE))),
+            path: data_dir.join(alert::FILE),
+            file: None,
             is_failing: false,
             next_write: now,
             errands: JoinSet::new(),
@@ -98,7 +100,13 @@ impl Keeper {
     }
 
     /// Keeps alerts until it is stopped. What is on its way then is sent by the next process.
-    pub(in crate::app) async fn run(mut self, stop: CancellationToken) {
+    ///
+    /// After a panic it can be run again: what it was about is raised or written another time, or was one alert.
+    pub(in crate::app) async fn run(&mut self, stop: CancellationToken) {
+        if self.looking.is_empty() {
+            self.late.get_or_insert_default();
+        }
+        self.open_anew();
         while !stop.is_cancelled() {
             self.look().await;
             self.step().await;
@@ -117,7 +125,7 @@ impl Keeper {
     }
 
     /// Stores what has been raised, and lets errands end that run.
-    async fn end(mut self) {
+    async fn end(&mut self) {
         self.raised.close();
         while let Ok(alert) = self.raised.try_recv() {
             self.note(alert);
@@ -316,8 +324,17 @@ impl Keeper {
                 }
                 self.file = Some(file);
             }
-            Err(error) => tracing::error!(%error, "alerts are no longer stored"),
+            Err(error) => {
+                tracing::error!(%error, "storing alerts broke off; all are written anew");
+                self.open_anew();
+            }
         }
+    }
+
+    /// Sees to it that the file is written whole, where nobody has it any more.
+    fn open_anew(&mut self) {
+        self.file
+            .get_or_insert_with(|| AlertFile::new(self.path.clone()));
     }
 
     fn wake(&self) -> Instant {

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How long a pair is known after a success.
+/// How long a pair, or a network, is known after a success.
 const LIFETIME: Duration = Duration::from_hours(7 * 24);
 
-/// Pairs in one generation; there are two.
+/// Entries of one generation; there are two.
 const CAPACITY: usize = 50_000;
 
-/// Pairs of an account and a network. Only a right password brings one in, so nobody who has none makes others forgotten.
+/// Pairs of an account and a network, and the networks. Only a right password brings one in, so nobody who has none makes
+/// others forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     young: HashMap<u64, Instant>,

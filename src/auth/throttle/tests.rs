@@ -66,6 +66,32 @@ fn guesses_from_everywhere_are_slowed_down() {
 }
 
 #[test]
+fn a_network_is_familiar_once_somebody_has_logged_in_from_it() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    guess(&throttle, "alice", "192.0.2.1", now, 1);
+    assert!(!throttle.is_familiar(ip("192.0.2.1"), now));
+    assert!(log_in(&throttle, "alice", "2001:db8::1", now));
+    assert!(throttle.is_familiar(ip("2001:db8::2"), now));
+    assert!(!throttle.is_familiar(ip("2001:db8:0:1::1"), now));
+    let much_later = now + Duration::from_hours(7 * 24);
+    assert!(!throttle.is_familiar(ip("2001:db8::1"), much_later));
+}
+
+#[test]
+fn an_account_comes_first_from_where_it_is_known() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+    let turn = |name, peer| {
+        throttle
+            .admit(name, ip(peer), now)
+            .map(|leave| leave.turn())
+    };
+    assert_eq!(turn("alice", "192.0.2.1"), Ok(Turn::First));
+    assert_eq!(turn("bob", "192.0.2.1"), Ok(Turn::Last));
+    assert_eq!(turn("alice", "192.0.2.2"), Ok(Turn::Last));
+}
+
+#[test]
 fn a_guesser_does_not_lock_out_a_user_who_is_known() {
     let (throttle, now) = (Throttle::new(), SystemClock.instant());
     assert!(log_in(&throttle, "alice", "192.0.2.1", now));

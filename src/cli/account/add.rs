@@ -1,9 +1,6 @@
 //! `posthouse account add`.
 
-use crate::auth::CertificateId;
 use crate::config::{AccountsFile, Checked, NewAccount};
-use crate::identity::TenantName;
-use crate::mail::Priority;
 
 use crate::cli::configuration;
 use crate::cli::failure::{Code, Failure};
@@ -12,6 +9,7 @@ use crate::cli::output::Output;
 use crate::cli::running;
 
 use super::command::{AccountOption, failed};
+use super::keys::{KeyOptions, refuse_taken};
 use super::passwd::{Password, PasswordOption};
 
 /// Add an account and print its password
@@ -25,57 +23,26 @@ use super::passwd::{Password, PasswordOption};
 pub(super) struct Arguments {
     #[command(flatten)]
     account: AccountOption,
-    /// A domain it may send as; *.example.com stands for all below. May be given several times
-    #[arg(long = "domain", value_name = "DOMAIN")]
-    domains: Vec<String>,
-    /// An address it may send as. May be given several times
-    #[arg(long = "sender", value_name = "ADDRESS")]
-    senders: Vec<String>,
-    /// The tenant it belongs to
-    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
-    tenant: Option<TenantName>,
-    /// Its priority: 1 very high, 2 high, 3 normal, 4 low, 5 very low
-    #[arg(long, value_name = "1-5", value_parser = priority)]
-    priority: Option<Priority>,
-    /// A note for people
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
-    /// A certificate that it logs in with: a SHA-256 fingerprint or a name in it. May be given several times
-    #[arg(long = "certificate", value_name = "CERTIFICATE", value_parser = CertificateId::parse)]
-    certificates: Vec<CertificateId>,
+    #[command(flatten)]
+    keys: KeyOptions,
     #[command(flatten)]
     password: PasswordOption,
-}
-
-fn priority(text: &str) -> Result<Priority, &'static str> {
-    let number = text.parse().ok();
-    number
-        .and_then(Priority::from_number)
-        .ok_or("a priority is a number from 1 (very high) to 5 (very low)")
 }
 
 pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let option = arguments.account;
     let config = option.configuration.load()?;
-    let by_certificate = !arguments.certificates.is_empty() && !arguments.password.is_given();
-    let password = if by_certificate {
-        None
-    } else {
-        Some(arguments.password.obtain()?)
-    };
+    refuse_taken(&config, &option.name, &option.name)?;
+    arguments.keys.refuse_taken(&config, &option.name)?;
+    let is_made = !arguments.keys.has_certificate() || arguments.password.is_given();
+    let password = is_made.then(|| arguments.password.obtain()).transpose()?;
     let secret = password.as_ref().map(Password::secret);
     let scram = secret.map(|secret| arguments.password.scram(secret));
-    let may_send_as_anyone = arguments.domains.is_empty() && arguments.senders.is_empty();
     let account = NewAccount {
         name: option.name,
         password: secret.map(hash).transpose()?,
         scram: scram.transpose()?.flatten(),
-        tenant: arguments.tenant,
-        priority: arguments.priority,
-        note: arguments.note,
-        certificates: arguments.certificates,
-        authorized_domains: arguments.domains,
-        authorized_senders: arguments.senders,
+        keys: arguments.keys.values(),
     };
     add(&option.configuration.file, &config, &account)?;
     output.line(format_args!(
@@ -87,7 +54,7 @@ pub(super) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failu
     if let Some(password) = &password {
         password.print(output)?;
     }
-    if may_send_as_anyone {
+    if arguments.keys.may_send_as_anyone() {
         output.line("It may send as anyone: --domain and --sender set bounds.")?;
     }
     running::reload_after_edit(&config.server.data_dir, output)

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use crate::auth::{AppPassword, Prefix, USES_FILE, Use, Uses, generate_password};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::config::NewAppPassword;
+use crate::config::{AccountsFile, Checked, NewAppPassword};
 use crate::control::view::Time;
-use crate::identity::Label;
+use crate::identity::{AccountName, Label};
+use crate::secret::Secret;
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::hash_password::{chance, hash};
@@ -15,7 +16,7 @@ use crate::cli::output::Output;
 use crate::cli::running;
 use crate::cli::table::Table;
 
-use super::command::{AccountOption, find};
+use super::command::{AccountOption, failed, find};
 
 /// Further passwords of an account, one for each program or device
 ///
@@ -91,8 +92,8 @@ fn day_of(time: Timestamp) -> String {
     time.to_string().chars().take(10).collect()
 }
 
-fn add(arguments: Add, output: &mut Output) -> Result<(), Failure> {
-    let account = &arguments.account;
+/// A password that was made, and what is kept of it.
+fn new(label: Label, expires: Option<String>) -> Result<(Secret, NewAppPassword), Failure> {
     let password = generate_password::<25>(chance()?);
     let prefix = Prefix::of(password.expose()).ok_or_else(|| {
         Failure::new(
@@ -101,12 +102,27 @@ fn add(arguments: Add, output: &mut Output) -> Result<(), Failure> {
         )
     })?;
     let new = NewAppPassword {
-        label: arguments.label,
+        label,
         prefix,
         hash: hash(&password)?,
         created: day_of(SystemClock.now()),
-        expires: arguments.expires,
+        expires,
     };
+    Ok((password, new))
+}
+
+/// Gives an account a further password and returns it. A running server is not told.
+pub(super) fn make(config: &Checked, name: &AccountName, label: &Label) -> Result<Secret, Failure> {
+    let (password, new) = new(label.clone(), None)?;
+    AccountsFile::new(config.accounts_file.clone())
+        .add_app_password(name, &new)
+        .map_err(|error| failed(&error))?;
+    Ok(password)
+}
+
+fn add(arguments: Add, output: &mut Output) -> Result<(), Failure> {
+    let account = &arguments.account;
+    let (password, new) = new(arguments.label, arguments.expires)?;
     let done = format!("has an application password {}", new.label);
     let data_dir = account.change(output, &done, |file| {
         file.add_app_password(&account.name, &new)

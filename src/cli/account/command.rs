@@ -13,7 +13,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::output::Output;
 use crate::cli::running;
 
-use super::{add, app_password, certificate, change, list, passwd, show};
+use super::{add, app_password, certificate, change, edit, list, passwd, setup, show};
 
 /// Add, show and change accounts
 ///
@@ -27,12 +27,15 @@ pub(in crate::cli) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Add(add::Arguments),
+    Add(Box<add::Arguments>),
     List(list::Arguments),
     Show(show::Arguments),
+    #[command(visible_alias = "set")]
+    Edit(Box<edit::Arguments>),
     Passwd(passwd::Arguments),
     AppPassword(app_password::Arguments),
     Certificate(certificate::Arguments),
+    Setup(setup::Arguments),
     /// Let a disabled account be used again
     Enable(change::Arguments),
     /// Keep an account from being used, without deleting it
@@ -47,12 +50,14 @@ enum Command {
 
 pub(in crate::cli) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     match arguments.command {
-        Command::Add(arguments) => add::run(arguments, output),
+        Command::Add(arguments) => add::run(*arguments, output),
         Command::List(arguments) => list::run(&arguments, output),
         Command::Show(arguments) => show::run(&arguments, output),
+        Command::Edit(arguments) => edit::run(&arguments, output),
         Command::AppPassword(arguments) => app_password::run(arguments, output),
         Command::Certificate(arguments) => certificate::run(&arguments, output),
         Command::Passwd(arguments) => passwd::run(&arguments, output),
+        Command::Setup(arguments) => setup::run(&arguments, output),
         Command::Enable(arguments) => change::enable(&arguments, output),
         Command::Disable(arguments) => change::disable(&arguments, output),
         Command::Delete(arguments) => change::delete(&arguments, output),

@@ -8,8 +8,11 @@ mod app_password;
 mod certificate;
 mod change;
 mod command;
+mod edit;
+mod keys;
 mod list;
 mod passwd;
+mod setup;
 mod show;
 mod view;
 

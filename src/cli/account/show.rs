@@ -2,6 +2,8 @@
 
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::config::Checked;
+use crate::identity::AccountName;
 
 use super::command::{AccountOption, find};
 use super::view::AccountView;
@@ -43,19 +45,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     if !account.certificates.is_empty() {
         output.field("certificates", account.certificates.join(", "))?;
     }
-    output.field("may send as", account.senders())?;
-    let judged = if account.check_header_from {
-        "envelope and header"
-    } else {
-        "envelope only"
-    };
-    output.field("judged", judged)?;
-    match &account.default_sender {
-        Some(sender) => output.field("otherwise", format!("rewrite to {sender}"))?,
-        None => output.field("otherwise", account.on_unauthorized)?,
-    }
+    judging(&account, output)?;
     let range = format!("{}, at best {}", account.priority, account.max_priority);
     output.field("priority", range)?;
+    handling(&account, output)?;
     if !account.limits.is_empty() {
         output.field("limits", account.limits.join(", "))?;
         output.field("over them", account.over_quota)?;
@@ -71,6 +64,61 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         Some(note) => output.field("note", note),
         None => Ok(()),
     }
+}
+
+/// How its senders are judged, and which tables say so.
+fn judging(account: &AccountView, output: &mut Output) -> Result<(), Failure> {
+    output.field("may send as", account.senders())?;
+    let judged = if account.check_header_from {
+        "envelope and header"
+    } else {
+        "envelope only"
+    };
+    let decided = &account.decided_by;
+    output.field(
+        "judged",
+        format!("{judged} (of {})", decided.check_header_from),
+    )?;
+    let otherwise = match &account.default_sender {
+        Some(sender) => format!("rewrite to {sender}"),
+        None => account.on_unauthorized.to_owned(),
+    };
+    output.field(
+        "otherwise",
+        format!("{otherwise} (of {})", decided.on_unauthorized),
+    )?;
+    let verified = format!(
+        "{} (of {})",
+        account.verified_senders, decided.verified_senders
+    );
+    output.field("verified senders", verified)?;
+    if account.plus_addressing {
+        let text = format!("ignored (of {})", decided.plus_addressing);
+        output.field("+detail", text)?;
+    }
+    Ok(())
+}
+
+/// What is done to its messages, and who is told.
+fn handling(account: &AccountView, output: &mut Output) -> Result<(), Failure> {
+    if account.priority_header != "keep" {
+        output.field("priority seen", account.priority_header)?;
+    }
+    if !account.strict_addresses {
+        output.field("addresses", "those of senders must be RFC 5322, no others")?;
+    }
+    if !account.added_fields.is_empty() {
+        output.field("added fields", account.added_fields.join(", "))?;
+    }
+    if !account.alert_mail.is_empty() {
+        output.field("alerts to", account.alert_mail.join(", "))?;
+    }
+    Ok(())
+}
+
+/// Returns whether some upstream takes mail of an account.
+pub(super) fn reachable(config: &Checked, name: &AccountName) -> bool {
+    config.routes.may_send(name)
 }
 
 fn upstreams(account: &AccountView, output: &mut Output) -> Result<(), Failure> {

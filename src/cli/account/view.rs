@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use crate::auth::Account;
-use crate::config::Checked;
+use crate::cli::explain::Decided;
+use crate::config::{Checked, Sources};
 use crate::mail::Priority;
-use crate::policy::{Grants, OnUnauthorized, Scope};
+use crate::message::{AddressRule, PriorityHeader};
+use crate::policy::{Detail, Grants, OnUnauthorized, Rules, Scope};
 use crate::quota::OverQuota;
+use crate::submission::Profile;
 
 /// An account with what is done for its mail.
 #[expect(
@@ -27,10 +30,24 @@ pub(super) struct AccountView {
     pub(super) authorized: Option<Vec<String>>,
     pub(super) check_header_from: bool,
     pub(super) on_unauthorized: &'static str,
+    /// What counts of verified senders: `additional`, `off` or `required`.
+    pub(super) verified_senders: &'static str,
+    /// Which tables say how its senders are judged.
+    pub(super) decided_by: Decided,
+    /// Whether `+detail` of an address counts for nothing.
+    pub(super) plus_addressing: bool,
+    /// Whether address fields must be RFC 5322.
+    pub(super) strict_addresses: bool,
+    /// The names of the fields that are added to its mail.
+    pub(super) added_fields: Vec<String>,
+    /// Who is told of alerts about it, besides its tenants' and the server's people.
+    pub(super) alert_mail: Vec<String>,
     /// What takes the place of senders that are not authorized, where that is wanted.
     pub(super) default_sender: Option<String>,
     pub(super) priority: u8,
     pub(super) max_priority: u8,
+    /// What recipients see of it: `keep`, `set` or `strip`.
+    pub(super) priority_header: &'static str,
     /// Its limits and those of its tenants, in words; empty where there is none.
     pub(super) limits: Vec<String>,
     pub(super) over_quota: &'static str,
@@ -69,17 +86,15 @@ impl AccountView {
                 Grants::Only(grants) => Some(grants.iter().map(ToString::to_string).collect()),
             }),
             check_header_from: rules.is_none_or(|rules| rules.scope == Scope::EnvelopeAndHeader),
-            on_unauthorized: match rules.map(|rules| &rules.on_unauthorized) {
-                Some(OnUnauthorized::Alert) => "alert",
-                Some(OnUnauthorized::Hold) => "hold",
-                Some(OnUnauthorized::Reject) | None => "reject",
-                Some(OnUnauthorized::Rewrite(_)) => "rewrite",
-            },
-            default_sender: match rules.map(|rules| &rules.on_unauthorized) {
-                Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
-                Some(OnUnauthorized::Alert | OnUnauthorized::Hold | OnUnauthorized::Reject)
-                | None => None,
-            },
+            on_unauthorized: outcome(rules),
+            verified_senders: verified_senders(config, account),
+            decided_by: decided_by(config, account),
+            plus_addressing: rules.is_some_and(|rules| rules.detail == Detail::Ignored),
+            strict_addresses: profile
+                .is_none_or(|profile| profile.address_rule == AddressRule::All),
+            added_fields: added_fields(profile),
+            alert_mail: alert_mail(config, account),
+            default_sender: default_sender(rules),
             priority: profile
                 .map_or_else(Priority::default, |profile| profile.priority)
                 .number(),
@@ -87,6 +102,7 @@ impl AccountView {
                 .and_then(|profile| profile.max_priority)
                 .unwrap_or(Priority::VeryHigh)
                 .number(),
+            priority_header: priority_header(profile),
             limits: config.quotas.describe(&account.name),
             over_quota: match config.quotas.over_quota(&account.name) {
                 OverQuota::Queue => "queue",
@@ -106,5 +122,53 @@ impl AccountView {
             None => "anyone".to_owned(),
             Some(grants) => grants.join(", "),
         }
+    }
+}
+
+/// Returns the word for what becomes of mail whose sender is not authorized.
+fn outcome(rules: Option<&Rules>) -> &'static str {
+    match rules.map(|rules| &rules.on_unauthorized) {
+        Some(OnUnauthorized::Alert) => "alert",
+        Some(OnUnauthorized::Hold) => "hold",
+        Some(OnUnauthorized::Reject) | None => "reject",
+        Some(OnUnauthorized::Rewrite(_)) => "rewrite",
+    }
+}
+
+fn default_sender(rules: Option<&Rules>) -> Option<String> {
+    match rules.map(|rules| &rules.on_unauthorized) {
+        Some(OnUnauthorized::Rewrite(sender)) => Some(sender.to_string()),
+        Some(OnUnauthorized::Alert | OnUnauthorized::Hold | OnUnauthorized::Reject) | None => None,
+    }
+}
+
+fn verified_senders(config: &Checked, account: &Account) -> &'static str {
+    let how = config.verified_senders.get(&account.name);
+    how.copied().unwrap_or_default().as_str()
+}
+
+fn decided_by(config: &Checked, account: &Account) -> Decided {
+    let sources = config.sources.get(&account.name);
+    sources.map_or_else(|| Decided::from(&Sources::default()), Decided::from)
+}
+
+fn added_fields(profile: Option<&Profile>) -> Vec<String> {
+    let fields = profile
+        .iter()
+        .flat_map(|profile| profile.added_fields.iter());
+    fields.map(|field| field.name().to_owned()).collect()
+}
+
+fn alert_mail(config: &Checked, account: &Account) -> Vec<String> {
+    let own = config.alerts.accounts.get(&account.name);
+    let mail = own.iter().flat_map(|own| own.mail.iter());
+    mail.map(ToString::to_string).collect()
+}
+
+fn priority_header(profile: Option<&Profile>) -> &'static str {
+    match profile.map(|profile| profile.priority_header) {
+        Some(PriorityHeader::Keep) | None => "keep",
+        Some(PriorityHeader::Set) => "set",
+        Some(PriorityHeader::Strip) => "strip",
     }
 }

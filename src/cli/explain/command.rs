@@ -11,6 +11,7 @@ use crate::cli::output::{Output, Style};
 use crate::config::{Checked, Sources};
 use crate::identity::AccountName;
 use crate::mail::{Mailbox, ReversePath};
+use crate::policy::VerifiedSenders;
 use crate::quota::OverQuota;
 use crate::submission::Profile;
 
@@ -72,6 +73,8 @@ struct Explanation {
     /// Whether the message would be accepted for all recipients.
     accepted: bool,
     sender: Judged,
+    /// What counts of verified senders: `additional`, `off` or `required`.
+    verified_senders: &'static str,
     /// Which tables of the configuration decide how it is judged.
     decided_by: Decided,
     /// The limits that hold, in words.
@@ -90,11 +93,12 @@ struct Explanation {
 
 /// A table for each key: `account`, `tenant.NAME` or `accounts.defaults`.
 #[derive(Debug, Serialize)]
-struct Decided {
-    check_header_from: String,
-    plus_addressing: String,
-    on_unauthorized: String,
-    default_sender: String,
+pub(in crate::cli) struct Decided {
+    pub(in crate::cli) check_header_from: String,
+    pub(in crate::cli) plus_addressing: String,
+    pub(in crate::cli) on_unauthorized: String,
+    pub(in crate::cli) verified_senders: String,
+    pub(in crate::cli) default_sender: String,
 }
 
 impl From<&Sources> for Decided {
@@ -103,6 +107,7 @@ impl From<&Sources> for Decided {
             check_header_from: sources.check_header_from.to_string(),
             plus_addressing: sources.plus_addressing.to_string(),
             on_unauthorized: sources.on_unauthorized.to_string(),
+            verified_senders: sources.verified_senders.to_string(),
             default_sender: sources.default_sender.to_string(),
         }
     }
@@ -161,6 +166,12 @@ fn explain(
         tenant: account.tenant.as_ref().map(ToString::to_string),
         accepted: account.active && may_send && is_sent && are_routed,
         sender,
+        verified_senders: config
+            .verified_senders
+            .get(name)
+            .copied()
+            .unwrap_or_default()
+            .as_str(),
         decided_by: Decided::from(config.sources.get(name).unwrap_or(&Sources::default())),
         limits: config.quotas.describe(name),
         over_quota: match config.quotas.over_quota(name) {
@@ -194,6 +205,11 @@ fn print(explanation: &Explanation, output: &mut Output) -> Result<(), Failure> 
         let decided = &explanation.decided_by;
         let text = format!("on_unauthorized of {}", decided.on_unauthorized);
         output.field("decided by", text)?;
+    }
+    if explanation.verified_senders != VerifiedSenders::default().as_str() {
+        let table = &explanation.decided_by.verified_senders;
+        let text = format!("{} (of {table})", explanation.verified_senders);
+        output.field("verified senders", text)?;
     }
     if !explanation.limits.is_empty() {
         output.field("limits", explanation.limits.join(", "))?;

@@ -4,4 +4,4 @@ mod command;
 mod judged;
 mod routed;
 
-pub(super) use command::{Arguments, run};
+pub(super) use command::{Arguments, Decided, run};

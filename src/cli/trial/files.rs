@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::Value;
 
 use crate::auth::generate_password;
-use crate::config::{AccountsFile, AccountsFileError, NewAccount};
+use crate::config::{AccountKey, AccountValue, AccountsFile, AccountsFileError, NewAccount};
 use crate::control::client::Client;
 use crate::identity::AccountName;
 use crate::mail::Domain;
@@ -142,12 +142,10 @@ fn account(path: &Path, password: &Secret) -> Result<(), Failure> {
                 name,
                 password: Some(hash),
                 scram: None,
-                tenant: None,
-                priority: None,
-                note: Some("the account of posthouse try".to_owned()),
-                certificates: Vec::new(),
-                authorized_domains: Vec::new(),
-                authorized_senders: Vec::new(),
+                keys: vec![(
+                    AccountKey::Note,
+                    AccountValue::Text("the account of posthouse try".to_owned()),
+                )],
             };
             accounts.add(&account).map_err(|error| failed(&error))
         }

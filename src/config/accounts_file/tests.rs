@@ -45,12 +45,17 @@ fn account(of: &str) -> NewAccount {
         name: name(of),
         password: Some(hash()),
         scram: None,
-        tenant: None,
-        priority: Some(Priority::High),
-        note: Some("a \"note\"".to_owned()),
-        certificates: Vec::new(),
-        authorized_domains: vec!["example.org".to_owned()],
-        authorized_senders: Vec::new(),
+        keys: vec![
+            (AccountKey::Priority, AccountValue::Number(2)),
+            (
+                AccountKey::Note,
+                AccountValue::Text("a \"note\"".to_owned()),
+            ),
+            (
+                AccountKey::AuthorizedDomains,
+                AccountValue::List(vec!["example.org".to_owned()]),
+            ),
+        ],
     }
 }
 

@@ -99,7 +99,7 @@ pub(in crate::config) fn accounts(
         checked.profiles.insert(name.clone(), profile);
         checked
             .verified
-            .insert(name.clone(), verified_senders(account, defaults));
+            .insert(name.clone(), terms.verified_senders);
         checked
             .notes
             .extend(account.note.clone().map(|note| (name.clone(), note)));
@@ -263,7 +263,7 @@ fn profile(
         .unwrap_or(defaults.strict_addresses);
     let header = account.priority_header.unwrap_or(defaults.priority_header);
     Profile {
-        rules: rules(context, (key, account), (defaults, terms)),
+        rules: rules(context, (key, account), terms),
         priority: own.unwrap_or_default(),
         max_priority: max.filter(|max| *max != Priority::VeryHigh),
         priority_header: match header {
@@ -283,10 +283,10 @@ fn profile(
 fn rules(
     context: &mut Context,
     (key, account): (&Spanned<String>, &raw::Account),
-    (defaults, terms): (&raw::AccountDefaults, &Terms),
+    terms: &Terms,
 ) -> Rules {
     let mut rules = Rules {
-        grants: grants(context, (key, account), verified_senders(account, defaults)),
+        grants: grants(context, (key, account), terms.verified_senders),
         scope: if terms.check_header_from {
             Scope::EnvelopeAndHeader
         } else {
@@ -306,17 +306,6 @@ fn rules(
         raw::OnUnauthorized::Rewrite => Senders::rewriting(terms, context, (key, account), &rules),
     };
     rules
-}
-
-fn verified_senders(account: &raw::Account, defaults: &raw::AccountDefaults) -> VerifiedSenders {
-    match account
-        .verified_senders
-        .unwrap_or(defaults.verified_senders)
-    {
-        raw::VerifiedSenders::Additional => VerifiedSenders::Additional,
-        raw::VerifiedSenders::Off => VerifiedSenders::Off,
-        raw::VerifiedSenders::Required => VerifiedSenders::Required,
-    }
 }
 
 fn grants(

@@ -36,6 +36,6 @@ pub(super) use quotas::quotas;
 pub(super) use routes::route_accounts;
 pub(super) use senders::senders;
 pub(super) use server::{journal, server, session, spool, system_mail};
-pub(super) use tenants::relay;
+pub(super) use tenants::{Names, relay};
 pub(super) use throttle::throttle;
 pub(super) use upstreams::{plan, upstreams};

@@ -11,7 +11,7 @@ use crate::config::sources::{Source, Sources};
 use crate::identity::TenantName;
 use crate::mail::Mailbox;
 use crate::message::{AddedField, AddedFieldError, is_plain_sender};
-use crate::policy::{Grants, OnUnauthorized, Rules};
+use crate::policy::{Grants, OnUnauthorized, Rules, VerifiedSenders};
 
 /// What counts for accounts that say nothing of it.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,7 @@ struct Said {
     check_header_from: Option<bool>,
     plus_addressing: Option<bool>,
     on_unauthorized: Option<raw::OnUnauthorized>,
+    verified_senders: Option<raw::VerifiedSenders>,
     default_sender: Option<Mailbox>,
 }
 
@@ -42,6 +43,7 @@ pub(super) struct Terms {
     pub(super) check_header_from: bool,
     pub(super) plus_addressing: bool,
     pub(super) on_unauthorized: raw::OnUnauthorized,
+    pub(super) verified_senders: VerifiedSenders,
     default_sender: Option<Mailbox>,
     pub(super) sources: Sources,
 }
@@ -60,6 +62,7 @@ pub(in crate::config) fn senders(
         check_header_from: Some(raw.check_header_from),
         plus_addressing: Some(raw.plus_addressing),
         on_unauthorized: Some(raw.on_unauthorized),
+        verified_senders: Some(raw.verified_senders),
         default_sender: sender(&raw.default_sender),
     };
     let tenant = |(name, tenant): (&Spanned<String>, &Spanned<raw::Tenant>)| {
@@ -68,6 +71,7 @@ pub(in crate::config) fn senders(
             check_header_from: tenant.check_header_from,
             plus_addressing: tenant.plus_addressing,
             on_unauthorized: tenant.on_unauthorized,
+            verified_senders: tenant.verified_senders,
             default_sender: sender(&tenant.default_sender),
         };
         let parent = tenant.parent.as_ref();
@@ -89,6 +93,7 @@ impl Senders {
             check_header_from: account.check_header_from,
             plus_addressing: account.plus_addressing,
             on_unauthorized: account.on_unauthorized,
+            verified_senders: account.verified_senders,
             default_sender: None,
         };
         let mut tables = vec![(Source::Account, &own)];
@@ -106,6 +111,7 @@ impl Senders {
         let (check_header_from, of_header) = first(&tables, |said| said.check_header_from);
         let (plus_addressing, of_plus) = first(&tables, |said| said.plus_addressing);
         let (on_unauthorized, of_outcome) = first(&tables, |said| said.on_unauthorized);
+        let (verified_senders, of_verified) = first(&tables, |said| said.verified_senders);
         let (default_sender, of_sender) = first(&tables, |said| said.default_sender.clone());
         let of_sender = match &account.default_sender {
             Some(_) => Source::Account,
@@ -115,11 +121,17 @@ impl Senders {
             check_header_from: check_header_from.unwrap_or(true),
             plus_addressing: plus_addressing.unwrap_or_default(),
             on_unauthorized: on_unauthorized.unwrap_or_default(),
+            verified_senders: match verified_senders.unwrap_or_default() {
+                raw::VerifiedSenders::Additional => VerifiedSenders::Additional,
+                raw::VerifiedSenders::Off => VerifiedSenders::Off,
+                raw::VerifiedSenders::Required => VerifiedSenders::Required,
+            },
             default_sender,
             sources: Sources {
                 check_header_from: of_header,
                 plus_addressing: of_plus,
                 on_unauthorized: of_outcome,
+                verified_senders: of_verified,
                 default_sender: of_sender,
             },
         }

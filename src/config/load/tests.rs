@@ -9,7 +9,7 @@ use crate::config::sources::{Source, Sources};
 use crate::identity::{AccountName, Route, TenantName};
 use crate::mail::{Mailbox, Priority};
 use crate::message::{AddressRule, PriorityHeader};
-use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope};
+use crate::policy::{Detail, Grant, Grants, OnUnauthorized, Scope, VerifiedSenders};
 use crate::secret::Secret;
 use crate::smtp::server::{AuthRule, TlsMode};
 use crate::tls::server::Source as CertificateSource;
@@ -239,13 +239,14 @@ fn what_an_account_does_not_say_of_senders_its_tenants_say_and_then_the_defaults
     let posthouse = POSTHOUSE
         .replace(
             "[tenant.provider]",
-            "[tenant.provider]\non_unauthorized = \"hold\"\ncheck_header_from = false",
+            "[tenant.provider]\non_unauthorized = \"hold\"\ncheck_header_from = false\nverified_senders = \"required\"",
         )
         .replace(
             "[tenant.acme]",
             "[tenant.acme]\ncheck_header_from = true\ndefault_sender = \"a@example.com\"",
         );
-    let own = ACCOUNTS.replace("max_priority = 2", "on_unauthorized = \"rewrite\"");
+    let own = "on_unauthorized = \"rewrite\"\nverified_senders = \"off\"";
+    let own = ACCOUNTS.replace("max_priority = 2", own);
     let inherited = load_texts(&posthouse, ACCOUNTS).unwrap();
     let of_tenant = |name: &str| Source::Tenant(TenantName::parse(name).unwrap());
     let alice = &inherited.profiles[&account("alice")].rules;
@@ -256,15 +257,20 @@ fn what_an_account_does_not_say_of_senders_its_tenants_say_and_then_the_defaults
         check_header_from: of_tenant("acme"),
         plus_addressing: Source::Defaults,
         on_unauthorized: of_tenant("provider"),
+        verified_senders: of_tenant("provider"),
         default_sender: of_tenant("acme"),
     };
     assert_eq!(inherited.sources[&account("alice")], expected);
+    let verified = |checked: &Checked| checked.verified_senders[&account("alice")];
+    assert_eq!(verified(&inherited), VerifiedSenders::Required);
     let own = load_texts(&posthouse, &own).unwrap();
     let sender = Mailbox::parse("a@example.com").unwrap();
     let rules = &own.profiles[&account("alice")].rules;
     assert_eq!(rules.on_unauthorized, OnUnauthorized::Rewrite(sender));
     let sources = &own.sources[&account("alice")];
     assert_eq!(sources.on_unauthorized, Source::Account);
+    assert_eq!(sources.verified_senders, Source::Account);
+    assert_eq!(verified(&own), VerifiedSenders::Off);
     assert_eq!(sources.default_sender, of_tenant("acme"));
 }
 

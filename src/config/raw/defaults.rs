@@ -358,6 +358,7 @@ impl Default for Tenant {
             check_header_from: None,
             plus_addressing: None,
             on_unauthorized: None,
+            verified_senders: None,
             default_sender: None,
             messages: Rates::default(),
             recipients: Rates::default(),

@@ -136,6 +136,7 @@ pub(in crate::config) struct Tenant {
     pub(in crate::config) check_header_from: Option<bool>,
     pub(in crate::config) plus_addressing: Option<bool>,
     pub(in crate::config) on_unauthorized: Option<OnUnauthorized>,
+    pub(in crate::config) verified_senders: Option<VerifiedSenders>,
     pub(in crate::config) default_sender: Option<Spanned<String>>,
     pub(in crate::config) messages: Rates,
     pub(in crate::config) recipients: Rates,

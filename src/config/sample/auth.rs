@@ -3,7 +3,6 @@
 use super::{Sample, text};
 use crate::config::raw;
 
-#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
     let throttle = &auth.throttle;
     sample.table(
@@ -11,6 +10,21 @@ pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
         "Who guesses passwords is answered later and later, then refused for a while (454 4.7.0). `posthouse auth blocked`\n\
          lists who is; `posthouse auth release` lets an account or an address try again.",
     );
+    bursts(sample, throttle);
+    sample.shown(
+        "undelayed",
+        throttle.undelayed,
+        "How many of these are answered at once; each further answer comes a second later than the one before.",
+    );
+    sample.shown(
+        "longest_delay",
+        text(throttle.longest_delay),
+        "The longest such delay.",
+    );
+    networks(sample, throttle);
+}
+
+fn bursts(sample: &mut Sample, throttle: &raw::Throttle) {
     sample.shown(
         "network_burst",
         throttle.network_burst,
@@ -41,16 +55,9 @@ pub(super) fn auth(sample: &mut Sample, auth: &raw::Auth) {
         throttle.both_per_minute,
         "And how many more each minute.",
     );
-    sample.shown(
-        "undelayed",
-        throttle.undelayed,
-        "How many of these are answered at once; each further answer comes a second later than the one before.",
-    );
-    sample.shown(
-        "longest_delay",
-        text(throttle.longest_delay),
-        "The longest such delay.",
-    );
+}
+
+fn networks(sample: &mut Sample, throttle: &raw::Throttle) {
     sample.shown(
         "ipv4_prefix",
         throttle.ipv4_prefix,

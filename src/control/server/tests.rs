@@ -165,7 +165,11 @@ impl Running {
             max_size: 1 << 20,
         };
         let journal = Arc::new(Journal::open(settings, Arc::clone(&clock) as _).unwrap());
-        tasks.spawn(server.run((admin, journal), Arc::new(FakeOperator), stop.clone()));
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            let operator = Arc::new(FakeOperator);
+            server.run((admin, journal), operator, stopped).await;
+        });
         Self {
             folder,
             spool,

@@ -247,76 +247,16 @@ impl Driver {
         }
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm for each question, in the order of a session"
-    )]
     fn answer(&mut self, question: Question) {
         let session = &mut self.session;
         match question {
-            Question::Credentials(ask) => {
-                let (name, password) = match ask.credentials() {
-                    Credentials::Password { name, password } => (name, password),
-                    Credentials::Scram {
-                        name,
-                        proven: Proven::Right(_),
-                    } => {
-                        let identity = identity(&name.clone(), Proof::Password);
-                        return ask.accept(session, identity);
-                    }
-                    Credentials::Certificate { authzid } => {
-                        return match authzid.as_deref() {
-                            None | Some("alice") => {
-                                ask.accept(session, identity("alice", Proof::Certificate));
-                            }
-                            Some(_) => ask.refuse(session, &replies::CERTIFICATE_REFUSED),
-                        };
-                    }
-                    Credentials::Scram { .. } | Credentials::Token { .. } => {
-                        return ask.refuse(session, &replies::AUTH_FAILED);
-                    }
-                };
-                match (name.as_str(), password.expose()) {
-                    ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
-                    ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
-                    ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
-                    _ => ask.refuse(session, &replies::AUTH_FAILED),
-                }
-            }
+            Question::Credentials(ask) => log_in(ask, session),
             Question::Scram(ask) => {
                 let keys = pencil();
                 ask.go_on(session, keys, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
             }
-            Question::Sender(ask) => {
-                let asked = ask.parameters();
-                let terms = Terms {
-                    release: asked.hold.map(|hold| hold.release(STARTED)),
-                    deliver_by: asked.by.map(|by| by.deadline(STARTED)),
-                    new_priority: asked
-                        .mt_priority
-                        .filter(|asked| asked.value() > 5)
-                        .map(|asked| asked.within(Priority::High)),
-                };
-                let is_forbidden =
-                    |mailbox: &Mailbox| mailbox.domain().as_ascii() == "forbidden.example";
-                let is_over = ask.parameters().size == Some(4242);
-                if is_over {
-                    ask.refuse(session, &replies::OVER_QUOTA, OVER);
-                } else if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
-                    ask.refuse(session, &replies::SENDER_NOT_AUTHORIZED, "somebody else");
-                } else {
-                    ask.allow(session, terms);
-                }
-            }
-            Question::Recipient(ask) => {
-                let forward_path = &ask.recipient().forward_path;
-                match forward_path.mailbox().domain().as_ascii() {
-                    "nowhere.example" => ask.refuse(session, &replies::SENDING_DISABLED, ""),
-                    "unrouted.example" => ask.refuse(session, &replies::RECIPIENT_NOT_ROUTED, ""),
-                    "over.example" => ask.refuse(session, &replies::OVER_QUOTA, OVER),
-                    _ => ask.allow(session),
-                }
-            }
+            Question::Sender(ask) => judge_sender(ask, session),
+            Question::Recipient(ask) => judge_recipient(ask, session),
             Question::Message(ask) => {
                 if ask.envelope().recipients.len() == 3 {
                     ask.refuse(session, &replies::SPOOL_FULL, "");
@@ -341,6 +281,65 @@ impl Driver {
             self.session.receive(piece);
             self.run();
         }
+    }
+}
+
+fn log_in(ask: AskCredentials, session: &mut Session) {
+    let (name, password) = match ask.credentials() {
+        Credentials::Password { name, password } => (name, password),
+        Credentials::Scram {
+            name,
+            proven: Proven::Right(_),
+        } => {
+            let identity = identity(&name.clone(), Proof::Password);
+            return ask.accept(session, identity);
+        }
+        Credentials::Certificate { authzid } => {
+            return match authzid.as_deref() {
+                None | Some("alice") => ask.accept(session, identity("alice", Proof::Certificate)),
+                Some(_) => ask.refuse(session, &replies::CERTIFICATE_REFUSED),
+            };
+        }
+        Credentials::Scram { .. } | Credentials::Token { .. } => {
+            return ask.refuse(session, &replies::AUTH_FAILED);
+        }
+    };
+    match (name.as_str(), password.expose()) {
+        ("alice", "secret") => ask.accept(session, identity("alice", Proof::Password)),
+        ("busy", _) => ask.refuse(session, &replies::AUTH_TOO_MANY_SESSIONS),
+        ("slow", _) => ask.refuse(session, &replies::AUTH_UNAVAILABLE),
+        _ => ask.refuse(session, &replies::AUTH_FAILED),
+    }
+}
+
+fn judge_sender(ask: AskSender, session: &mut Session) {
+    let asked = ask.parameters();
+    let terms = Terms {
+        release: asked.hold.map(|hold| hold.release(STARTED)),
+        deliver_by: asked.by.map(|by| by.deadline(STARTED)),
+        new_priority: asked
+            .mt_priority
+            .filter(|asked| asked.value() > 5)
+            .map(|asked| asked.within(Priority::High)),
+    };
+    let is_forbidden = |mailbox: &Mailbox| mailbox.domain().as_ascii() == "forbidden.example";
+    let is_over = ask.parameters().size == Some(4242);
+    if is_over {
+        ask.refuse(session, &replies::OVER_QUOTA, OVER);
+    } else if ask.reverse_path().mailbox().is_some_and(is_forbidden) {
+        ask.refuse(session, &replies::SENDER_NOT_AUTHORIZED, "somebody else");
+    } else {
+        ask.allow(session, terms);
+    }
+}
+
+fn judge_recipient(ask: AskRecipient, session: &mut Session) {
+    let forward_path = &ask.recipient().forward_path;
+    match forward_path.mailbox().domain().as_ascii() {
+        "nowhere.example" => ask.refuse(session, &replies::SENDING_DISABLED, ""),
+        "unrouted.example" => ask.refuse(session, &replies::RECIPIENT_NOT_ROUTED, ""),
+        "over.example" => ask.refuse(session, &replies::OVER_QUOTA, OVER),
+        _ => ask.allow(session),
     }
 }
 

@@ -1,18 +1,22 @@
 //! What the engine does when the disk fails, fills up, or gives back something else than was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::unconstrained;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::mail::{Priority, QueueId};
 use crate::spool::conformance::{message_to, next_of, relayed, settlement};
 use crate::spool::{Pressure, Report, Settlement, Spool, SpoolAdmin, SpoolError, VerbError};
 
-use super::queue::Effect;
-use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive};
+use super::queue::{Effect, REQUESTS};
+use super::rig::{Bench, LARGE, Rig, SYNC, Snapshot, WRITE, drive, snapshot};
 use super::simulated::{Chance, Trouble};
 
 #[tokio::test]
@@ -188,7 +192,7 @@ async fn a_settlement_that_no_record_can_hold_does_not_make_its_message_due_agai
 #[tokio::test]
 async fn the_spool_has_ended_once_its_committer_is_gone_however_it_went() {
     let Rig { spool, committer } = Bench::new().rig;
-    let is_over = || tokio::time::timeout(Duration::ZERO, spool.ended());
+    let is_over = || timeout(Duration::ZERO, spool.ended());
     assert!(is_over().await.is_err());
     drop(committer);
     assert!(is_over().await.is_ok());
@@ -437,4 +441,97 @@ async fn only_a_record_of_messages_that_came_together_is_of_the_newer_version() 
         .filter(|(version, _)| *version == 2)
         .collect();
     assert_eq!(newer, [(2, 12)]);
+}
+
+/// A committer that is not driven is a disk on which no write ends.
+#[tokio::test]
+async fn what_waits_for_a_disk_that_stands_still_is_bounded_and_reading_goes_on() {
+    const MORE: usize = 100;
+    let mut bench = Bench::new();
+    let kept = bench.commit(b"kept").await;
+    let now = bench.clock.now();
+    let Rig { spool, committer } = &mut bench.rig;
+    let submit = || async {
+        let draft = spool.draft().await?;
+        spool.commit(draft, message_to(&["a@a.example"])).await
+    };
+    let pinned = |_| Box::pin(unconstrained(submit()));
+    let mut commits: Vec<_> = (0..REQUESTS + MORE).map(pinned).collect();
+    let mut ids = BTreeSet::new();
+    assert_eq!(
+        poll_all(&mut commits, &mut ids),
+        0,
+        "nobody hears that it is stored"
+    );
+
+    // The queue is full, and reading and claiming need no disk.
+    let body = async { spool.body(kept).await.unwrap().next().await.unwrap() };
+    let body = timeout(Duration::from_secs(9), body).await.unwrap();
+    assert_eq!(body.as_deref(), Some(&b"kept"[..]));
+    let routes = [message_to(&[]).route];
+    let claim = spool.claim(next_of(&routes, 9, now, now.after(Duration::from_mins(1))));
+    let leases = timeout(Duration::from_secs(9), claim).await.unwrap();
+    assert_eq!(leases.unwrap().len(), 1, "none of those that wait");
+
+    let work = spool.shared.queue.take(Duration::ZERO).unwrap();
+    assert_eq!(work.requests.len(), REQUESTS, "no more than may");
+    committer.step(work);
+    assert_eq!(poll_all(&mut commits, &mut ids), REQUESTS);
+    let work = spool.shared.queue.take(Duration::ZERO).unwrap();
+    assert_eq!(work.requests.len(), MORE);
+    committer.step(work);
+    assert_eq!(
+        poll_all(&mut commits, &mut ids),
+        REQUESTS + MORE,
+        "each has an id of its own"
+    );
+    drop(commits);
+    assert_eq!(bench.ids().await.len(), 1 + REQUESTS + MORE, "none twice");
+}
+
+/// Polls each once; returns how many have ended so far, all well and each with an id of its own.
+fn poll_all<F>(commits: &mut Vec<Pin<Box<F>>>, ids: &mut BTreeSet<QueueId>) -> usize
+where
+    F: Future<Output = Result<QueueId, SpoolError>>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    commits.retain_mut(|commit| match commit.as_mut().poll(&mut context) {
+        Poll::Ready(id) => !ids.insert(id.unwrap()),
+        Poll::Pending => true,
+    });
+    ids.len()
+}
+
+#[tokio::test]
+async fn a_panic_of_the_committer_is_told_to_all_who_wait_and_to_whoever_watches() {
+    let mut bench = Bench::new();
+    let kept = bench.commit(b"kept").await;
+    bench.next_fails(WRITE, Trouble::Panic);
+    let Bench { rig, disk, clock } = bench;
+    let Rig { spool, committer } = rig;
+    let commits = async {
+        let submit = async || {
+            let draft = spool.draft().await?;
+            spool.commit(draft, message_to(&["a@a.example"])).await
+        };
+        tokio::join!(submit(), submit())
+    };
+    let mut commits = Box::pin(commits);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(commits.as_mut().poll(&mut context).is_pending());
+    let ended = std::thread::spawn(move || committer.run()).join();
+    assert!(ended.is_err(), "it has panicked");
+    let told = timeout(Duration::from_secs(9), commits).await.unwrap();
+    for told in [told.0, told.1] {
+        assert!(matches!(told, Err(SpoolError::Unavailable(_))), "{told:?}");
+    }
+    timeout(Duration::from_secs(9), spool.ended())
+        .await
+        .unwrap();
+    drop(spool);
+    // The next process has what was acknowledged.
+    disk.restart();
+    let rig = Rig::open(&disk, &clock).unwrap();
+    let ids: Vec<_> = snapshot(&rig.spool).await.into_keys().collect();
+    assert_eq!(ids, [kept]);
 }

@@ -16,7 +16,7 @@ use super::message::Summary;
 use super::record::Record;
 
 /// How many requests may wait; more submitters wait for room.
-const REQUESTS: usize = 4096;
+pub(super) const REQUESTS: usize = 4096;
 
 /// A record that somebody wants to be durable.
 #[derive(Debug)]

@@ -41,6 +41,8 @@ pub(super) enum Trouble {
     Broken,
     /// No space left.
     Full,
+    /// A fault of the engine itself.
+    Panic,
 }
 
 #[derive(Clone)]
@@ -234,6 +236,7 @@ impl World {
             }
             Some(Trouble::Broken) => Err(broken()),
             Some(Trouble::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(Trouble::Panic) => panic!("the disk panics, as a test wants it"),
             None => Ok(false),
         }
     }

@@ -38,12 +38,17 @@ pub(super) enum Owner {
 }
 
 /// Judges an answer. `pause` is what it asks to wait (`Retry-After`).
-#[expect(clippy::too_many_lines, reason = "one table, a row for each meaning")]
 pub(super) fn judge(heard: &Heard, pause: Option<Duration>, owner: Owner) -> Meaning {
     let code = heard.code.to_ascii_lowercase();
+    whatever_the_sender(heard, &code, pause)
+        .unwrap_or_else(|| by_sender_and_message(heard, &code, owner))
+}
+
+/// The rows that are the same for every sender, which come first.
+fn whatever_the_sender(heard: &Heard, code: &str, pause: Option<Duration>) -> Option<Meaning> {
     let say = |reply, hint| Answer { heard, reply, hint };
     let throttled = |pause| Health::Throttled { pause };
-    match (heard.status, code.as_str(), owner) {
+    Some(match (heard.status, code) {
         // Only this is a success. "2xx" is not: messages of more than 2240 kB have been answered with 200 and were lost.
         (202, ..) => Meaning::Judged(relayed(heard), Health::Good),
         (200..=299, ..) => {
@@ -56,12 +61,12 @@ pub(super) fn judge(heard: &Heard, pause: Option<Duration>, owner: Owner) -> Mea
                         that Mail.Send is granted";
             Meaning::NewToken(repair(heard, hint), Health::Unusable)
         }
-        (413, ..) | (_, "errormessagesizeexceeded" | "requestentitytoolarge", _) => {
+        (413, ..) | (_, "errormessagesizeexceeded" | "requestentitytoolarge") => {
             let hint =
                 "the message is larger than Graph takes; large = \"smtp\" sends it another way";
             Meaning::OtherPath(say(Reply::TooLarge, hint).rejected(Stage::Final))
         }
-        (_, "errorexceededmessagelimit", _) => {
+        (_, "errorexceededmessagelimit") => {
             let hint = "the mailbox has sent as much as Exchange allows for now";
             let pause = pause.unwrap_or(QUOTA_PAUSE);
             let outcome = say(Reply::Busy, hint).deferred(Stage::Greeting);
@@ -72,6 +77,14 @@ pub(super) fn judge(heard: &Heard, pause: Option<Duration>, owner: Owner) -> Mea
                 say(Reply::Busy, "Graph asks for fewer requests").deferred(Stage::Greeting);
             Meaning::Judged(outcome, throttled(pause))
         }
+        _ => return None,
+    })
+}
+
+/// The rows that depend on whose mailbox sends, or on the message.
+fn by_sender_and_message(heard: &Heard, code: &str, owner: Owner) -> Meaning {
+    let say = |reply, hint| Answer { heard, reply, hint };
+    match (heard.status, code, owner) {
         (_, "errorsendasdenied", _) => {
             let hint = "the mailbox may not send as the address in From: use its primary address, or give it \
                         the right \"Send As\"; an \"@\" in the name beside the address can cause this too";

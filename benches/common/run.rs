@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::generator;
-use crate::generator::Load;
-use crate::ledger::{Balance, Ledger};
+use super::figures::decimal;
+use super::generator;
+use super::generator::Load;
+use super::ledger::{Balance, Ledger};
+use super::usage;
 use crate::support::process::wait_for;
-use crate::usage;
 
 /// What a run showed.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub(crate) fn measure(
     })?;
     let after = (relay.map(usage::cpu), usage::machine()?);
     check(ledger.balance(), arrived.is_some())?;
-    let messages = per(ledger.accepted_total() - balance_before.accepted);
+    let messages = decimal(ledger.accepted_total() - balance_before.accepted);
     let (accepted, arrival) = ledger.last_times();
     let seconds = |nanos: u64| {
         Duration::from_nanos(nanos)
@@ -99,14 +100,6 @@ pub(crate) fn check(balance: Balance, in_time: bool) -> io::Result<()> {
 
 fn micros(after: Duration, before: Duration) -> f64 {
     after.saturating_sub(before).as_secs_f64() * 1e6
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of messages are far below 2^52"
-)]
-fn per(count: u64) -> f64 {
-    count as f64
 }
 
 const WATCH_EVERY: Duration = Duration::from_millis(250);

@@ -13,10 +13,10 @@ use posthouse::clock::{Clock, SystemClock};
 use posthouse::schedule::Chance;
 use rustls::ClientConfig;
 
-use crate::ledger::Ledger;
-use crate::message;
-use crate::message::Template;
-use crate::wire::{Poller, Wire};
+use super::ledger::Ledger;
+use super::message;
+use super::message::Template;
+use super::wire::{Poller, Wire};
 
 /// What the generator does.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! Tables of medians and ranges.
 
-use crate::run::Measurement;
+use super::figures::{Times, mebibytes, median, spread};
+use super::run::Measurement;
 
 /// Prints the head of the table that [`row`] fills.
 pub(crate) fn head() {
@@ -23,14 +24,14 @@ pub(crate) fn row(name: &str, sessions: usize, size: usize, runs: &[Measurement]
     let cpu: Vec<f64> = runs.iter().filter_map(|run| run.relay_cpu).collect();
     println!(
         "{name:<11} {sessions:>8} {size:>8} {:>22} {:>22} {:>20} {:>12} {:>10.1}",
-        spread(of(|run| run.accepted_rate)),
-        spread(of(|run| run.arrived_rate)),
+        spread(&of(|run| run.accepted_rate), 0),
+        spread(&of(|run| run.arrived_rate), 0),
         if cpu.is_empty() {
             "-".to_owned()
         } else {
-            spread(cpu)
+            spread(&cpu, 0)
         },
-        format!("{:.1}", median(of(|run| run.machine_cpu))),
+        format!("{:.1}", median(&of(|run| run.machine_cpu))),
         mebibytes(runs.iter().map(|run| run.memory).max().unwrap_or(0)),
     );
 }
@@ -38,7 +39,7 @@ pub(crate) fn row(name: &str, sessions: usize, size: usize, runs: &[Measurement]
 /// Prints how the first is to the second, by medians.
 pub(crate) fn ratio(posthouse: &[Measurement], peer: &[Measurement]) {
     let of = |runs: &[Measurement], value: fn(&Measurement) -> f64| {
-        median(runs.iter().map(value).collect())
+        median(&runs.iter().map(value).collect::<Vec<_>>())
     };
     let arrived = |run: &Measurement| run.arrived_rate;
     let cpu = |run: &Measurement| run.relay_cpu.unwrap_or(f64::NAN);
@@ -51,18 +52,10 @@ pub(crate) fn ratio(posthouse: &[Measurement], peer: &[Measurement]) {
 
 /// Prints percentiles of sorted nanoseconds, in microseconds.
 pub(crate) fn latencies(name: &str, sorted: &[u64]) {
-    let at = |share: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "an index into a list that fits in memory"
-        )]
-        let index = ((sorted.len().saturating_sub(1)) as f64 * share) as usize;
-        sorted.get(index).copied().unwrap_or(0) / 1000
-    };
+    let times = Times::from_nanos(sorted);
+    let at = |share| times.at(share) * 1e3;
     println!(
-        "{name:<11} messages {:>7}   µs: least {:>6}  median {:>6}  90 % {:>6}  99 % {:>6}  most {:>6}",
+        "{name:<11} messages {:>7}   µs: least {:>6.0}  median {:>6.0}  90 % {:>6.0}  99 % {:>6.0}  most {:>6.0}",
         sorted.len(),
         at(0.0),
         at(0.5),
@@ -70,31 +63,4 @@ pub(crate) fn latencies(name: &str, sorted: &[u64]) {
         at(0.99),
         at(1.0)
     );
-}
-
-/// Octets as mebibytes.
-pub(crate) fn mebibytes(octets: u64) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "memory sizes are far below 2^52"
-    )]
-    let octets = octets as f64;
-    octets / f64::from(1 << 20)
-}
-
-/// `median (least–most)`.
-fn spread(mut values: Vec<f64>) -> String {
-    values.sort_by(f64::total_cmp);
-    let (least, most) = (values.first().copied(), values.last().copied());
-    format!(
-        "{:.0} ({:.0}–{:.0})",
-        median(values),
-        least.unwrap_or(f64::NAN),
-        most.unwrap_or(f64::NAN)
-    )
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

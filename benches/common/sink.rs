@@ -16,9 +16,9 @@ use posthouse::clock::{Clock, SystemClock};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::ledger::Ledger;
-use crate::message;
-use crate::wire::{Poller, Wire};
+use super::ledger::Ledger;
+use super::message;
+use super::wire::{Poller, Wire};
 
 /// A running sink. Dropping it stops it.
 pub(crate) struct Sink {

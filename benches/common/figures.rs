@@ -10,6 +10,11 @@ impl Times {
         Self(times.map(|nanos| decimal(*nanos) / 1e6).collect())
     }
 
+    /// Takes over milliseconds in any order.
+    pub(crate) fn from_millis(times: &[f64]) -> Self {
+        Self(sorted(times))
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.at(0.5)
     }
@@ -18,7 +23,8 @@ impl Times {
         self.at(0.99)
     }
 
-    fn at(&self, share: f64) -> f64 {
+    /// Returns the time that this share of them does not exceed.
+    pub(crate) fn at(&self, share: f64) -> f64 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -83,4 +89,9 @@ fn sorted(values: &[f64]) -> Vec<f64> {
 )]
 pub(crate) fn decimal(number: u64) -> f64 {
     number as f64
+}
+
+/// Octets as mebibytes.
+pub(crate) fn mebibytes(octets: u64) -> f64 {
+    decimal(octets) / decimal(1 << 20)
 }
