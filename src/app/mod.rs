@@ -18,6 +18,7 @@ mod register;
 mod reload;
 mod reroute;
 mod run;
+mod runtimes;
 mod sandbox;
 pub mod senders;
 mod tended;

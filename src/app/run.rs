@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -37,12 +38,10 @@ use super::privileges;
 use super::public;
 use super::register::Register;
 use super::reload::{Fixed, Kept, Reloader};
+use super::runtimes;
 use super::sandbox::{self, Folders, Sandbox};
 use super::senders;
 use super::tended;
-
-/// Threads for large bodies and other work that waits for the disk.
-const BLOCKING_THREADS: usize = 32;
 
 /// How many alerts may wait to be taken in.
 const ALERTS: usize = 1024;
@@ -84,12 +83,8 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     faults::raise_panics(alerts.clone());
     report_start(&config, &binding);
     sandbox.report();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        // They wait for the disk; more of them only take memory.
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()
-        .map_err(runtime_part("runtime"))?;
+    let runtime = runtimes::main().map_err(runtime_part("runtime"))?;
+    let strangers = runtimes::strangers().map_err(runtime_part("runtime"))?;
     // Before the spool is read, which may take a while: a SIGHUP without a handler ends the process.
     let signals = runtime.block_on(async { Signals::new() })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -110,6 +105,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
         authenticator: Arc::new(authenticator),
         tls,
         config,
+        strangers: strangers.handle().clone(),
     };
     let bound = AllBound {
         mail: binding.bound,
@@ -119,6 +115,7 @@ pub fn serve(options: &Options) -> Result<(), AppError> {
     let served = runtime.block_on(run(all, bound, options.config.clone(), (signals, raised)));
     // What hangs in a look-up or a disk must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    strangers.shutdown_timeout(Duration::from_secs(1));
     journal.close();
     drop(logging);
     served
@@ -135,6 +132,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     authenticator: Arc<Authenticator>,
     tls: Arc<Reloadable>,
+    strangers: Handle,
 }
 
 /// Gives up whatever is not needed to serve. Every thread is to be without it, so none may have been started.
@@ -415,6 +413,7 @@ impl Parts {
             parts: Arc::new(
                 parts
                     .with_limits(self.connections)
+                    .with_strangers(self.strangers.clone())
                     .with_quotas(Arc::clone(&self.quotas))
                     .with_journal(Arc::clone(&self.journal))
                     .with_alerts(alerts.clone()),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -162,6 +163,14 @@ impl Port {
         {
             tracing::warn!(closed, "clients without a login make room");
         }
+        let runtime = match standing {
+            Standing::Familiar => None,
+            Standing::Stranger => self.parts.strangers.as_ref(),
+        };
+        let Ok(stream) = hand_over(stream, runtime) else {
+            // There is no room for it at the kernel; the client sees it closed.
+            return;
+        };
         let arrival = Arrival {
             stream,
             peer,
@@ -173,10 +182,24 @@ impl Port {
         // On the heap before it is wrapped, since each wrapping would have room for it again.
         let serve = Box::pin(arrival.serve(Arc::clone(&self.parts), self.stop.clone()));
         let break_off = self.break_off.clone();
-        self.tasks.spawn(async move {
+        let serve = async move {
             let _broken_off = break_off.run_until_cancelled(serve).await;
-        });
+        };
+        match runtime {
+            Some(runtime) => self.tasks.spawn_on(serve, runtime),
+            None => self.tasks.spawn(serve),
+        };
     }
+}
+
+/// Gives a connection to another runtime, where there is one, that wakes whoever waits for it.
+fn hand_over(stream: TcpStream, runtime: Option<&Handle>) -> io::Result<TcpStream> {
+    let Some(runtime) = runtime else {
+        return Ok(stream);
+    };
+    let stream = stream.into_std()?;
+    let _entered = runtime.enter();
+    TcpStream::from_std(stream)
 }
 
 /// Errors of one connection that failed while it waited; the port is well.
@@ -190,8 +213,39 @@ fn is_of_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::runtime::Builder;
+
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
+
+    #[tokio::test]
+    async fn a_connection_that_is_handed_over_goes_on_in_the_other_runtime() {
+        let other = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut client = TcpStream::connect(port.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = port.accept().await.unwrap();
+        let mut stream = hand_over(stream, Some(other.handle())).unwrap();
+        other.spawn(async move {
+            let mut octets = [0; 4];
+            while stream.read_exact(&mut octets).await.is_ok() {
+                stream.write_all(&octets).await.unwrap();
+            }
+        });
+        for said in [b"EHLO", b"QUIT"] {
+            client.write_all(said).await.unwrap();
+            let mut heard = [0; 4];
+            client.read_exact(&mut heard).await.unwrap();
+            assert_eq!(heard, *said);
+        }
+        other.shutdown_background();
+    }
 
     #[test]
     fn a_flood_that_takes_all_file_descriptors_does_not_flood_the_log() {

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::runtime::Handle;
+
 use crate::alert::Alerts;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
@@ -42,6 +44,7 @@ pub struct ServerParts {
     pub(super) handshakes: Handshakes,
     pub(super) turns: Turns,
     pub(super) mistakes: Mistakes,
+    pub(super) strangers: Option<Handle>,
 }
 
 impl ServerParts {
@@ -68,7 +71,16 @@ impl ServerParts {
             handshakes: Handshakes::new(),
             turns: Turns::new(),
             mistakes: Mistakes::default(),
+            strangers: None,
         }
+    }
+
+    /// Sets the runtime that serves clients from networks where nobody has logged in lately: however many there are, what
+    /// others have to do does not wait behind them. Without it one runtime serves all.
+    #[must_use]
+    pub fn with_strangers(mut self, runtime: Handle) -> Self {
+        self.strangers = Some(runtime);
+        self
     }
 
     /// Sets what accounts and tenants may send. Without it there is no limit.

@@ -47,6 +47,30 @@ fn who_has_mail_is_served() {
     relay.process.kill().unwrap();
 }
 
+#[test]
+fn strangers_have_threads_of_their_own_at_a_low_priority() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream).start();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", relay.process.id())).unwrap();
+    let mut priorities = Vec::new();
+    for thread in threads {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+        let (name, rest) = stat.rsplit_once(')').unwrap();
+        if name.ends_with("(strangers") {
+            // The state is the third field, nice(2) the nineteenth.
+            priorities.push(rest.split_whitespace().nth(16).unwrap().to_owned());
+        }
+    }
+    assert!(!priorities.is_empty());
+    assert!(priorities.iter().all(|nice| nice == "10"), "{priorities:?}");
+    relay.submit("from a stranger");
+    relay.submit("from one who is known");
+    let mut arrived = subjects(&upstream.wait_for(2));
+    arrived.sort();
+    assert_eq!(arrived, ["from a stranger", "from one who is known"]);
+    relay.stop();
+}
+
 /// Connects clients of all kinds that do nothing.
 fn loiter(relay: &Relay) -> Vec<Dialogue> {
     let (plain, tls) = (relay.address("submission"), relay.address("submissions"));
