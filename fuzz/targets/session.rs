@@ -13,7 +13,7 @@ use posthouse::smtp::replies;
 use posthouse::smtp::sasl::Credentials;
 use posthouse::smtp::server::{
     AuthEquals, AuthRule, BareNewlines, Began, CertificateRule, Keywords, Limits, Question,
-    Session, Settings, Step, Terms, Timeouts, TlsFacts, TlsMode,
+    Session, Settings, ShownCertificate, Step, Terms, Timeouts, TlsFacts, TlsMode,
 };
 
 fn identity(proof: Proof) -> Identity {

@@ -127,19 +127,18 @@ impl Keeper {
     /// # Errors
     /// [`UnknownName`]; without a name where there is no certificate at all.
     pub fn renew(&self, name: Option<&str>) -> Result<(), UnknownName> {
-        let is_meant = |holding: &Holding| {
-            name.is_none_or(|name| {
-                holding
-                    .names
-                    .iter()
-                    .any(|own| own.eq_ignore_ascii_case(name))
+        let is_meant = |names: &[String]| {
+            name.is_none_or(|name| names.iter().any(|own| own.eq_ignore_ascii_case(name)))
+        };
+        // Those of the settings: what it holds is known only once it has looked.
+        let settings = lock(&self.settings).clone();
+        let meant: Vec<_> = settings
+            .iter()
+            .flat_map(|settings| {
+                let meant = settings.certificates.iter().filter(|names| is_meant(names));
+                meant.map(|names| certificate_file(&settings.folder, names))
             })
-        };
-        let meant: Vec<_> = {
-            let holdings = lock(&self.holdings);
-            let meant = holdings.values().filter(|holding| is_meant(holding));
-            meant.map(|holding| holding.file.clone()).collect()
-        };
+            .collect();
         if meant.is_empty() {
             return Err(UnknownName(name.unwrap_or("any name").to_owned()));
         }

@@ -150,10 +150,11 @@ impl Authenticator {
         self.throttle.set(settings);
     }
 
-    /// Returns whether somebody has logged in from the network of this address within a week: in a crowd, such clients come
-    /// before those of whom nothing is known.
+    /// Returns whether somebody has logged in from the network of this address within a week, or an account is known by it: in
+    /// a crowd, such clients come before those of whom nothing is known.
     pub fn is_familiar(&self, peer: IpAddr) -> bool {
-        self.throttle.is_familiar(peer, self.clock.instant())
+        self.accounts().of_network(peer).is_some()
+            || self.throttle.is_familiar(peer, self.clock.instant())
     }
 
     /// Returns whose logins are refused now.
@@ -432,6 +433,17 @@ mod tests {
 
     fn is_accepted(verdict: &Verdict) -> bool {
         matches!(verdict, Verdict::Accepted { .. })
+    }
+
+    #[test]
+    fn a_network_that_an_account_is_known_by_is_familiar() {
+        let printer = Account {
+            networks: vec!["192.0.2.0/28".parse().unwrap()],
+            ..Account::new(AccountName::parse("printer").unwrap())
+        };
+        let (authenticator, _) = authenticator(vec![printer], 0);
+        assert!(authenticator.is_familiar(PEER));
+        assert!(!authenticator.is_familiar(IpAddr::from([192, 0, 2, 16])));
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! One more than allowed hears 421 and is closed; when one goes, there is room again.
 
-use crate::stage::{NEIGHBOUR, PATIENCE, Server, Setup, subjects};
+use crate::stage::{
+    NEIGHBOUR, PATIENCE, QUEUED, RECIPIENT, SENDER, Server, Setup, message, subjects,
+};
 use crate::support::dialogue::Dialogue;
 use crate::support::process::wait_for;
 
@@ -43,10 +45,12 @@ fn in_all() {
     drop((first, second));
     let taken = wait_for(PATIENCE, || {
         let mut client = Dialogue::connect(NEIGHBOUR, relay.address("submission"));
-        Ok(client.reply().starts_with("220").then_some(()))
+        Ok(client.reply().starts_with("220").then_some(client))
     });
-    assert!(taken.unwrap().is_some());
-    relay.submit("afterwards");
+    let mut client = taken.unwrap().unwrap();
+    client.must("EHLO client.example", "250");
+    let reply = client.submit(SENDER, &[RECIPIENT], &message("afterwards"));
+    assert!(reply.starts_with(QUEUED), "{reply}");
     assert_eq!(subjects(&upstream.wait_for(1)), ["afterwards"]);
     relay.stop();
 }

@@ -105,6 +105,24 @@ async fn a_process_that_is_started_again_and_again_does_not_ask_again_and_again(
     assert_eq!(down.asked.load(Ordering::Relaxed), 2);
 }
 
+#[test]
+fn a_certificate_can_be_wanted_before_anybody_has_looked_at_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(NOW));
+    let keeper = Keeper::new(
+        Some(settings(folder.path())),
+        Arc::new(Down::default()),
+        clock,
+    );
+    keeper.renew(None).unwrap();
+    let file = certificate_file(
+        &settings(folder.path()).folder,
+        &settings(folder.path()).certificates[0],
+    );
+    assert!(lock(&keeper.wanted).contains(&file));
+    assert!(keeper.renew(Some("elsewhere.example")).is_err());
+}
+
 #[tokio::test(start_paused = true)]
 #[expect(clippy::disallowed_methods, reason = "the time is virtual")]
 async fn what_could_not_be_put_in_force_is_put_in_force_later() {
