@@ -4,10 +4,14 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::stage::{PASSWORD, RECIPIENTS, SENDER, Stage, USER, binary};
 use crate::support::peer::{is_ready, missing_program, run_client};
-use crate::support::process::{Posthouse, write_file};
+use crate::support::process::{Posthouse, wait_for, write_file};
+
+/// How long a line of the log may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Submits one message to a port with STARTTLS on localhost.
 struct Way<'a> {
@@ -95,6 +99,19 @@ fn start(stage: &Stage, more_tls: &str) -> Posthouse {
     Posthouse::start(binary(), &directory).expect("posthouse starts")
 }
 
+/// Waits until the log has these words so many times: a client may have gone before the line is there.
+#[track_caller]
+fn wait_for_log(posthouse: &Posthouse, words: &str, times: usize) {
+    let found = wait_for(PATIENCE, || {
+        Ok((posthouse.log().matches(words).count() == times).then_some(()))
+    });
+    assert!(
+        found.is_ok_and(|found| found.is_some()),
+        "{words}: {}",
+        posthouse.log_tail()
+    );
+}
+
 /// posthouse takes the message of a client with either certificate, and logs in nobody whose certificate is revoked.
 #[track_caller]
 fn submits(program: &str, submit: impl Fn(&Way<'_>) -> io::Result<()>) {
@@ -125,13 +142,7 @@ fn submits(program: &str, submit: impl Fn(&Way<'_>) -> io::Result<()>) {
         };
         assert_eq!(mail.reverse_path, SENDER);
     }
-    let log = posthouse.log();
-    assert_eq!(
-        log.matches("authenticated account=shop certificate=")
-            .count(),
-        2,
-        "{log}"
-    );
+    wait_for_log(&posthouse, "authenticated account=shop certificate=", 2);
     posthouse.stop().expect("posthouse stops in good order");
 
     shell(folder, &revoke);
@@ -142,8 +153,7 @@ fn submits(program: &str, submit: impl Fn(&Way<'_>) -> io::Result<()>) {
         .expect("the listener is bound")
         .port();
     assert!(submit(&way("printer-3", port)).is_err());
-    let log = posthouse.log();
-    assert!(log.contains("it has been revoked"), "{log}");
+    wait_for_log(&posthouse, "it has been revoked", 1);
     submit(&way("printer-2", port))
         .unwrap_or_else(|error| panic!("{error}\n{}", posthouse.log_tail()));
     posthouse.stop().expect("posthouse stops in good order");
