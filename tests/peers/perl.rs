@@ -3,8 +3,8 @@
 use std::io;
 use std::process::{Command, Stdio};
 
-use crate::stage::{Client, Mechanism, RECIPIENTS, SENDER, Security, Submission, message};
-use crate::support::peer::{missing_program, run_client};
+use crate::stage::{Client, Mechanism, Security, Submission};
+use crate::support::peer::missing_program;
 
 submits_in_every_way!(CLIENT);
 
@@ -26,15 +26,5 @@ fn missing_libraries() -> Option<String> {
 }
 
 fn submit(to: &Submission<'_>) -> io::Result<Vec<u8>> {
-    let content = message("");
-    let file = to.message_file(&content)?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/clients/submit.pl");
-    let mut command = Command::new("perl");
-    to.environment(command.arg(script));
-    command
-        .env("PEER_MESSAGE", file)
-        .env("PEER_FROM", SENDER)
-        .env("PEER_TO", RECIPIENTS.join(","));
-    run_client(&mut command, to.directory)?;
-    Ok(content)
+    to.by_script("perl", "submit.pl")
 }

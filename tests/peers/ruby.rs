@@ -1,10 +1,9 @@
 //! Ruby's net/smtp, which Rails sends with: Redmine, GitLab, Discourse.
 
 use std::io;
-use std::process::Command;
 
-use crate::stage::{Client, Mechanism, RECIPIENTS, SENDER, Security, Submission, message};
-use crate::support::peer::{missing_program, run_client};
+use crate::stage::{Client, Mechanism, Security, Submission};
+use crate::support::peer::missing_program;
 
 submits_in_every_way!(CLIENT);
 
@@ -14,15 +13,5 @@ pub(crate) const CLIENT: Client = Client {
 };
 
 fn submit(to: &Submission<'_>) -> io::Result<Vec<u8>> {
-    let content = message("");
-    let file = to.message_file(&content)?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/clients/submit.rb");
-    let mut command = Command::new("ruby");
-    to.environment(command.arg(script));
-    command
-        .env("PEER_MESSAGE", file)
-        .env("PEER_FROM", SENDER)
-        .env("PEER_TO", RECIPIENTS.join(","));
-    run_client(&mut command, to.directory)?;
-    Ok(content)
+    to.by_script("ruby", "submit.rb")
 }

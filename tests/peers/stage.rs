@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::peer::{Certificates, assert_relayed, is_ready, restrict};
+use crate::support::peer::{Certificates, assert_relayed, is_ready, restrict, run_client};
 use crate::support::process::{Posthouse, write_configuration, write_file};
 use crate::support::recorder::{Mail, Recorder};
 
@@ -81,6 +81,21 @@ impl Submission<'_> {
                     Security::StartTls => "starttls",
                 },
             );
+    }
+
+    /// Lets a script of `tests/peers/clients` send the message to all recipients.
+    pub(crate) fn by_script(&self, program: &str, script: &str) -> io::Result<Vec<u8>> {
+        let content = message("");
+        let file = self.message_file(&content)?;
+        let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/clients");
+        let mut command = Command::new(program);
+        self.environment(command.arg(Path::new(scripts).join(script)));
+        command
+            .env("PEER_MESSAGE", file)
+            .env("PEER_FROM", SENDER)
+            .env("PEER_TO", RECIPIENTS.join(","));
+        run_client(&mut command, self.directory)?;
+        Ok(content)
     }
 
     /// What a script has written down.
