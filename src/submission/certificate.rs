@@ -170,9 +170,7 @@ impl Decider {
         // Where nobody is named only the client's own network may pay for its failures.
         let counted = match said.as_str() {
             "" => format!("[{}]", self.peer),
-            name => accounts
-                .find(name)
-                .map_or_else(|| name.to_owned(), |account| account.name.to_string()),
+            name => name.to_owned(),
         };
         let said = printable(&said);
         let admission = match parts.authenticator.admit(&counted, self.peer) {
