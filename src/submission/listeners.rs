@@ -213,38 +213,44 @@ fn is_of_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::runtime::Builder;
 
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
 
-    #[tokio::test]
-    async fn a_connection_that_is_handed_over_goes_on_in_the_other_runtime() {
-        let other = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut client = TcpStream::connect(port.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (stream, _) = port.accept().await.unwrap();
-        let mut stream = hand_over(stream, Some(other.handle())).unwrap();
-        other.spawn(async move {
+    #[test]
+    fn a_connection_that_is_handed_over_outlives_the_runtime_that_took_it() {
+        let runtime = || {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(1).enable_all().build().unwrap()
+        };
+        let (first, other) = (runtime(), runtime());
+        let (mut stream, mut client) = first.block_on(async {
+            let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let client = std::net::TcpStream::connect(port.local_addr().unwrap()).unwrap();
+            let (stream, _) = port.accept().await.unwrap();
+            (hand_over(stream, Some(other.handle())).unwrap(), client)
+        });
+        drop(first);
+        let echo = other.spawn(async move {
             let mut octets = [0; 4];
             while stream.read_exact(&mut octets).await.is_ok() {
                 stream.write_all(&octets).await.unwrap();
             }
         });
+        let patience = Some(Duration::from_secs(30));
+        client.set_read_timeout(patience).unwrap();
         for said in [b"EHLO", b"QUIT"] {
-            client.write_all(said).await.unwrap();
+            client.write_all(said).unwrap();
             let mut heard = [0; 4];
-            client.read_exact(&mut heard).await.unwrap();
+            client.read_exact(&mut heard).unwrap();
             assert_eq!(heard, *said);
         }
-        other.shutdown_background();
+        drop(client);
+        other.block_on(echo).unwrap();
     }
 
     #[test]

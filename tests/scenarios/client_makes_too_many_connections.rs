@@ -54,3 +54,25 @@ fn in_all() {
     assert_eq!(subjects(&upstream.wait_for(1)), ["afterwards"]);
     relay.stop();
 }
+
+#[test]
+fn who_has_not_logged_in_makes_room_and_who_has_does_not() {
+    let upstream = Server::willing();
+    let relay = Setup::to(&upstream).with("server.connections", "2").start();
+    // All are of one network; the account's is the one that has been there longest.
+    let (mut known, mut idler) = (relay.neighbour(), relay.stranger());
+    let newcomer = wait_for(PATIENCE, || {
+        let mut client = Dialogue::connect([127, 0, 0, 3], relay.address("submission"));
+        Ok(client.reply().starts_with("220").then_some(client))
+    });
+    let mut newcomer = newcomer.unwrap().expect("there is room in the end");
+    let replies = idler.replies_to_the_end();
+    assert!(
+        replies.len() == 1 && replies[0].starts_with("421 4.7.0"),
+        "{replies:?}"
+    );
+    known.must("NOOP", "250");
+    newcomer.must("EHLO client.example", "250");
+    relay.wait_for_log(&["WARN", "clients without a login make room", "closed=1"]);
+    relay.stop();
+}

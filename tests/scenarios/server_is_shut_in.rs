@@ -1,7 +1,7 @@
 //! THREATS: somebody takes the server over. It has no capability, cannot win any, and reads and writes its own files only.
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -137,6 +137,63 @@ fn a_secret_in_another_folder_is_out_of_reach_until_a_restart() {
     let (output, told) = reload(&setup.with(password, &inside));
     assert!(output.status.success(), "{told}");
     relay.stop();
+}
+
+/// A configuration that is started as root and run as somebody else; `None` where this is not root.
+fn run_as_nobody(upstream: &Server) -> Option<Setup> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root becomes another user");
+        return None;
+    }
+    let setup = Setup::to(upstream).with("server.run_as", "\"nobody\"");
+    std::fs::set_permissions(setup.path(), Permissions::from_mode(0o711)).unwrap();
+    Some(setup)
+}
+
+#[test]
+fn nothing_of_root_is_left_to_who_is_run_as_another_user() {
+    let upstream = Server::willing();
+    let Some(setup) = run_as_nobody(&upstream) else {
+        return;
+    };
+    let relay = setup.start();
+    relay.submit("as nobody");
+    assert_eq!(subjects(&upstream.wait_for(1)), ["as nobody"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", relay.process.id())).unwrap();
+    let field = |name: &str| -> Vec<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let numbers = line.unwrap().split_ascii_whitespace();
+        numbers.map(|number| number.parse().unwrap()).collect()
+    };
+    let data = std::fs::metadata(setup.path().join("data/spool")).unwrap();
+    let (user, group) = (u64::from(data.uid()), u64::from(data.gid()));
+    assert!(user != 0 && group != 0, "{user}, {group}");
+    assert_eq!(field("Uid:"), [user; 4]);
+    assert_eq!(field("Gid:"), [group; 4]);
+    assert!(!field("Groups:").contains(&0), "{status}");
+    assert!(status.contains("CapPrm:\t0000000000000000"), "{status}");
+    assert!(status.contains("CapBnd:\t0000000000000000"), "{status}");
+    relay.stop();
+}
+
+#[test]
+fn a_start_as_root_gives_nothing_away_through_a_link_in_the_data_directory() {
+    let upstream = Server::willing();
+    let Some(setup) = run_as_nobody(&upstream) else {
+        return;
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    write_file(&elsewhere.path().join("shadow"), b"root:!\n").unwrap();
+    let data = setup.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), data.join(posthouse::oauth::FOLDER)).unwrap();
+    let (status, log) = setup.fail_to_start();
+    assert!(!status.success());
+    assert!(log.contains("cannot run as user `nobody`"), "{log}");
+    for path in [elsewhere.path().to_owned(), elsewhere.path().join("shadow")] {
+        let owner = std::fs::metadata(&path).unwrap().uid();
+        assert_eq!(owner, 0, "{}", path.display());
+    }
 }
 
 #[test]
