@@ -16,11 +16,11 @@
 mod blocks;
 mod known;
 mod settings;
+mod table;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -32,38 +32,22 @@ use blocks::Blocks;
 pub use blocks::{Block, Subject};
 use known::Known;
 pub use settings::{FailureLimit, ThrottleSettings};
+use table::Table;
 
-/// How many minutes of leaking a counter may be overdrawn by.
-const OVERDRAFT: u32 = 10;
-
-/// Checks of one network that may be under way at once.
+/// Checks of one network that may be under way at once; as many for strangers there as for those who are known.
 const UNDER_WAY_BY_NETWORK: u32 = 128;
 
-/// Counters in one generation; there are two. One takes about 64 octets.
-const CAPACITY: usize = 50_000;
-
-/// All counters.
+/// All counters. Those of logins that are let in for what they are, and those of strangers, are behind locks of their own:
+/// whoever is known never waits for a crowd of strangers, one of whom may have been put aside by the system with its lock.
 #[derive(Debug)]
 pub(super) struct Throttle {
     hasher: RandomState,
-    table: Mutex<Table>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    settings: Arc<ThrottleSettings>,
-    blocks: Blocks,
-    known: Known,
-    young: HashMap<u64, Counter>,
-    old: HashMap<u64, Counter>,
-    /// Checks under way, of networks and accounts; none is here with zero.
-    under_way: HashMap<u64, u32>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Counter {
-    failures: f64,
-    at: Instant,
+    settings: RwLock<Arc<ThrottleSettings>>,
+    known: RwLock<Known>,
+    /// Of pairs that are known or allowed, and what is under way for them.
+    familiar: Mutex<Table>,
+    /// Of all others, and of what all failures together come to.
+    strange: Mutex<Table>,
 }
 
 /// The names of the three counters of one login; digests, so that their number costs little memory.
@@ -114,13 +98,19 @@ impl Throttle {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            table: Mutex::default(),
+            settings: RwLock::default(),
+            known: RwLock::default(),
+            familiar: Mutex::default(),
+            strange: Mutex::default(),
         }
     }
 
     /// Puts other settings in force. What has been counted stays.
     pub(super) fn set(&self, settings: ThrottleSettings) {
-        self.lock().settings = Arc::new(settings);
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
     /// Allows a check, or says how long to wait before the next.
@@ -133,17 +123,17 @@ impl Throttle {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Leave<'_>, Duration> {
-        let mut table = self.lock();
-        let settings = Arc::clone(&table.settings);
+        let settings = self.settings();
         let (name, network) = (Box::from(folded(name)), settings.network_of(peer));
         let keys = self.keys(&name, network);
         let standing = if settings.allows(peer) {
             Standing::Allowed
-        } else if table.known.has(keys.pair, now) {
+        } else if self.is_known(keys.pair, now) {
             Standing::Known
         } else {
             Standing::Stranger
         };
+        let mut table = self.table(standing);
         match standing {
             Standing::Allowed => {}
             Standing::Known => table.wait(keys.pair, settings.both, now)?,
@@ -165,6 +155,7 @@ impl Throttle {
         for key in login.under_way() {
             table.begin(key);
         }
+        drop(table);
         Ok(Leave {
             throttle: self,
             login,
@@ -173,36 +164,43 @@ impl Throttle {
 
     /// Returns whether anybody has logged in from the network of this address lately, or nobody is refused there.
     pub(super) fn is_familiar(&self, peer: IpAddr, now: Instant) -> bool {
-        let table = self.lock();
-        let network = table.settings.network_of(peer);
-        table.settings.allows(peer) || table.known.has(self.hasher.hash_one(network), now)
+        let settings = self.settings();
+        let network = settings.network_of(peer);
+        settings.allows(peer) || self.is_known(self.hasher.hash_one(network), now)
     }
 
     /// Returns who is refused now.
     pub(super) fn blocks(&self, now: Instant) -> Vec<Block> {
-        self.lock().blocks.list(now)
+        let mut blocks = self.table(Standing::Known).blocks.list(now);
+        blocks.extend(self.table(Standing::Stranger).blocks.list(now));
+        blocks.sort_by_key(|block| std::cmp::Reverse((block.age, block.refused)));
+        blocks
     }
 
     /// Forgets the failures of an account; returns how many blocks have ended.
     pub(super) fn release_account(&self, name: &str) -> usize {
         let name = folded(name);
-        let mut table = self.lock();
-        let mut keys = table.blocks.release_account(&name);
-        let ended = keys.len();
-        keys.push(self.hasher.hash_one(name.as_str()));
-        table.clear(&keys);
-        ended
+        let key = self.hasher.hash_one(name.as_str());
+        self.release(key, |blocks| blocks.release_account(&name))
     }
 
     /// Forgets the failures of the network with this address; returns how many blocks have ended.
     pub(super) fn release_address(&self, address: IpAddr) -> usize {
-        let mut table = self.lock();
-        let network = table.settings.network_of(address);
-        let mut keys = table.blocks.release_address(address.to_canonical());
-        let ended = keys.len();
-        keys.push(self.hasher.hash_one(network));
-        table.clear(&keys);
-        ended
+        let key = self.hasher.hash_one(self.settings().network_of(address));
+        let address = address.to_canonical();
+        self.release(key, |blocks| blocks.release_address(address))
+    }
+
+    fn release(&self, key: u64, release: impl Fn(&mut Blocks) -> Vec<u64>) -> usize {
+        let ended = [&self.familiar, &self.strange].map(|table| {
+            let mut table = lock(table);
+            let mut keys = release(&mut table.blocks);
+            let ended = keys.len();
+            keys.push(key);
+            table.clear(&keys);
+            ended
+        });
+        ended.iter().sum()
     }
 
     fn keys(&self, name: &str, network: IpNet) -> Keys {
@@ -213,9 +211,38 @@ impl Throttle {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn settings(&self) -> Arc<ThrottleSettings> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&settings)
     }
+
+    fn is_known(&self, key: u64, now: Instant) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.has(key, now)
+    }
+
+    /// Notes that a pair and its network are known. Most of the time that is no news, and then nobody waits for anybody.
+    fn note(&self, keys: Keys, now: Instant) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_news = known.is_news(keys.pair, now) || known.is_news(keys.network, now);
+        drop(known);
+        if is_news {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.note(keys.pair, now);
+            known.note(keys.network, now);
+        }
+    }
+
+    fn table(&self, standing: Standing) -> MutexGuard<'_, Table> {
+        lock(match standing {
+            Standing::Allowed | Standing::Known => &self.familiar,
+            Standing::Stranger => &self.strange,
+        })
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Login {
@@ -242,11 +269,9 @@ impl Login {
 impl Leave<'_> {
     /// Records that the password was right.
     pub(super) fn succeeded(self, now: Instant) {
-        let mut table = self.throttle.lock();
-        let keys = self.login.keys;
-        table.clear(&[keys.pair]);
-        table.known.note(keys.pair, now);
-        table.known.note(keys.network, now);
+        let (throttle, keys) = (self.throttle, self.login.keys);
+        throttle.table(self.login.standing).clear(&[keys.pair]);
+        throttle.note(keys, now);
     }
 
     /// Returns whose check comes first.
@@ -259,23 +284,25 @@ impl Leave<'_> {
 
     /// Records that the password was wrong; returns how long the answer is to be held back, and who is refused now.
     pub(super) fn failed(self, now: Instant) -> Failure {
-        let mut table = self.throttle.lock();
-        let settings = Arc::clone(&table.settings);
-        let (keys, login) = (self.login.keys, &self.login);
+        let (throttle, login) = (self.throttle, &self.login);
+        let (settings, keys) = (throttle.settings(), login.keys);
         let mut blocks = Vec::new();
-        match login.standing {
-            Standing::Allowed => table.counter(keys.pair, now).add(settings.both, now),
-            Standing::Known | Standing::Stranger => {
-                let network = Subject::Network(login.network);
-                blocks.extend(table.fail((keys.network, settings.network), network, now));
-                let account = Subject::Account(login.name.clone());
-                blocks.extend(table.fail((keys.account, settings.account), account, now));
-                let both = Subject::Both(login.name.clone(), login.network);
-                blocks.extend(table.fail((keys.pair, settings.both), both, now));
-            }
+        if login.standing != Standing::Allowed {
+            let mut table = throttle.table(Standing::Stranger);
+            let network = Subject::Network(login.network);
+            blocks.extend(table.fail((keys.network, settings.network), network, now));
+            let account = Subject::Account(login.name.clone());
+            blocks.extend(table.fail((keys.account, settings.account), account, now));
         }
-        let failures = table.counter(keys.pair, now).failures;
-        let over = failures - f64::from(settings.undelayed);
+        let mut table = throttle.table(login.standing);
+        let pair = (keys.pair, settings.both);
+        if login.standing == Standing::Allowed {
+            table.count(pair, now);
+        } else {
+            let both = Subject::Both(login.name.clone(), login.network);
+            blocks.extend(table.fail(pair, both, now));
+        }
+        let over = table.failures(keys.pair) - f64::from(settings.undelayed);
         let longest = settings.longest_delay.as_secs_f64();
         Failure {
             delay: Duration::from_secs_f64(over.clamp(0.0, longest)),
@@ -286,108 +313,10 @@ impl Leave<'_> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let mut table = self.throttle.lock();
+        let mut table = self.throttle.table(self.login.standing);
         for key in self.login.under_way() {
             table.end(key);
         }
-    }
-}
-
-impl Table {
-    /// Returns a counter, at zero where there is none. Those not asked for while 50,000 others were are forgotten.
-    fn counter(&mut self, key: u64, now: Instant) -> &mut Counter {
-        if self.young.len() >= CAPACITY && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let old = &mut self.old;
-        self.young
-            .entry(key)
-            .or_insert_with(|| old.remove(&key).unwrap_or_else(|| Counter::new(now)))
-    }
-
-    fn existing(&mut self, key: u64) -> Option<&mut Counter> {
-        self.young.get_mut(&key).or_else(|| self.old.get_mut(&key))
-    }
-
-    /// Says how long to wait. What has no counter has not failed.
-    fn wait(&mut self, key: u64, limit: FailureLimit, now: Instant) -> Result<(), Duration> {
-        let wait = self
-            .existing(key)
-            .map_or(Ok(()), |counter| counter.wait(limit, now));
-        if wait.is_err() {
-            self.blocks.refuse(key, now);
-        }
-        wait
-    }
-
-    /// Counts a failure; returns the block that it begins, where that is news.
-    fn fail(
-        &mut self,
-        (key, limit): (u64, FailureLimit),
-        subject: Subject,
-        now: Instant,
-    ) -> Option<Block> {
-        let counter = self.counter(key, now);
-        counter.add(limit, now);
-        let wait = counter.wait(limit, now).err()?;
-        self.blocks.begin(key, subject, wait, now)
-    }
-
-    /// Forgets failures.
-    fn clear(&mut self, keys: &[u64]) {
-        for key in keys {
-            if let Some(counter) = self.existing(*key) {
-                counter.failures = 0.0;
-            }
-        }
-    }
-
-    fn under_way(&self, key: u64) -> u32 {
-        self.under_way.get(&key).copied().unwrap_or(0)
-    }
-
-    fn begin(&mut self, key: u64) {
-        let count = self.under_way.entry(key).or_insert(0);
-        *count = count.saturating_add(1);
-    }
-
-    fn end(&mut self, key: u64) {
-        match self.under_way.get_mut(&key) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(self.under_way.remove(&key)),
-        }
-    }
-}
-
-impl Counter {
-    fn new(now: Instant) -> Self {
-        Self {
-            failures: 0.0,
-            at: now,
-        }
-    }
-
-    fn leak(&mut self, limit: FailureLimit, now: Instant) {
-        let minutes = now.saturating_duration_since(self.at).as_secs_f64() / 60.0;
-        self.failures = (self.failures - minutes * f64::from(limit.per_minute)).max(0.0);
-        self.at = now;
-    }
-
-    fn wait(&mut self, limit: FailureLimit, now: Instant) -> Result<(), Duration> {
-        self.leak(limit, now);
-        let over = self.failures + 1.0 - f64::from(limit.burst);
-        if over <= 0.0 {
-            return Ok(());
-        }
-        Err(Duration::from_secs_f64(
-            over / f64::from(limit.per_minute) * 60.0,
-        ))
-    }
-
-    fn add(&mut self, limit: FailureLimit, now: Instant) {
-        self.leak(limit, now);
-        let most = limit.burst + OVERDRAFT * limit.per_minute;
-        self.failures = (self.failures + 1.0).min(f64::from(most));
     }
 }
 

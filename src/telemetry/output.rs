@@ -6,9 +6,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{self, sync_channel};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -55,12 +57,14 @@ impl Default for Settings {
 pub struct Logging {
     lines: Lines,
     /// Nothing is ever sent: it is disconnected when the thread has ended.
-    ended: Receiver<()>,
+    ended: mpsc::Receiver<()>,
 }
 
 #[derive(Clone, Debug)]
 struct Lines {
-    queue: SyncSender<Line>,
+    /// Of a kind that takes no lock to wake the thread: it is woken at once, before whoever woke it goes on, and all others
+    /// would wait for that one.
+    queue: Sender<Line>,
     shared: Arc<Shared>,
 }
 
@@ -84,7 +88,7 @@ enum Line {
 pub fn start(settings: &Settings) -> io::Result<Logging> {
     let filter = EnvFilter::try_new(directives(&settings.level))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let (queue, waiting) = sync_channel(QUEUE);
+    let (queue, mut waiting) = channel(QUEUE);
     let lines = Lines {
         queue,
         shared: Arc::default(),
@@ -94,8 +98,8 @@ pub fn start(settings: &Settings) -> io::Result<Logging> {
     std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
-            write_lines(&waiting, &shared, &mut io::stderr());
-            drop::<SyncSender<()>>(running);
+            write_lines(&mut waiting, &shared, &mut io::stderr());
+            drop::<mpsc::SyncSender<()>>(running);
         })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -140,9 +144,9 @@ const FAULT: &str = "system_error";
 const PANICKED: &str = "this is a fault of posthouse that ended what the line names and nothing else; please report it with \
                         this line";
 
-fn write_lines(waiting: &Receiver<Line>, shared: &Shared, output: &mut impl Write) {
+fn write_lines(waiting: &mut Receiver<Line>, shared: &Shared, output: &mut impl Write) {
     let mut gathered = Vec::with_capacity(GATHER);
-    while let Ok(Line::Text(text)) = waiting.recv() {
+    while let Some(Line::Text(text)) = waiting.blocking_recv() {
         gathered.extend_from_slice(&text);
         let mut is_over = false;
         while gathered.len() < GATHER {
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_reads_drops_lines_and_does_not_wait() {
-        let (queue, _unread) = sync_channel(1);
+        let (queue, _unread) = channel(1);
         let lines = Lines {
             queue,
             shared: Arc::default(),
@@ -240,14 +244,14 @@ mod tests {
 
     #[test]
     fn a_full_queue_is_written_to_its_end_before_the_log_ends() {
-        let (queue, waiting) = sync_channel(2);
+        let (queue, mut waiting) = channel(2);
         let shared = Shared::default();
         for _ in 0..2 {
-            queue.send(Line::Text(b"line\n".to_vec())).unwrap();
+            queue.try_send(Line::Text(b"line\n".to_vec())).unwrap();
         }
         shared.is_ending.store(true, Ordering::Release);
         let mut written = Vec::new();
-        write_lines(&waiting, &shared, &mut written);
+        write_lines(&mut waiting, &shared, &mut written);
         assert_eq!(written, b"line\nline\n");
     }
 

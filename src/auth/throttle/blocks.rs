@@ -13,6 +13,9 @@ const CAPACITY: usize = 10_000;
 /// How long after the last failure or refusal another block is no news.
 const EPISODE: Duration = Duration::from_hours(1);
 
+/// How often those that are over are looked for where there is no room: it takes a look at all, and others wait meanwhile.
+const TIDY_EVERY: Duration = Duration::from_mins(1);
+
 /// Whose logins are refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Subject {
@@ -69,6 +72,8 @@ pub struct Block {
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     known: HashMap<u64, Known>,
+    /// When those that are over were looked for last.
+    tidied: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -132,10 +137,14 @@ impl Blocks {
         if self.known.len() < CAPACITY {
             return true;
         }
-        self.known
-            .retain(|_, known| now.saturating_duration_since(known.last) < EPISODE);
-        if self.known.len() < CAPACITY {
-            return true;
+        let is_due = |at| now.saturating_duration_since(at) >= TIDY_EVERY;
+        if self.tidied.is_none_or(is_due) {
+            self.tidied = Some(now);
+            self.known
+                .retain(|_, known| now.saturating_duration_since(known.last) < EPISODE);
+            if self.known.len() < CAPACITY {
+                return true;
+            }
         }
         let of_network = match subject {
             Subject::Account(_) => self.known.iter().find(|(_, known)| known.is_of_network()),

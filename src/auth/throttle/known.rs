@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How long a pair, or a network, is known after a success.
 const LIFETIME: Duration = Duration::from_hours(7 * 24);
 
+/// How long after one success another is news.
+const NEWS_AFTER: Duration = Duration::from_hours(1);
+
 /// Entries of one generation; there are two.
 const CAPACITY: usize = 50_000;
 
@@ -22,6 +25,12 @@ impl Known {
     pub(super) fn has(&self, pair: u64, now: Instant) -> bool {
         let since = self.young.get(&pair).or_else(|| self.old.get(&pair));
         since.is_some_and(|since| now.saturating_duration_since(*since) < LIFETIME)
+    }
+
+    /// Returns whether it is worth noting that a pair has logged in: a login of the last hour tells the same.
+    pub(super) fn is_news(&self, pair: u64, now: Instant) -> bool {
+        let since = self.young.get(&pair);
+        since.is_none_or(|since| now.saturating_duration_since(*since) >= NEWS_AFTER)
     }
 
     /// Notes a success. Those that did not log in while 50,000 others did are forgotten.

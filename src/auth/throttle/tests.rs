@@ -1,3 +1,4 @@
+use super::table::CAPACITY;
 use super::*;
 use crate::clock::{Clock, SystemClock};
 
@@ -16,6 +17,15 @@ fn guess(throttle: &Throttle, name: &str, peer: &str, now: Instant, times: usize
             Err(_) => false,
         })
         .count()
+}
+
+/// Returns how many counters there are.
+fn counters(throttle: &Throttle) -> usize {
+    let tables = [Standing::Known, Standing::Stranger];
+    tables
+        .map(|standing| throttle.table(standing).len())
+        .iter()
+        .sum()
 }
 
 fn log_in(throttle: &Throttle, name: &str, peer: &str, now: Instant) -> bool {
@@ -75,6 +85,24 @@ fn a_network_is_familiar_once_somebody_has_logged_in_from_it() {
     assert!(!throttle.is_familiar(ip("2001:db8:0:1::1"), now));
     let much_later = now + Duration::from_hours(7 * 24);
     assert!(!throttle.is_familiar(ip("2001:db8::1"), much_later));
+}
+
+#[test]
+fn who_is_known_waits_for_no_stranger_who_is_put_aside_with_a_lock() {
+    let (throttle, now) = (Throttle::new(), SystemClock.instant());
+    assert!(log_in(&throttle, "alice", "192.0.2.1", now));
+    let held = throttle.table(Standing::Stranger);
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let is_familiar = throttle.is_familiar(ip("192.0.2.1"), now);
+            let is_in = log_in(&throttle, "alice", "192.0.2.1", now);
+            done.send((is_familiar, is_in))
+        });
+        let answers = is_done.recv_timeout(Duration::from_secs(30));
+        drop(held);
+        assert_eq!(answers, Ok((true, true)));
+    });
 }
 
 #[test]
@@ -187,7 +215,9 @@ fn checks_of_an_account_under_way_are_bounded_and_leave_a_known_user_alone() {
     assert!(log_in(&throttle, "alice", "192.0.2.1", now));
     drop(leaves);
     assert!(log_in(&throttle, "alice", "198.51.100.1", now));
-    assert!(throttle.lock().under_way.is_empty());
+    for standing in [Standing::Known, Standing::Stranger] {
+        assert!(throttle.table(standing).is_at_rest());
+    }
 }
 
 #[test]
@@ -208,8 +238,7 @@ fn refused_and_abandoned_logins_leave_no_counter() {
     for n in 0..5 {
         guess(&throttle, &format!("user{n}"), "192.0.2.1", now, 1);
     }
-    let count = |throttle: &Throttle| throttle.lock().young.len();
-    let before = count(&throttle);
+    let before = counters(&throttle);
     for n in 0..1000 {
         assert!(
             throttle
@@ -222,7 +251,7 @@ fn refused_and_abandoned_logins_leave_no_counter() {
                 .unwrap(),
         );
     }
-    assert_eq!(count(&throttle), before);
+    assert_eq!(counters(&throttle), before);
 }
 
 #[test]
@@ -233,7 +262,7 @@ fn one_address_cannot_make_others_forgotten() {
         guess(&throttle, &format!("user{n}"), "203.0.113.1", now, 1);
     }
     let known = throttle.keys("alice", IpNet::from(ip("192.0.2.1"))).pair;
-    assert!(throttle.lock().known.has(known, now));
+    assert!(throttle.is_known(known, now));
 }
 
 #[test]
@@ -261,11 +290,11 @@ fn a_success_leaves_no_counter() {
     guess(&throttle, "alice", "192.0.2.1", now, 4);
     assert!(log_in(&throttle, "alice", "192.0.2.1", now));
     assert_eq!(guess(&throttle, "alice", "192.0.2.1", now, 100), 5);
-    let before = throttle.lock().young.len();
+    let before = counters(&throttle);
     for n in 0..100 {
         assert!(log_in(&throttle, &format!("user{n}"), "203.0.113.1", now));
     }
-    assert_eq!(throttle.lock().young.len(), before);
+    assert_eq!(counters(&throttle), before);
 }
 
 #[test]
@@ -296,8 +325,7 @@ fn the_number_of_counters_is_bounded() {
         let leave = throttle.admit(&format!("user{n}"), IpAddr::from(n.to_be_bytes()), now);
         leave.unwrap().failed(now);
     }
-    let table = throttle.lock();
-    assert!(table.young.len() + table.old.len() <= 2 * CAPACITY);
+    assert!(counters(&throttle) <= 2 * CAPACITY);
 }
 
 fn strict() -> ThrottleSettings {
