@@ -58,6 +58,7 @@ fn accepted() -> Event {
         account: text("alice"),
         tenant: None,
         proof: text("password"),
+        app_password: None,
         reverse_path: text("<alice@example.com>"),
         recipients: vec![text("bob@example.net")],
         recipients_left_out: 0,

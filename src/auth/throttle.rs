@@ -169,7 +169,7 @@ impl Throttle {
         settings.allows(peer) || self.is_known(self.hasher.hash_one(network), now)
     }
 
-    /// Returns who is refused now.
+    /// Returns who is refused now, for the longest time first.
     pub(super) fn blocks(&self, now: Instant) -> Vec<Block> {
         let mut blocks = self.table(Standing::Known).blocks.list(now);
         blocks.extend(self.table(Standing::Stranger).blocks.list(now));

@@ -177,7 +177,7 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
         format!(
             "as account {}{tenant}, {}",
             accepted.account,
-            proof(&accepted.proof)
+            proof(accepted)
         ),
         format!("sender {}", accepted.reverse_path),
         format!(
@@ -215,10 +215,11 @@ fn accepted_lines(accepted: &Accepted) -> Vec<String> {
     lines
 }
 
-fn proof(proof: &str) -> String {
-    match proof {
-        "operator" => "sent by an operator".to_owned(),
-        other => format!("known by its {other}"),
+fn proof(accepted: &Accepted) -> String {
+    match (accepted.proof.as_str(), &accepted.app_password) {
+        ("operator", _) => "sent by an operator".to_owned(),
+        (_, Some(name)) => format!("known by its application password {name}"),
+        (other, None) => format!("known by its {other}"),
     }
 }
 

@@ -105,8 +105,11 @@ pub struct Accepted {
     pub account: String,
     /// The account's tenant.
     pub tenant: Option<String>,
-    /// How the account was recognised: `password` or `network`.
+    /// How the account was recognised: `certificate`, `network`, `operator`, `password` or `token`.
     pub proof: String,
+    /// The name of the application password, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_password: Option<String>,
     /// The reverse-path, with its brackets.
     pub reverse_path: String,
     /// The first recipients.

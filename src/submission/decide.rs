@@ -226,6 +226,7 @@ impl Decider {
         Some(Origin {
             profile: directory.profiles.get(&identity.account)?.clone(),
             identity,
+            app_password: self.evidence.as_ref().and_then(Evidence::label).cloned(),
             hostname: directory.hostname.clone(),
             peer: self.peer,
             session: self.session,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::alert::Alerts;
 use crate::clock::Timestamp;
-use crate::identity::{Identity, Route};
+use crate::identity::{Identity, Label, Route};
 use crate::mail::{
     BodyType, Date, Domain, Envelope, Header, Lines, MtPriority, Priority, QueueId, TlsRequest,
 };
@@ -55,6 +55,8 @@ impl Refusal {
 /// Who sends a message, from where, and what is done for it.
 pub(super) struct Origin {
     pub(super) identity: Identity,
+    /// The name of the application password that it has logged in with.
+    pub(super) app_password: Option<Label>,
     pub(super) profile: Profile,
     pub(super) hostname: Domain,
     pub(super) peer: IpAddr,
@@ -184,6 +186,7 @@ impl Intake {
                     peer: self.origin.peer,
                     tls: self.origin.tls,
                     identity: self.origin.identity.clone(),
+                    app_password: self.origin.app_password,
                     grounds: judged.grounds,
                     own_priority: self.origin.profile.priority,
                     claimed: judged.claimed,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::identity::{Identity, Proof};
+use crate::identity::{Identity, Label, Proof};
 use crate::journal::{Accepted, Encryption, Event, MAX_NAMED, PriorityBasis, PriorityNote};
 use crate::mail::{Priority, QueueId};
 use crate::message::Change;
@@ -63,6 +63,8 @@ pub(super) struct Story {
     pub(super) peer: IpAddr,
     pub(super) tls: Option<TlsFacts>,
     pub(super) identity: Identity,
+    /// The name of the application password that it came with.
+    pub(super) app_password: Option<Label>,
     pub(super) grounds: Grounds,
     pub(super) own_priority: Priority,
     pub(super) claimed: Option<Claimed>,
@@ -113,6 +115,7 @@ impl Story {
                 Proof::Token => "token",
             }
             .to_owned(),
+            app_password: self.app_password.as_ref().map(ToString::to_string),
             reverse_path: message.envelope.reverse_path.to_string(),
             recipients: recipients
                 .iter()

@@ -1,6 +1,8 @@
 //! Application passwords: each opens the account, is named in the log, and ends without the others.
 
-use crate::stage::{ACCOUNT, PASSWORD, RECIPIENT, SENDER, Server, Setup, json, message, says};
+use crate::stage::{
+    ACCOUNT, PASSWORD, QUEUED, RECIPIENT, SENDER, Server, Setup, json, message, says,
+};
 
 #[test]
 fn an_application_password_is_used_listed_and_revoked() {
@@ -15,7 +17,12 @@ fn an_application_password_is_used_listed_and_revoked() {
     assert!(reply.starts_with("235"), "{reply}");
     relay.wait_for_log(&["authenticated", "account=shop", "app_password=phone"]);
     let reply = client.submit(SENDER, &[RECIPIENT], &message("from the phone"));
-    assert!(reply.starts_with("250"), "{reply}");
+    let id = reply.trim().strip_prefix(QUEUED).expect(&reply);
+    let trace = says(&setup, &["trace", id]);
+    assert!(
+        trace.contains("known by its application password phone"),
+        "{trace}"
+    );
 
     says(
         &setup,

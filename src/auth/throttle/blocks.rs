@@ -162,12 +162,10 @@ impl Blocks {
         }
     }
 
-    /// Returns those that hold now, the longest first.
+    /// Returns those that hold now, in no order.
     pub(super) fn list(&self, now: Instant) -> Vec<Block> {
         let known = self.known.values().filter(|known| now < known.until);
-        let mut blocks: Vec<_> = known.map(|known| known.block(now)).collect();
-        blocks.sort_by_key(|block| std::cmp::Reverse((block.age, block.refused)));
-        blocks
+        known.map(|known| known.block(now)).collect()
     }
 
     /// Forgets those of an account, and returns their counters.
