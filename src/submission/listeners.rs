@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -149,7 +148,6 @@ impl Port {
     }
 
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
-        let _unset = stream.set_nodelay(true);
         let peer = peer.ip().to_canonical();
         let now = self.parts.clock.instant();
         let client = Some(peer).filter(|peer| !self.listener.is_balancer(*peer));
@@ -163,43 +161,41 @@ impl Port {
         {
             tracing::warn!(closed, "clients without a login make room");
         }
-        let runtime = match standing {
-            Standing::Familiar => None,
-            Standing::Stranger => self.parts.strangers.as_ref(),
-        };
-        let Ok(stream) = hand_over(stream, runtime) else {
-            // There is no room for it at the kernel; the client sees it closed.
-            return;
-        };
-        let arrival = Arrival {
-            stream,
-            peer,
-            local_port: self.number,
-            session: self.sessions.fetch_add(1, Ordering::Relaxed),
-            listener: Arc::clone(&self.listener),
-            passes,
-        };
-        // On the heap before it is wrapped, since each wrapping would have room for it again.
-        let serve = Box::pin(arrival.serve(Arc::clone(&self.parts), self.stop.clone()));
+        let _unset = stream.set_nodelay(true);
+        let (local_port, listener) = (self.number, Arc::clone(&self.listener));
+        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let (parts, stop) = (Arc::clone(&self.parts), self.stop.clone());
         let break_off = self.break_off.clone();
-        let serve = async move {
-            let _broken_off = break_off.run_until_cancelled(serve).await;
+        let serve = move |stream| {
+            let arrival = Arrival {
+                stream,
+                peer,
+                local_port,
+                session,
+                listener,
+                passes,
+            };
+            // On the heap before it is wrapped, since each wrapping would have room for it again.
+            let serve = Box::pin(arrival.serve(parts, stop));
+            async move {
+                let _broken_off = break_off.run_until_cancelled(serve).await;
+            }
         };
-        match runtime {
-            Some(runtime) => self.tasks.spawn_on(serve, runtime),
-            None => self.tasks.spawn(serve),
+        match (standing, &self.parts.strangers) {
+            (Standing::Stranger, Some(runtime)) => {
+                // Its runtime takes it over by itself: this one waits for none of its locks.
+                let stream = stream.into_std();
+                let serve = async move {
+                    // There may be no room for it at the kernel; the client sees it closed.
+                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                        serve(stream).await;
+                    }
+                };
+                self.tasks.spawn_on(serve, runtime)
+            }
+            (Standing::Familiar, _) | (_, None) => self.tasks.spawn(serve(stream)),
         };
     }
-}
-
-/// Gives a connection to another runtime, where there is one, that wakes whoever waits for it.
-fn hand_over(stream: TcpStream, runtime: Option<&Handle>) -> io::Result<TcpStream> {
-    let Some(runtime) = runtime else {
-        return Ok(stream);
-    };
-    let stream = stream.into_std()?;
-    let _entered = runtime.enter();
-    TcpStream::from_std(stream)
 }
 
 /// Errors of one connection that failed while it waited; the port is well.
@@ -213,45 +209,8 @@ fn is_of_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::runtime::Builder;
-
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
-
-    #[test]
-    fn a_connection_that_is_handed_over_outlives_the_runtime_that_took_it() {
-        let runtime = || {
-            let mut builder = Builder::new_multi_thread();
-            builder.worker_threads(1).enable_all().build().unwrap()
-        };
-        let (first, other) = (runtime(), runtime());
-        let (mut stream, mut client) = first.block_on(async {
-            let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-            let client = std::net::TcpStream::connect(port.local_addr().unwrap()).unwrap();
-            let (stream, _) = port.accept().await.unwrap();
-            (hand_over(stream, Some(other.handle())).unwrap(), client)
-        });
-        drop(first);
-        let echo = other.spawn(async move {
-            let mut octets = [0; 4];
-            while stream.read_exact(&mut octets).await.is_ok() {
-                stream.write_all(&octets).await.unwrap();
-            }
-        });
-        let patience = Some(Duration::from_secs(30));
-        client.set_read_timeout(patience).unwrap();
-        for said in [b"EHLO", b"QUIT"] {
-            client.write_all(said).unwrap();
-            let mut heard = [0; 4];
-            client.read_exact(&mut heard).unwrap();
-            assert_eq!(heard, *said);
-        }
-        drop(client);
-        other.block_on(echo).unwrap();
-    }
 
     #[test]
     fn a_flood_that_takes_all_file_descriptors_does_not_flood_the_log() {
