@@ -2,12 +2,15 @@
 //!
 //! The new octets go to a file of their own beside the old one, which only its owner can read, and onto stable storage; then
 //! that file takes the place of the old one. The folder is locked meanwhile, so that processes take turns; what one left
-//! that was killed is removed by the next. Everything here blocks on the disk.
+//! that was killed is removed by the next. Everything here that is not async blocks on the disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 /// Replaces a file, or makes it. On stable storage when it returns.
 ///
@@ -17,6 +20,29 @@ pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut replacement = Replacement::begin(path)?;
     replacement.write_all(octets)?;
     replacement.finish().map(drop)
+}
+
+/// Writes a file by `write` now and then until it is stopped, then once more. Where it cannot be written, the log tells once
+/// that `what` is not, until it can. `write` may block on the disk, and does nothing where nothing has changed.
+pub async fn keep_written<W>(what: &str, every: Duration, stop: CancellationToken, write: W)
+where
+    W: Fn() -> io::Result<()> + Clone + Send + 'static,
+{
+    let mut is_failing = false;
+    loop {
+        let pause = stop.run_until_cancelled(tokio::time::sleep(every)).await;
+        let written = tokio::task::spawn_blocking(write.clone()).await;
+        let written = written.map_err(io::Error::other).flatten();
+        if let Err(error) = &written
+            && !is_failing
+        {
+            tracing::warn!(%error, "{what} not written");
+        }
+        is_failing = written.is_err();
+        if pause.is_none() {
+            return;
+        }
+    }
 }
 
 /// Makes the folder of a file, and those above it, for their owner alone; what is there stays as it is.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::acme;
 use crate::alert::Alerts;
-use crate::auth::{self, Authenticator, DECOYS_FILE, Decoys, USES_FILE, Uses};
+use crate::auth::{self, Authenticator, CLIENTS_FILE, DECOYS_FILE, Decoys, USES_FILE, Uses};
 use crate::clock::Clock;
 use crate::config::{Checked, Engine, Log, LogFormat, SpoolLimits, Upstream};
 use crate::dial::Dialer;
@@ -144,6 +144,9 @@ pub(super) fn authenticator(
     let settings = auth::Settings::default();
     let authenticator = Authenticator::new(settings, accounts, Arc::clone(clock))?;
     authenticator.set_throttle(config.throttle.clone());
+    if let Err(error) = authenticator.recall_clients(&clients_file(config)) {
+        tracing::warn!(%error, "known clients not readable, everybody is new");
+    }
     let authenticator = authenticator.with_uses(uses(config));
     Ok(match decoys(config) {
         Some(decoys) => authenticator.with_decoys(decoys),
@@ -189,6 +192,11 @@ fn uses(config: &Checked) -> Uses {
 /// Returns the file of these uses.
 pub(super) fn uses_file(config: &Checked) -> PathBuf {
     config.server.data_dir.join(USES_FILE)
+}
+
+/// Returns the file of who has logged in from where.
+pub(super) fn clients_file(config: &Checked) -> PathBuf {
+    config.server.data_dir.join(CLIENTS_FILE)
 }
 
 /// Returns the routes with stand-ins for drained upstreams, as far as these exist.

@@ -299,6 +299,9 @@ fn keep(
     let uses = reloader.parts.authenticator.uses();
     let file = build::uses_file(config);
     keeping.spawn(tended::uses(uses, file, stop.clone()));
+    let authenticator = Arc::clone(&reloader.parts.authenticator);
+    let file = build::clients_file(config);
+    keeping.spawn(tended::clients(authenticator, file, stop.clone()));
     keeping
 }
 

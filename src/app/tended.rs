@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Uses;
+use crate::auth::{Authenticator, Uses};
 use crate::control::server::{Operator, Server};
+use crate::durable;
 use crate::journal::Journal;
 use crate::mta_sts::Policies;
 use crate::quota;
@@ -48,6 +50,23 @@ pub(super) async fn uses(uses: Arc<Uses>, file: PathBuf, stop: CancellationToken
     let work = || Arc::clone(&uses).keep(file.clone(), stop.clone());
     tend("uses of application passwords", stop.clone(), work).await;
 }
+
+/// Keeps on the disk who has logged in from where.
+pub(super) async fn clients(
+    authenticator: Arc<Authenticator>,
+    file: PathBuf,
+    stop: CancellationToken,
+) {
+    let work = || {
+        let (authenticator, file) = (Arc::clone(&authenticator), file.clone());
+        let write = move || authenticator.write_clients(&file);
+        durable::keep_written("known clients", CLIENTS_EVERY, stop.clone(), write)
+    };
+    tend("known clients", stop.clone(), work).await;
+}
+
+/// How often they are written at most.
+const CLIENTS_EVERY: Duration = Duration::from_secs(30);
 
 /// Gets certificates.
 pub(super) async fn certificates(reloader: Arc<Reloader>, stop: CancellationToken) {

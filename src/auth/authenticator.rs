@@ -1,9 +1,11 @@
 //! The answer to a login.
 
 use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,9 +18,10 @@ use super::evidence::Evidence;
 use super::password::PasswordHash;
 use super::pool::{Pool, Refused, Turn};
 use super::scram::ScramVerifier;
-use super::throttle::{Block, Failure, Leave, Throttle, ThrottleSettings};
+use super::throttle::{Block, Failure, Leave, Moment, Throttle, ThrottleSettings};
 use super::uses::{Use, Uses};
 use crate::clock::Clock;
+use crate::durable;
 use crate::identity::{Identity, folded};
 use crate::secret::Secret;
 
@@ -99,6 +102,12 @@ pub struct Authenticator {
     decoys: Decoys,
 }
 
+/// The file in the data directory of who has logged in from where.
+pub const CLIENTS_FILE: &str = "known-clients";
+
+/// The largest such file that is read, in octets: as many as can be known, with the longest names.
+const MAX_KNOWN: u64 = 64 << 20;
+
 impl Authenticator {
     /// Starts the threads and makes the key of the cache.
     ///
@@ -143,6 +152,43 @@ impl Authenticator {
     /// Returns when application passwords were used last.
     pub fn uses(&self) -> Arc<Uses> {
         Arc::clone(&self.uses)
+    }
+
+    /// Takes up from a file who had logged in from where when the process before ended; nobody where there is none. After the
+    /// settings of the throttle, since they say what a network is. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of ours.
+    pub fn recall_clients(&self, file: &Path) -> io::Result<()> {
+        let mut text = String::new();
+        match File::open(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?.take(MAX_KNOWN).read_to_string(&mut text)?,
+        };
+        self.throttle.recall(&text, self.moment())
+    }
+
+    /// Writes who has logged in from where, where that has changed, and puts it in the place of the file before. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// The disk's. The next call tries again.
+    pub fn write_clients(&self, file: &Path) -> io::Result<()> {
+        let Some(text) = self.throttle.known_text(self.moment()) else {
+            return Ok(());
+        };
+        let written = durable::replace(file, text.as_bytes());
+        if written.is_err() {
+            self.throttle.known_not_written();
+        }
+        written
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            instant: self.clock.instant(),
+            civil: self.clock.now(),
+        }
     }
 
     /// Puts other settings of the throttle in force. What is known of failures stays.

@@ -20,7 +20,9 @@ mod uses;
 
 pub use account::{Account, Accounts, AccountsError};
 pub use app_password::{AppPassword, Prefix};
-pub use authenticator::{Admission, Authenticator, AuthenticatorError, Settings, Verdict};
+pub use authenticator::{
+    Admission, Authenticator, AuthenticatorError, CLIENTS_FILE, Settings, Verdict,
+};
 pub use certificate::{CertificateId, CertificateIdError};
 pub use decoys::{DECOYS_FILE, Decoys};
 pub use evidence::Evidence;

@@ -11,7 +11,7 @@
 //!
 //! A login that is refused leaves nothing behind: only failures make counters, so that what one network can do to the
 //! bounded table is bounded too. Who has logged in from where is kept apart: however many fail, from however many networks,
-//! they do not make a user forgotten.
+//! they do not make a user forgotten; and it outlives the process.
 
 mod blocks;
 mod known;
@@ -19,8 +19,9 @@ mod settings;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -30,7 +31,8 @@ use crate::identity::folded;
 
 use blocks::Blocks;
 pub use blocks::{Block, Subject};
-use known::Known;
+pub(super) use known::Moment;
+use known::{Known, Pair};
 pub use settings::{FailureLimit, ThrottleSettings};
 use table::Table;
 
@@ -222,15 +224,40 @@ impl Throttle {
     }
 
     /// Notes that a pair and its network are known. Most of the time that is no news, and then nobody waits for anybody.
-    fn note(&self, keys: Keys, now: Instant) {
+    fn note(&self, keys: Keys, pair: Pair, now: Instant) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_news = known.is_news(keys.pair, now) || known.is_news(keys.network, now);
+        let is_news = known.is_news(keys, now);
         drop(known);
         if is_news {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.note(keys.pair, now);
-            known.note(keys.network, now);
+            self.known_mut().note(keys, pair, now);
         }
+    }
+
+    /// Takes up who was known to the process before, from the text of its file.
+    ///
+    /// # Errors
+    /// It is none of ours.
+    pub(super) fn recall(&self, text: &str, now: Moment) -> io::Result<()> {
+        let pairs = known::parse(text, now)?;
+        let mut known = self.known_mut();
+        for (pair, since) in pairs {
+            known.note(self.keys(&pair.account, pair.network), pair, since);
+        }
+        Ok(())
+    }
+
+    /// Returns who is known, as the text of the file, where that is another than at the last call.
+    pub(super) fn known_text(&self, now: Moment) -> Option<String> {
+        self.known_mut().take_changed(now)
+    }
+
+    /// Lets the next [`known_text`](Self::known_text) return the text again: it could not be written.
+    pub(super) fn known_not_written(&self) {
+        self.known_mut().not_written();
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self, standing: Standing) -> MutexGuard<'_, Table> {
@@ -269,9 +296,13 @@ impl Login {
 impl Leave<'_> {
     /// Records that the password was right.
     pub(super) fn succeeded(self, now: Instant) {
-        let (throttle, keys) = (self.throttle, self.login.keys);
-        throttle.table(self.login.standing).clear(&[keys.pair]);
-        throttle.note(keys, now);
+        let (throttle, login) = (self.throttle, &self.login);
+        throttle.table(login.standing).clear(&[login.keys.pair]);
+        let pair = Pair {
+            account: login.name.clone(),
+            network: login.network,
+        };
+        throttle.note(login.keys, pair, now);
     }
 
     /// Returns whose check comes first.

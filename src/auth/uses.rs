@@ -113,23 +113,8 @@ impl Uses {
 
     /// Writes the file when something has changed, at most twice a minute, until it is stopped; then once more.
     pub async fn keep(self: Arc<Self>, path: PathBuf, stop: CancellationToken) {
-        let path: Arc<Path> = path.into();
-        let mut is_failing = false;
-        loop {
-            let pause = stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
-            let (uses, file) = (Arc::clone(&self), Arc::clone(&path));
-            let written = tokio::task::spawn_blocking(move || uses.write(&file)).await;
-            let written = written.map_err(io::Error::other).flatten();
-            if let Err(error) = &written
-                && !is_failing
-            {
-                tracing::warn!(%error, "last uses of application passwords not written");
-            }
-            is_failing = written.is_err();
-            if pause.is_none() {
-                return;
-            }
-        }
+        let write = move || self.write(&path);
+        durable::keep_written("last uses of application passwords", EVERY, stop, write).await;
     }
 
     /// Writes the file where something has changed, and puts it in the place of the one before. Blocks on the disk.

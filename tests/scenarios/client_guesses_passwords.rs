@@ -36,17 +36,22 @@ fn a_few_failures_end_the_session() {
 fn many_failures_throttle_the_network_but_not_who_is_known_there() {
     let (_upstream, relay) = start();
     relay.logged_in();
-    for round in 0..4 {
-        let mut client = relay.secured_stranger();
-        for number in 0..3 {
-            client.log_in(&format!("guess{round}{number}"), "guess");
-        }
-    }
-    let mut client = relay.secured_stranger();
-    let reply = client.log_in("another", "guess");
-    assert!(reply.starts_with("454 4.7.0"), "{reply}");
+    guess_until_throttled(&relay);
     relay.logged_in();
     relay.wait_for_log(&["WARN", "authentication throttled", "another"]);
+    relay.stop();
+}
+
+#[test]
+fn who_was_known_before_a_restart_is_not_throttled_after_it() {
+    let upstream = Server::willing();
+    let setup = Setup::to(&upstream);
+    let relay = setup.start();
+    relay.logged_in();
+    relay.stop();
+    let relay = setup.start();
+    guess_until_throttled(&relay);
+    relay.logged_in();
     relay.stop();
 }
 
@@ -84,6 +89,19 @@ fn a_name_with_control_characters_does_not_write_the_log() {
         "{log}"
     );
     relay.stop();
+}
+
+/// Guesses by many names until the network is throttled.
+#[track_caller]
+fn guess_until_throttled(relay: &Relay) {
+    for round in 0..4 {
+        let mut client = relay.secured_stranger();
+        for number in 0..3 {
+            client.log_in(&format!("guess{round}{number}"), "guess");
+        }
+    }
+    let reply = relay.secured_stranger().log_in("another", "guess");
+    assert!(reply.starts_with("454 4.7.0"), "{reply}");
 }
 
 fn start() -> (Server, Relay) {
