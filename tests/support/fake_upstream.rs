@@ -272,12 +272,28 @@ impl FakeUpstream {
     /// Starts a server that shows this certificate, signed by itself.
     pub(crate) async fn start_showing(script: Script, certificate: CertificateParams) -> Self {
         let identity = Identity::own(&certificate);
-        Self::start_as(script, "127.0.0.1:0", identity).await
+        Self::start_as(script, identity).await
     }
 
-    /// Starts a server at an address that shows these certificates.
-    pub(crate) async fn start_as(script: Script, address: &str, identity: Identity) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+    /// Starts two servers at the same port of 127.0.0.1 and of 127.0.0.2.
+    pub(crate) async fn start_two(one: (Script, Identity), two: (Script, Identity)) -> [Self; 2] {
+        // The port that the system chooses at one address may be taken at the other.
+        let [first, second] = loop {
+            let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = first.local_addr().unwrap().port();
+            if let Ok(second) = TcpListener::bind(("127.0.0.2", port)).await {
+                break [first, second];
+            }
+        };
+        [
+            Self::serve(first, one.0, one.1),
+            Self::serve(second, two.0, two.1),
+        ]
+    }
+
+    /// Starts a server that shows these certificates.
+    pub(crate) async fn start_as(script: Script, identity: Identity) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::serve(listener, script, identity)
     }
 

@@ -112,7 +112,7 @@ async fn an_authority_that_the_zone_names_must_have_issued_it_for_the_server() {
         ("mx2.example", false),
     ] {
         let identity = Identity::issued(&named(name));
-        let server = FakeUpstream::start_as(encrypting(), "127.0.0.1:0", identity).await;
+        let server = FakeUpstream::start_as(encrypting(), identity).await;
         let records = [tlsa(2, &server.chain[1])];
         let resolver = domain().with_proof("a.example").with_tlsa(
             "mx1.example",

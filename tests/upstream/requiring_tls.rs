@@ -233,11 +233,10 @@ async fn the_names_of_an_unsigned_zone_verify_nobody() {
 
 #[tokio::test]
 async fn every_exchanger_is_tried_for_it() {
-    let one = FakeUpstream::start(Script::default().tls(Tls::StartTls)).await;
-    let identity = Identity::own(&usual_certificate());
-    let authority = identity.authority.clone();
-    let address = format!("127.0.0.2:{}", one.address.port());
-    let two = FakeUpstream::start_as(protecting(), &address, identity).await;
+    let script = Script::default().tls(Tls::StartTls);
+    let [of_one, of_two] = [(); 2].map(|()| Identity::own(&usual_certificate()));
+    let authority = of_two.authority.clone();
+    let [one, two] = FakeUpstream::start_two((script, of_one), (protecting(), of_two)).await;
     let resolver = StaticResolver::default()
         .with_exchangers("a.example", &["localhost", "LOCALHOST"])
         .with_proof("a.example")
