@@ -98,13 +98,23 @@ fn run_part(part: u64, parts: u64) {
 }
 
 #[test]
-fn every_world_keeps_the_rules_first_half() {
-    run_part(0, 2);
+fn every_world_keeps_the_rules_first_quarter() {
+    run_part(0, 4);
 }
 
 #[test]
-fn every_world_keeps_the_rules_second_half() {
-    run_part(1, 2);
+fn every_world_keeps_the_rules_second_quarter() {
+    run_part(1, 4);
+}
+
+#[test]
+fn every_world_keeps_the_rules_third_quarter() {
+    run_part(2, 4);
+}
+
+#[test]
+fn every_world_keeps_the_rules_fourth_quarter() {
+    run_part(3, 4);
 }
 
 #[test]
