@@ -5,7 +5,7 @@
 //! that was killed is removed by the next. Everything here that is not async blocks on the disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +20,20 @@ pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut replacement = Replacement::begin(path)?;
     replacement.write_all(octets)?;
     replacement.finish().map(drop)
+}
+
+/// Reads a file of text, at most `max` octets of it; `None` where there is none.
+///
+/// # Errors
+/// It cannot be read, or is no text.
+pub fn read(path: &Path, max: u64) -> io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut text = String::new();
+    file.take(max).read_to_string(&mut text)?;
+    Ok(Some(text))
 }
 
 /// Writes a file by `write` now and then until it is stopped, then once more. Where it cannot be written, the log tells once

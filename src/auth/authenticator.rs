@@ -1,8 +1,7 @@
 //! The answer to a login.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -160,12 +159,8 @@ impl Authenticator {
     /// # Errors
     /// It cannot be read, or is none of ours.
     pub fn recall_clients(&self, file: &Path) -> io::Result<()> {
-        let mut text = String::new();
-        match File::open(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            opened => opened?.take(MAX_KNOWN).read_to_string(&mut text)?,
-        };
-        self.throttle.recall(&text, self.moment())
+        let text = durable::read(file, MAX_KNOWN)?;
+        text.map_or(Ok(()), |text| self.throttle.recall(&text, self.moment()))
     }
 
     /// Writes who has logged in from where, where that has changed, and puts it in the place of the file before. Blocks on

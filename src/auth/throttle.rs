@@ -248,7 +248,14 @@ impl Throttle {
 
     /// Returns who is known, as the text of the file, where that is another than at the last call.
     pub(super) fn known_text(&self, now: Moment) -> Option<String> {
-        self.known_mut().take_changed(now)
+        if !self.known_mut().take_changed() {
+            return None;
+        }
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let pairs = known.pairs(now.instant);
+        // There may be 50,000, and whoever logs in would wait for their text.
+        drop(known);
+        Some(known::text(&pairs, now))
     }
 
     /// Lets the next [`known_text`](Self::known_text) return the text again: it could not be written.

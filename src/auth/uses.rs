@@ -12,8 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,10 +65,8 @@ impl Uses {
     /// # Errors
     /// It cannot be read, or is none of ours.
     pub fn load(path: &Path) -> io::Result<Self> {
-        let mut text = String::new();
-        match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            opened => opened?.take(MAX_FILE).read_to_string(&mut text)?,
+        let Some(text) = durable::read(path, MAX_FILE)? else {
+            return Ok(Self::default());
         };
         let mut lines = text.lines();
         if lines.next() != Some(HEAD) {
@@ -165,6 +162,8 @@ fn parse(line: &str) -> Option<((AccountName, Label), Use)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::auth::Account;
 

@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -48,7 +49,13 @@ pub(super) struct Known {
 struct Seen {
     since: Instant,
     /// Whose login it was, and from where; `None` of a network alone.
-    pair: Option<Pair>,
+    pair: Option<Arc<Pair>>,
+}
+
+impl Seen {
+    fn is_known(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < LIFETIME
+    }
 }
 
 /// An account and a network that it has logged in from.
@@ -62,7 +69,7 @@ impl Known {
     /// Returns whether a pair, or a network, has logged in within a week before `now`.
     pub(super) fn has(&self, key: u64, now: Instant) -> bool {
         let seen = self.young.get(&key).or_else(|| self.old.get(&key));
-        seen.is_some_and(|seen| now.saturating_duration_since(seen.since) < LIFETIME)
+        seen.is_some_and(|seen| seen.is_known(now))
     }
 
     /// Returns whether it is worth noting that a pair has logged in: a login of the last hour tells the same.
@@ -76,7 +83,7 @@ impl Known {
     /// Notes a success. Those that did not log in while 50,000 others did are forgotten.
     pub(super) fn note(&mut self, keys: Keys, pair: Pair, since: Instant) {
         self.insert(keys.network, Seen { since, pair: None });
-        let pair = Some(pair);
+        let pair = Some(Arc::new(pair));
         self.insert(keys.pair, Seen { since, pair });
         self.has_changed = true;
     }
@@ -93,29 +100,24 @@ impl Known {
         }
     }
 
-    /// Returns the text of the file where it is another than that of the last call.
-    pub(super) fn take_changed(&mut self, now: Moment) -> Option<String> {
-        if !std::mem::take(&mut self.has_changed) {
-            return None;
-        }
-        let mut text = format!("{HEAD}\n");
-        // The young ones last, so that they are the young ones of who reads it.
-        for seen in self.old.values().chain(self.young.values()) {
-            let Some(Pair { account, network }) = &seen.pair else {
-                continue;
-            };
-            let at = now.civil_of(seen.since).unix_millis();
-            // Writing to a string does not fail. What is no name of an account has nobody to be known as.
-            if AccountName::parse(account).is_ok() {
-                let _ = writeln!(text, "{account} {network} {at}");
-            }
-        }
-        Some(text)
+    /// Returns whether something is new since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
     }
 
-    /// Lets the next [`take_changed`](Self::take_changed) return the text again.
+    /// Lets the next [`take_changed`](Self::take_changed) say so again.
     pub(super) fn not_written(&mut self) {
         self.has_changed = true;
+    }
+
+    /// Returns the pairs that are known at `now`, and since when; the latest generation last, so that it is that of whoever
+    /// notes them in this order.
+    pub(super) fn pairs(&self, now: Instant) -> Vec<(Arc<Pair>, Instant)> {
+        let seen = self.old.values().chain(self.young.values());
+        let known = seen.filter(|seen| seen.is_known(now));
+        known
+            .filter_map(|seen| Some((Arc::clone(seen.pair.as_ref()?), seen.since)))
+            .collect()
     }
 }
 
@@ -137,6 +139,20 @@ impl Moment {
     fn instant_of(self, civil: Timestamp) -> Option<Instant> {
         self.instant.checked_sub(self.civil.since(civil))
     }
+}
+
+/// Returns the text of the file.
+pub(super) fn text(pairs: &[(Arc<Pair>, Instant)], now: Moment) -> String {
+    let mut text = format!("{HEAD}\n");
+    for (pair, since) in pairs {
+        let Pair { account, network } = &**pair;
+        let at = now.civil_of(*since).unix_millis();
+        // Writing to a string does not fail. What is no name of an account has nobody to be known as.
+        if AccountName::parse(account).is_ok() {
+            let _ = writeln!(text, "{account} {network} {at}");
+        }
+    }
+    text
 }
 
 /// Returns what stands in a file.
@@ -224,14 +240,23 @@ mod tests {
         let login = now.instant.checked_sub(day).unwrap();
         known.note(keys(1), pair("alice"), login);
         known.note(keys(2), pair("no name"), login);
-        let text = known.take_changed(now).unwrap();
+        assert!(known.take_changed());
+        assert!(!known.take_changed());
+        let text = text(&known.pairs(now.instant), now);
         assert_eq!(
             text,
             "posthouse known-clients 1\nalice 192.0.2.0/24 1794913600000\n"
         );
-        assert_eq!(known.take_changed(now), None);
         let read: Vec<_> = parse(&text, now).unwrap().collect();
         assert_eq!(read, [(pair("alice"), login)]);
+    }
+
+    #[test]
+    fn who_has_not_come_for_a_week_is_not_written() {
+        let (mut known, now) = (Known::default(), SystemClock.instant());
+        known.note(keys(1), pair("alice"), now);
+        assert_eq!(known.pairs(now).len(), 1);
+        assert_eq!(known.pairs(now + LIFETIME), []);
     }
 
     #[test]
