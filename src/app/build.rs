@@ -144,8 +144,10 @@ pub(super) fn authenticator(
     let settings = auth::Settings::default();
     let authenticator = Authenticator::new(settings, accounts, Arc::clone(clock))?;
     authenticator.set_throttle(config.throttle.clone());
-    if let Err(error) = authenticator.recall_clients(&clients_file(config)) {
-        tracing::warn!(%error, "known clients not readable, everybody is new");
+    let clients = clients_file(config);
+    if let Err(error) = authenticator.recall_clients(&clients) {
+        let path = clients.display();
+        tracing::warn!(%error, %path, "known clients not readable, everybody is new");
     }
     let authenticator = authenticator.with_uses(uses(config));
     Ok(match decoys(config) {
